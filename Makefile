@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+# The whole build. Out of tree: everything goes to build/ (B=...). V=1 shows commands, SAN=1 builds with
+# AddressSanitizer and UndefinedBehaviorSanitizer (use another B then). `make help` lists the goals.
+
+B ?= build
+V ?= 0
+SAN ?= 0
+T ?=
+DESTDIR ?=
+PREFIX ?= /usr
+CLANG ?= clang
+BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
+
+VERSION := 0.1.0
+GIT_COMMIT := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+
+Q := $(if $(filter 1,$(V)),,@)
+say = $(if $(filter 1,$(V)),,@printf '  %-8s%s\n' '$(1)' '$(2)';)
+
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.DEFAULT_GOAL := all
+
+# ---- tools and flags ---------------------------------------------------------------------------------
+CPPFLAGS += -I. -Iinclude -I$(B) -D_GNU_SOURCE -DVERSION='"$(VERSION)"'
+CFLAGS ?= -O2 -g
+CFLAGS += -std=gnu17 -Wall -Wextra -Wshadow -Wmissing-prototypes -Wvla -Wno-unused-parameter \
+	  -fno-strict-aliasing -fstack-protector-strong -fno-common
+CPPFLAGS += $(if $(filter 1,$(SAN)),,-D_FORTIFY_SOURCE=2)
+, := ,
+SANFLAGS := $(if $(filter 1,$(SAN)),-fsanitize=address$(,)undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
+CFLAGS += $(SANFLAGS)
+LDFLAGS += $(SANFLAGS) -Wl,-z,relro,-z,now
+NL_CFLAGS := -I/usr/include/libnl3
+BPF_ARCH := $(shell uname -m | sed 's/x86_64/x86/;s/aarch64/arm64/')
+BPF_INCLUDES := -I/usr/include/$(shell uname -m)-linux-gnu
+BPF_CFLAGS := -target bpf -mcpu=v3 -g -O2 -Wall -Wextra -Wno-unused-parameter -Wno-unused-function \
+	      -Iinclude -I. -D__TARGET_ARCH_$(BPF_ARCH) $(BPF_INCLUDES)
+
+# ---- rooms: one static archive each, in the order in which they may use each other -----------------------
+ROOMS := base object source store policy bpf endpoint flow metrics control cli
+LIB_base := -ljson-c -lpthread
+LIB_object := -ljson-c
+LIB_source := -lyaml -levent
+LIB_bpf := -lbpf -lelf -lz -lnl-route-3 -lnl-3 -lmnl
+LIB_endpoint := -lnl-route-3 -lnl-3
+LIB_control := -levent
+LIB_metrics := -levent
+
+room_src = $(sort $(wildcard agent/$(1)/*.c))
+room_obj = $(patsubst %.c,$(B)/%.o,$(call room_src,$(1)))
+archives = $(foreach r,$(1),$(if $(call room_src,$(r)),$(B)/lib/$(r).a))
+link = -Wl,--start-group $(call archives,$(1)) -Wl,--end-group \
+	$(foreach r,$(1),$(LIB_$(r)))
+
+PURE_ROOMS := base object store policy
+CLI_ROOMS := base object source store policy control cli
+AGENT_ROOMS := base object source store policy bpf endpoint flow metrics control
+
+BPF_SRC := $(sort $(wildcard datapath/*.bpf.c))
+BPF_OBJ := $(BPF_SRC:datapath/%.bpf.c=$(B)/bpf/%.bpf.o)
+SKEL := $(BPF_SRC:datapath/%.bpf.c=$(B)/bpf/%.skel.h)
+TEST_BPF_SRC := $(sort $(wildcard tests/bpf/*.bpf.c tests/bench/*.bpf.c tests/harness/*.bpf.c))
+TEST_BPF_OBJ := $(TEST_BPF_SRC:%.bpf.c=$(B)/%.bpf.o)
+TEST_SKEL := $(TEST_BPF_SRC:%.bpf.c=$(B)/%.skel.h)
+
+PROGRAMS := $(B)/bulkheadd $(B)/bulkhead
+
+include mk/tests.mk
+-include mk/docs.mk
+
+.PHONY: all
+all: $(PROGRAMS) $(BPF_OBJ) ## build the daemon, the command line and the BPF objects
+
+# ---- rules ----------------------------------------------------------------------------------------------
+$(B)/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)$(CC) $(CPPFLAGS) $(CFLAGS) $(NL_CFLAGS) -MMD -MP -c -o $@ $<
+
+define room_rule
+$(B)/lib/$(1).a: $(call room_obj,$(1))
+	@mkdir -p $$(@D)
+	$$(call say,AR,$$@)rm -f $$@ && $$(AR) rcs $$@ $$(filter %.o,$$^)
+endef
+$(foreach r,$(ROOMS),$(eval $(call room_rule,$(r))))
+
+# Rooms that load BPF objects need their skeletons first.
+$(call room_obj,bpf) $(B)/agent/main.o: | $(SKEL)
+
+$(B)/bpf/%.bpf.o: datapath/%.bpf.c
+	@mkdir -p $(@D)
+	$(call say,BPF,$<)$(CLANG) $(BPF_CFLAGS) -MMD -MP -MT $@ -MF $(@:.o=.d) -c -o $@ $<
+
+$(B)/tests/%.bpf.o: tests/%.bpf.c
+	@mkdir -p $(@D)
+	$(call say,BPF,$<)$(CLANG) $(BPF_CFLAGS) -MMD -MP -MT $@ -MF $(@:.o=.d) -c -o $@ $<
+
+$(B)/%.skel.h: $(B)/%.bpf.o
+	$(call say,SKEL,$@)$(BPFTOOL) gen skeleton $< name $(subst -,_,$(notdir $*))_bpf > $@
+
+# The commit changes often and only `version` prints it: one small file of its own.
+$(B)/commit.h: FORCE
+	@mkdir -p $(@D)
+	@printf '#define COMMIT "%s"\n' '$(GIT_COMMIT)' | cmp -s - $@ || printf '#define COMMIT "%s"\n' '$(GIT_COMMIT)' > $@
+FORCE:
+
+$(B)/agent/cli/main.o $(B)/agent/main.o: $(B)/commit.h
+
+$(B)/bulkheadd: $(B)/agent/main.o $(call archives,$(AGENT_ROOMS))
+	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(call link,$(AGENT_ROOMS))
+
+$(B)/bulkhead: $(call archives,$(CLI_ROOMS))
+	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ -Wl,--whole-archive $(B)/lib/cli.a -Wl,--no-whole-archive $(call link,$(filter-out cli,$(CLI_ROOMS)))
+
+# ---- packages, install, clean --------------------------------------------------------------------------
+.PHONY: deps install clean help
+deps: ## install the Debian packages that are missing (needs root)
+	@sh mk/deps.sh
+
+install: all man completion ## install under DESTDIR and PREFIX
+	install -D -m 0755 $(B)/bulkheadd $(DESTDIR)$(PREFIX)/sbin/bulkheadd
+	install -D -m 0755 $(B)/bulkhead $(DESTDIR)$(PREFIX)/bin/bulkhead
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man8
+	install -m 0644 $(B)/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+	install -m 0644 $(B)/man/*.8 $(DESTDIR)$(PREFIX)/share/man/man8/
+	install -D -m 0644 $(B)/completion/bulkhead.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/bulkhead
+
+clean: ## remove build/
+	rm -rf $(B)
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile mk/*.mk
+	@printf '\n  Variables: V=1 commands, B=DIR build folder, T=NAME one test, SAN=1 sanitizers, SECS=N, PREFIX, DESTDIR\n'
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// source.h - where objects come from: a directory of manifests, later a Kubernetes API server.
+//
+// World: host, one thread (events of the agent's loop). Pure: no. Owns: its files, sockets and events.
+//
+// A source puts what it reads into the store. It must never empty the store to fill it again: what is
+// gone leaves only after the new state is known whole. synced() turns true once, when everything that
+// was there at start is in the store; no kernel table is touched before.
+#pragma once
+
+#include <event2/event.h>
+
+#include "agent/store/store.h"
+
+struct source;
+
+// Told by a source to its owner; each may be NULL.
+struct source_events {
+	void *arg;
+	// A whole batch (all files of one debounced burst) is in the store: compile now.
+	void (*batch)(void *arg);
+	// One sentence about an input that is not used as written, naming file, object and field; text
+	// NULL: the problem that `where` had is gone.
+	void (*problem)(void *arg, const char *where, const char *text);
+};
+
+struct source_ops {
+	const char *scheme; // "dir", "kube": the word before ':' in --source
+	int (*open)(const char *where, struct event_base *base, struct store *store,
+		    const struct source_events *events, struct source **ret, struct err *reterr);
+	void (*close)(struct source *source);
+	bool (*synced)(const struct source *source);
+	// {"kind": "dir", "path": ..., "files": n, "problems": [{"where","text"}...]} for status.
+	struct json_object *(*describe)(const struct source *source);
+};
+
+// First member of every source.
+struct source {
+	const struct source_ops *ops;
+};
+
+extern const struct source_ops source_dir;
+
+// Finds the source for "dir:PATH" ("kube" comes with the API client) and opens it.
+int source_open(const char *spec, struct event_base *base, struct store *store,
+		const struct source_events *events, struct source **ret, struct err *reterr);
+void source_close(struct source *source); // NULL is fine
+
+// Reads a file of manifests (YAML of many documents, JSON, List kinds) without watching it: calls fn for
+// every object; problems through events. Used by the directory source, simulate and lint.
+int manifest_read(const char *path, const struct source_events *events,
+		  int (*fn)(void *arg, struct object *object), void *arg, struct err *reterr);

@@ -1,0 +1,31 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Installs what building, testing and the demo need and what is missing of it; Debian 12.
+set -eu
+
+packages="gcc libc6-dev clang llvm pkg-config git
+libbpf-dev bpftool libelf-dev zlib1g-dev
+libnl-3-dev libnl-route-3-dev libmnl-dev
+libjson-c-dev libevent-dev libyaml-dev libcmocka-dev
+iproute2 procps util-linux shellcheck clang-format libclang-rt-14-dev libasan8 libubsan1"
+
+missing=""
+for package in $packages; do
+	state=$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null || true)
+	[ "$state" = installed ] || missing="$missing $package"
+done
+[ -n "$missing" ] || exit 0
+
+if [ "$(id -u)" != 0 ]; then
+	echo "missing packages:$missing" >&2
+	echo "run: sudo make deps" >&2
+	exit 1
+fi
+echo "installing:$missing"
+export DEBIAN_FRONTEND=noninteractive
+# shellcheck disable=SC2086 # a list of words
+apt-get install -y -qq --no-install-recommends $missing >/dev/null 2>&1 || {
+	apt-get update -qq
+	# shellcheck disable=SC2086
+	apt-get install -y -qq --no-install-recommends $missing >/dev/null
+}
