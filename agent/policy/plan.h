@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+// plan.h - an ordered list of table writes that takes the kernel from one compiled state to the next.
+//
+// World: host. Pure: yes. Owns: a plan its steps and the matrices they carry. Made by policy_compile() on
+// the loop's thread, run by bpf/apply on the helper thread, run by tests against tables in memory.
+//
+// THE PUBLISHING ORDER. A reader takes endpoint -> matrix -> head -> classes -> cell, in this order, and
+// may stall anywhere. Every (endpoint, direction, address, port) must be judged wholly by the old or
+// wholly by the new policy, and each endpoint's switch is one store. So:
+//   a. New matrices are installed under policy ids that no endpoint uses.
+//   b. Every live matrix gets rows and columns for fresh classes: an old matrix that this plan replaces
+//      gets the row of the class that the address comes from, a matrix that stays gets the row the
+//      address goes to.
+//   c. Addresses, prefixes and ports move to their new classes one by one: under a replaced matrix no
+//      verdict changes; under one that stays only what truly changed (a relabel) changes. An address
+//      whose old row and new row could not be served by one class id gets a fragment: an id of its own
+//      for this (old class, new class) pair.
+//   -  STEP_WAIT: one RCU grace period.
+//   d. Endpoints flip: one 64-bit store of policy[], then one of gen[]. Where a move changed a verdict
+//      under a matrix that stays, its head and then its endpoints get a new generation.
+//   -  STEP_WAIT.
+//   e. What nobody can see any more goes: replaced matrices, prefixes equal to their parent, exact
+//      addresses equal to what bh_cidr answers, fragments (merged by moves between equal rows). Ids are
+//      free for reuse only after one more STEP_WAIT.
+// A plan without d (a pod event under matrices that stay) waits for nothing before it is in force.
+#pragma once
+
+#include <stdint.h>
+
+#include <bulkhead/abi.h>
+#include <bulkhead/addr.h>
+#include <bulkhead/policy.h>
+
+#include "agent/base/cleanup.h"
+
+enum step_kind {
+	STEP_WAIT, // grace period for every program that runs now
+	STEP_MATRIX_NEW, // install units[] as matrix `policy`
+	STEP_MATRIX_UNIT, // replace the unit at `index` of matrix `policy` (one lane or the head changes)
+	STEP_MATRIX_FREE, // empty slot `policy`
+	STEP_CELL_SET, // bh_cell[cell_key] = cell
+	STEP_CELL_DEL,
+	STEP_PEER_SET, // bh_peer[addr] = cls
+	STEP_PEER_DEL,
+	STEP_CIDR_SET, // bh_cidr[cidr] = cls
+	STEP_CIDR_DEL,
+	STEP_PORT_SET, // bh_port[lo..hi].cls[proto] = cls
+	STEP_ENDPOINT, // bh_endpoint[slot].policy = policies, then .gen = gens
+	STEP_MAX,
+};
+
+struct step {
+	enum step_kind kind;
+	union {
+		struct {
+			uint32_t policy;
+			uint32_t index; // STEP_MATRIX_UNIT
+			uint32_t nunits; // STEP_MATRIX_NEW
+			union bh_unit *units; // STEP_MATRIX_NEW: owned by the plan
+			union bh_unit unit; // STEP_MATRIX_UNIT
+		} matrix;
+		struct {
+			struct bh_cell_key key;
+			struct bh_cell cell;
+		} cell;
+		struct {
+			struct bh_cidr cidr; // STEP_PEER_*: prefixlen 128
+			uint32_t cls;
+		} peer;
+		struct {
+			uint16_t lo, hi, cls;
+			uint8_t proto; // enum bh_port_proto
+		} port;
+		struct {
+			uint32_t slot;
+			uint32_t policy[BH_DIR_MAX];
+			uint32_t gen[BH_DIR_MAX];
+		} endpoint;
+	};
+};
+
+struct plan {
+	uint64_t generation; // store_generation() that this plan brings into force
+	uint32_t nsteps;
+	uint32_t capacity;
+	struct step *steps;
+};
+
+void plan_free(struct plan *plan);
+DEFINE_CLEANUP(struct plan *, plan_free)
+
+const char *step_kind_name(enum step_kind kind);
