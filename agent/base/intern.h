@@ -13,6 +13,9 @@ const char *intern(const char *s);
 // Counts an interned string once more and returns it. NULL is fine.
 const char *intern_get(const char *s);
 
+// The one copy if there is one, borrowed; NULL: nobody holds this string.
+const char *intern_find(const char *s);
+
 // Gives one count back. NULL is fine.
 void intern_put(const char *s);
 

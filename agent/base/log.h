@@ -6,6 +6,7 @@
 // shapes; the facts are the same.
 #pragma once
 
+#include <stdarg.h>
 #include <stdbool.h>
 
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG, LOG_LEVEL_MAX };
@@ -27,6 +28,9 @@ struct log_room {
 // Callable from every thread.
 void log_write(struct log_room *room, enum log_level level, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+
+// Whether a line of this level would be written: for lines that cost something to prepare.
+bool log_enabled(struct log_room *room, enum log_level level);
 
 // spec: "info" or "bpf=debug,policy=warn,info"; 0 or -EINVAL. Applies to rooms not yet seen, too.
 int log_set_levels(const char *spec);

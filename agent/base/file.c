@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+// file.c - whole files.
+#include "agent/base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/base/cleanup.h"
+
+#define FILE_CHUNK_BYTES 16384
+
+int file_read_fd(int fd, size_t max_bytes, char **ret, size_t *retlen)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t len = 0, cap = 0;
+
+	for (;;) {
+		ssize_t n;
+
+		if (len + 1 >= cap) {
+			size_t next = cap ? cap * 2 : FILE_CHUNK_BYTES;
+			char *grown = realloc(text, next);
+
+			if (!grown)
+				return -ENOMEM;
+			text = grown;
+			cap = next;
+		}
+		n = read(fd, text + len, cap - len - 1);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		len += (size_t)n;
+		if (len > max_bytes)
+			return -EFBIG;
+	}
+	text[len] = '\0';
+	*ret = TAKE_PTR(text);
+	*retlen = len;
+	return 0;
+}
+
+int file_read(const char *path, size_t max_bytes, char **ret, size_t *retlen)
+{
+	// A fifo must not block the loop before fstat can refuse it.
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct stat st;
+
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (S_ISDIR(st.st_mode))
+		return -EISDIR;
+	if (!S_ISREG(st.st_mode))
+		return -EINVAL;
+	if (st.st_size > 0 && (uintmax_t)st.st_size > max_bytes)
+		return -EFBIG;
+	return file_read_fd(fd, max_bytes, ret, retlen);
+}
+
+static int write_all(int fd, const char *data, size_t len)
+{
+	while (len > 0) {
+		ssize_t n = write(fd, data, len);
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n > 0) {
+			data += n;
+			len -= (size_t)n;
+		}
+	}
+	return 0;
+}
+
+int file_write(const char *path, const void *data, size_t len, mode_t mode)
+{
+	_cleanup_close_ int fd = -1;
+	char temp[PATH_MAX];
+	int r;
+
+	if ((size_t)snprintf(temp, sizeof(temp), "%s.tmp-XXXXXX", path) >= sizeof(temp))
+		return -ENAMETOOLONG;
+	fd = mkostemp(temp, O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	r = write_all(fd, data, len);
+	if (r == 0 && (fchmod(fd, mode) < 0 || fsync(fd) < 0 || rename(temp, path) < 0))
+		r = -errno;
+	if (r < 0)
+		unlink(temp);
+	return r;
+}
