@@ -90,3 +90,31 @@ void plan_free(struct plan *plan);
 DEFINE_CLEANUP(struct plan *, plan_free)
 
 const char *step_kind_name(enum step_kind kind);
+
+// Raw content of the tables, as bpf/tables reads it from the kernel and policy_adopt() takes it.
+struct policy_tables {
+	uint32_t npeers;
+	struct policy_tables_peer {
+		struct bh_cidr cidr;
+		uint32_t cls;
+	} *peers; // exact addresses (prefixlen 128) of bh_peer
+	uint32_t ncidrs;
+	struct policy_tables_peer *cidrs;
+	struct bh_port *ports; // 65536 elements
+	uint32_t nmatrices;
+	struct policy_tables_matrix {
+		uint32_t policy, nunits;
+		union bh_unit *units;
+	} *matrices;
+	uint32_t ncells;
+	struct policy_tables_cell {
+		struct bh_cell_key key;
+		struct bh_cell cell;
+	} *cells;
+	uint32_t nendpoints;
+	struct policy_tables_endpoint {
+		uint32_t slot, policy[BH_DIR_MAX], gen[BH_DIR_MAX];
+	} *endpoints;
+};
+
+void policy_tables_fini(struct policy_tables *tables); // frees the arrays, all malloc'd (ports too)

@@ -43,31 +43,7 @@ int policy_endpoint_remove(struct policy *policy, uint32_t slot);
 
 // Takes over tables found in the kernel, before the first policy_compile(): what the tables hold is the
 // old state of the first plan, ids are kept where the content is the same, and a matrix whose content is
-// what would be compiled now keeps its id and generation.
-struct policy_tables {
-	uint32_t npeers;
-	struct policy_tables_peer {
-		struct bh_cidr cidr;
-		uint32_t cls;
-	} *peers; // exact addresses (prefixlen 128) of bh_peer
-	uint32_t ncidrs;
-	struct policy_tables_peer *cidrs;
-	const struct bh_port *ports; // 65536 elements
-	uint32_t nmatrices;
-	struct policy_tables_matrix {
-		uint32_t policy, nunits;
-		union bh_unit *units;
-	} *matrices;
-	uint32_t ncells;
-	struct policy_tables_cell {
-		struct bh_cell_key key;
-		struct bh_cell cell;
-	} *cells;
-	uint32_t nendpoints;
-	struct policy_tables_endpoint {
-		uint32_t slot, policy[BH_DIR_MAX], gen[BH_DIR_MAX];
-	} *endpoints;
-};
+// what would be compiled now keeps its id and generation. (struct policy_tables: plan.h)
 int policy_adopt(struct policy *policy, const struct policy_tables *tables);
 
 // Compiles everything marked. *ret is a plan (maybe of no steps) that must be run to its end before the
