@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// program.h - a pod's two programs: loaded with its ident, attached to its veth, watched, replaced in place.
+//
+// World: host. Pure: no. Owns: a pair owns its program fds; links and programs are pinned under
+// <pin_dir>/ep/<slot>/ and survive the agent; clsact filters live with the device.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent/base/cleanup.h"
+#include "agent/base/err.h"
+#include "agent/bpf/tables.h"
+
+enum program_variant {
+	PROGRAM_OPEN, // source checks only: no policy selects the pod
+	PROGRAM_TRACK, // connections and policy
+	PROGRAM_VARIANT_MAX,
+};
+
+struct program_config {
+	enum program_variant variant;
+	uint32_t ident;
+	bool extra; // the endpoint has extra addresses
+	bool record; // per-flow counters
+};
+
+struct program_pair {
+	int from_pod, to_pod; // fds, -1: none
+};
+
+// Loads both programs against the tables (libbpf skeleton, rodata set, maps reused).
+int program_load(struct tables *tables, const struct program_config *config, struct program_pair *ret,
+		 struct err *reterr);
+void program_pair_close(struct program_pair *pair);
+
+// What this kernel can: BH_ATTACH_TCX when tcx links work, else BH_ATTACH_CLSACT. Probed once.
+enum bh_attach program_attach_best(void);
+
+// Puts both programs at the head of the veth's hooks (device of the agent's own namespace) and pins them.
+// An attachment that this slot already has is updated in place (link update or filter replace): no packet
+// goes unjudged and foreign programs stay. from_pod is attached first. Helper thread (tcx waits on RTNL).
+int program_attach(struct tables *tables, uint32_t slot, int ifindex, enum bh_attach mode,
+		   const struct program_pair *pair, struct err *reterr);
+
+// 0: both hooks run our programs and nothing stands in front of them; -ENOENT: missing; -EXDEV: a foreign
+// program is in front. reterr says which.
+int program_check(struct tables *tables, uint32_t slot, int ifindex, enum bh_attach mode,
+		  struct err *reterr);
+
+// Takes both off, removes the pins (and our clsact qdisc when nobody else's filter is on it). Idempotent;
+// a device that is gone is fine.
+int program_detach(struct tables *tables, uint32_t slot, int ifindex, enum bh_attach mode,
+		   struct err *reterr);
+
+// Every slot that has pins or filters under this pin folder: for --cleanup without records.
+int program_detach_all(struct tables *tables, struct err *reterr);

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+// tables.h - the kernel's tables: pinned, sized, checked, mapped; and what may be read from or written to them.
+//
+// World: host. Pure: no. Owns: the fds and mappings of every bh_* map. What survives a restart of the agent:
+// the pins (maps, programs, links), and with them everything the datapath knows; fds and mappings do not.
+// Threads: the plan runner and the sweeper work on the helper thread, reads come from the loop's thread;
+// each function says if it may only be called from one.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <bulkhead/abi.h>
+#include <bulkhead/conntrack.h>
+#include <bulkhead/policy.h>
+
+#include "agent/base/cleanup.h"
+#include "agent/base/err.h"
+#include "agent/policy/plan.h"
+
+struct tables;
+
+struct tables_config {
+	const char *pin_dir; // created 0700 when missing; must be on a bpffs (mounted there when it is not)
+	uint32_t endpoints, peers, cidrs, policies, sparse_cells, ct, frags, denied, totals; // 0: default
+};
+
+// Opens the pinned tables, or creates and pins them. *retadopted: they were there before, of this ABI
+// version, layout, size and boot, and hold a previous agent's state. Tables of another layout are refused with a
+// sentence that says what to do (-ESTALE) unless they are empty of endpoints.
+int tables_open(const struct tables_config *config, struct tables **ret, bool *retadopted,
+		struct err *reterr);
+void tables_close(struct tables *tables); // pins stay
+DEFINE_CLEANUP(struct tables *, tables_close)
+
+// Unpins everything under pin_dir and removes the folder. Idempotent.
+int tables_unpin(const char *pin_dir, struct err *reterr);
+
+int tables_fd(const struct tables *tables, const char *map_name); // borrowed; -ENOENT
+
+// ---- endpoints: plain stores into the mapping -------------------------------------------------------------------
+volatile struct bh_endpoint *tables_endpoint(struct tables *tables, uint32_t slot); // NULL beyond the end
+int tables_identity_get(const struct tables *tables, uint32_t slot, struct bh_identity *ret);
+int tables_identity_set(struct tables *tables, uint32_t slot, const struct bh_identity *identity);
+int tables_identity_del(struct tables *tables, uint32_t slot);
+uint32_t tables_next_incarnation(struct tables *tables); // 20 bits, never 0, persisted
+
+// ---- plans ---------------------------------------------------------------------------------------------------------
+struct apply_stats {
+	uint32_t steps, waits;
+	uint64_t work_ns, wait_ns; // waits are grace periods, apart from work
+};
+
+// Runs a plan to its end, in order, on the calling (helper) thread. On an error the steps before it are in
+// force and tables are never left weaker than the old state: reterr names the step; running the same plan
+// again from its first step is safe (steps are idempotent).
+int tables_apply(struct tables *tables, const struct plan *plan, struct apply_stats *retstats,
+		 struct err *reterr);
+
+// One grace period for every running program (membarrier, else a map-in-map update that waits).
+int tables_wait(struct tables *tables);
+
+// Reads peers, cidrs, ports, matrices, cells and endpoint words, for policy_adopt().
+int tables_dump(struct tables *tables, struct policy_tables *ret);
+
+// ---- asking the kernel: explain --------------------------------------------------------------------------------------
+struct tables_answer {
+	uint32_t policy, cls, pcls;
+	struct bh_judgement judgement;
+	bool exact; // the class came from bh_peer, else from bh_cidr
+	struct bh_cidr prefix; // of the bh_cidr entry is not known to the kernel: the address itself when exact
+};
+// What a program of this endpoint would read now for a new flow; the same order, the same code.
+enum bh_reason tables_ask(struct tables *tables, uint32_t slot, enum bh_dir dir,
+			  const struct bh_addr *remote, uint8_t proto, uint16_t port,
+			  struct tables_answer *ret);
+
+// ---- host addresses, extra addresses ---------------------------------------------------------------------------------
+int tables_host_set(struct tables *tables, const struct bh_addr *addr, uint32_t flags); // 0 flags: remove
+int tables_extra_set(struct tables *tables, uint32_t ident, const struct bh_cidr *cidr, uint32_t number);
+int tables_extra_clear(struct tables *tables, uint32_t ident);
+
+// ---- connections ---------------------------------------------------------------------------------------------------------
+struct ct_entry {
+	uint32_t ident;
+	struct bh_addr remote;
+	uint16_t remote_port, local_port, local; // host order
+	uint8_t proto;
+	bool v6; // which table
+	struct bh_ct value;
+};
+typedef int (*ct_each_fn)(void *arg, const struct ct_entry *entry); // non-zero stops
+int tables_ct_each(struct tables *tables, ct_each_fn fn, void *arg);
+
+struct ct_sweep_stats {
+	uint32_t seen, expired, orphans; // orphans: of endpoints that are gone
+	uint32_t live_per_slot_max;
+	uint32_t corrected; // per-endpoint counts that had drifted and were set right
+};
+// Deletes what is expired by the table's own rule (bulkhead/conntrack.h) at deletion time, and entries of
+// idents that no endpoint has; never a live flow: an entry is looked at again under its key before it
+// goes. Helper thread.
+int tables_ct_sweep(struct tables *tables, struct ct_sweep_stats *ret);
+
+// Deletes the entries of one ident (0: of all). Returns how many, or -errno.
+int tables_ct_flush(struct tables *tables, uint32_t ident);
+
+// Writes an entry with generation 0 (judged at its first packet), never over an existing one:
+// 0, -EEXIST, -ENOSPC.
+int tables_ct_seed(struct tables *tables, const struct ct_entry *entry);
+
+// ---- counters -------------------------------------------------------------------------------------------------------------
+struct total_entry {
+	struct bh_total_key key;
+	uint64_t packets, bytes;
+};
+typedef int (*total_each_fn)(void *arg, const struct total_entry *entry);
+int tables_total_each(struct tables *tables, total_each_fn fn, void *arg);
+int tables_total_clear(struct tables *tables, uint32_t ident); // an endpoint that is gone
+
+struct denied_entry {
+	struct bh_denied_key key;
+	struct bh_denied value;
+};
+typedef int (*denied_each_fn)(void *arg, const struct denied_entry *entry);
+int tables_denied_each(struct tables *tables, denied_each_fn fn, void *arg);
+int tables_denied_clear(struct tables *tables, uint32_t ident, uint32_t older_than); // bh_now() units
+
+int tables_count_get(const struct tables *tables, uint32_t slot, enum bh_dir dir, struct bh_count *ret);
+int tables_count_clear(struct tables *tables, uint32_t slot);
+int tables_stats_get(const struct tables *tables, uint64_t ret[BH_STAT_MAX]);
+
+// Kernel bytes of each table (fdinfo memlock), for status: {"bh_ct": n, ...}; caller puts it.
+struct json_object *tables_memory(const struct tables *tables);
+
+uint32_t tables_now(void); // bh_now()
