@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// control.h - the unix socket that the command line and the CNI plugin speak: one JSON object a line each way.
+//
+// World: host. Pure: no. Owns: server: its socket, connections and the socket file; client: its socket.
+// Who may speak: uid 0 by peer credentials (SO_PEERCRED), whatever the file's mode. docs/json.md lists the
+// operations.
+#pragma once
+
+#include <event2/event.h>
+#include <json-c/json.h>
+
+#include "agent/base/cleanup.h"
+#include "agent/base/err.h"
+
+#define CONTROL_REQUEST_BYTES 65536 // one request line; longer: refused and the connection closed
+#define CONTROL_CLIENTS 64 // at once; further ones are told so and closed
+#define CONTROL_IDLE_SEC 30 // a connection that says nothing
+
+struct control_server;
+
+// An operation: *ret is the answer (ownership goes to the server), or an error with its sentence.
+typedef int (*control_op_fn)(void *arg, struct json_object *request, struct json_object **ret,
+			     struct err *reterr);
+struct control_op {
+	const char *name;
+	control_op_fn run;
+};
+
+// ops: table ended by {NULL}. The socket file is made 0600 in a folder made 0700, a stale one is replaced, one that
+// is being served is refused (-EADDRINUSE).
+int control_server_new(struct event_base *base, const char *path, const struct control_op *ops,
+		       void *arg, struct control_server **ret, struct err *reterr);
+void control_server_free(struct control_server *server); // removes the socket file
+DEFINE_CLEANUP(struct control_server *, control_server_free)
+
+// One request, one answer, with a time-out. 0: *ret is the answer object; an error of the agent becomes
+// its code with its sentence; -ECONNREFUSED / -ENOENT say that no agent listens and what to do.
+int control_call(const char *path, struct json_object *request, int timeout_sec,
+		 struct json_object **ret, struct err *reterr);
+
+// Which addresses and names a request field has: for operations.
+int control_string(struct json_object *request, const char *field, const char **ret, struct err *reterr);
