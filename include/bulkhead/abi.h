@@ -67,10 +67,15 @@ enum bh_endpoint_flag {
 	BH_EP_REPORT_SPOOF = 1 << 2, /* source checks count but do not drop */
 };
 
-/* Policy ids that always exist: one-cell matrices. */
-#define BH_POLICY_DENY 0
-#define BH_POLICY_ALLOW 1
-#define BH_POLICY_FIRST 2
+/*
+ * Policy ids that always exist and have no matrix in bh_policy: programs, agent and simulator know them by
+ * id, for every class. Their generation is fixed.
+ */
+#define BH_POLICY_DENY 0 /* deny, rule BH_RULE_NONE */
+#define BH_POLICY_ALLOW 1 /* allow, rule BH_RULE_NONE */
+#define BH_POLICY_FIRST 2 /* the first id of a real matrix */
+#define BH_GEN_FIXED 1 /* generation of the two above */
+#define BH_GEN_FIRST 2 /* the first one of a real matrix */
 
 /*
  * An endpoint: element `slot` of bh_endpoint, an mmapable ARRAY. Two cache lines: the first is read by
