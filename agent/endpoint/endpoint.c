@@ -1,0 +1,533 @@
+// SPDX-License-Identifier: Apache-2.0
+// endpoint.c - the registry: records, slots, what objects and scans do to them.
+#include "agent/endpoint/endpoint.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/base/bitset.h"
+#include "agent/base/intern.h"
+#include "agent/base/log.h"
+#include "agent/endpoint/extra.h"
+#include "agent/endpoint/slot.h"
+
+LOG_ROOM("endpoint");
+
+struct endpoints {
+	struct tables *tables;
+	const struct store *store;
+	const char *node; // interned
+	enum bh_attach attach;
+	struct endpoint_events events;
+	VEC(struct endpoint *) all; // sorted by name where `sorted`
+	struct endpoint *slots[BH_MAX_ENDPOINTS];
+	uint64_t used[BITSET_WORDS(BH_MAX_ENDPOINTS)]; // also slots that are being cleaned up
+	uint32_t nslots; // of the table
+	VEC(struct endpoint_leaving) leaving;
+	bool want_scan;
+};
+
+const char *endpoint_phase_name(enum endpoint_phase phase)
+{
+	static const char *const names[ENDPOINT_PHASE_MAX] = {
+		[ENDPOINT_WAITING] = "waiting", [ENDPOINT_FOUND] = "found",
+		[ENDPOINT_ATTACHED] = "attached", [ENDPOINT_FAILED] = "failed",
+		[ENDPOINT_ORPHAN] = "quarantine",
+	};
+
+	return phase < ENDPOINT_PHASE_MAX ? names[phase] : "unknown";
+}
+
+int endpoints_new(struct tables *tables, const struct store *store, const char *node,
+		  enum bh_attach attach, const struct endpoint_events *events, struct endpoints **ret)
+{
+	struct endpoints *endpoints;
+
+	assert(tables && store && node && events && ret);
+
+	endpoints = calloc(1, sizeof(*endpoints));
+	if (!endpoints)
+		return -ENOMEM;
+	endpoints->node = intern(node);
+	if (!endpoints->node) {
+		free(endpoints);
+		return -ENOMEM;
+	}
+	endpoints->tables = tables;
+	endpoints->store = store;
+	endpoints->attach = attach;
+	endpoints->events = *events;
+	while (tables_endpoint(tables, endpoints->nslots))
+		endpoints->nslots++;
+	*ret = endpoints;
+	return 0;
+}
+
+static void record_free(struct endpoint *endpoint)
+{
+	intern_put(endpoint->ns);
+	intern_put(endpoint->name);
+	intern_put(endpoint->uid);
+	free(endpoint);
+}
+
+void endpoints_free(struct endpoints *endpoints)
+{
+	if (!endpoints)
+		return;
+	vec_each(struct endpoint *, e, &endpoints->all)
+		record_free(*e);
+	vec_fini(&endpoints->all);
+	vec_fini(&endpoints->leaving);
+	intern_put(endpoints->node);
+	free(endpoints);
+}
+
+static int name_order(const struct endpoint *e, const char *ns, const char *name)
+{
+	int r = strcmp(e->ns, ns);
+
+	return r ? r : strcmp(e->name, name);
+}
+
+// Where (ns, name) stands or would stand.
+static size_t position(const struct endpoints *endpoints, const char *ns, const char *name)
+{
+	size_t lo = 0, hi = endpoints->all.n;
+
+	while (lo < hi) {
+		size_t mid = (lo + hi) / 2;
+
+		if (name_order(endpoints->all.v[mid], ns, name) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+struct endpoint *endpoints_find(const struct endpoints *endpoints, const char *ns, const char *name)
+{
+	size_t at = position(endpoints, ns, name);
+
+	if (at == endpoints->all.n || name_order(endpoints->all.v[at], ns, name) != 0)
+		return NULL;
+	return endpoints->all.v[at];
+}
+
+struct endpoint *endpoints_by_slot(const struct endpoints *endpoints, uint32_t slot)
+{
+	return slot < BH_MAX_ENDPOINTS ? endpoints->slots[slot] : NULL;
+}
+
+struct endpoint *endpoints_by_ident(const struct endpoints *endpoints, uint32_t ident)
+{
+	struct endpoint *e = endpoints_by_slot(endpoints, BH_SLOT(ident));
+
+	return e && e->ident == ident ? e : NULL;
+}
+
+struct endpoint *endpoints_at(const struct endpoints *endpoints, size_t index)
+{
+	return index < endpoints->all.n ? endpoints->all.v[index] : NULL;
+}
+
+static struct endpoint *record_add(struct endpoints *endpoints, const char *ns, const char *name,
+				   const char *uid)
+{
+	size_t at = position(endpoints, ns, name);
+	struct endpoint *e;
+
+	e = calloc(1, sizeof(*e));
+	if (!e || vec_reserve(&endpoints->all, 1) < 0) {
+		free(e);
+		return NULL;
+	}
+	e->ns = intern(ns);
+	e->name = intern(name);
+	e->uid = uid ? intern(uid) : NULL;
+	if (!e->ns || !e->name) {
+		record_free(e);
+		return NULL;
+	}
+	memmove(endpoints->all.v + at + 1, endpoints->all.v + at,
+		(endpoints->all.n - at) * sizeof(*endpoints->all.v));
+	endpoints->all.v[at] = e;
+	endpoints->all.n++;
+	return e;
+}
+
+static void record_remove(struct endpoints *endpoints, struct endpoint *e)
+{
+	vec_cut(&endpoints->all, position(endpoints, e->ns, e->name));
+	record_free(e);
+}
+
+static void leave(struct endpoints *endpoints, struct endpoint *e)
+{
+	if (e->enrolled)
+		endpoints->events.left(endpoints->events.arg, e);
+	e->enrolled = false;
+}
+
+static void join(struct endpoints *endpoints, struct endpoint *e)
+{
+	if (!e->enrolled)
+		endpoints->events.joined(endpoints->events.arg, e);
+	e->enrolled = true;
+}
+
+// The record loses its slot; what hangs on the slot is cleaned up by the helper thread.
+static void slot_drop(struct endpoints *endpoints, struct endpoint *e)
+{
+	struct endpoint_leaving leaving = { e->slot, e->ident, e->link.ifindex, e->attach };
+
+	leave(endpoints, e);
+	slot_close(endpoints->tables, e->slot);
+	endpoints->slots[e->slot] = NULL;
+	if (vec_push(&endpoints->leaving, leaving) < 0)
+		log_error("out of memory: slot %u stays in use until the next start", e->slot);
+	e->phase = ENDPOINT_WAITING;
+	e->inherited = false;
+}
+
+bool endpoints_take_leaving(struct endpoints *endpoints, struct endpoint_leaving *ret)
+{
+	if (!endpoints->leaving.n)
+		return false;
+	*ret = endpoints->leaving.v[--endpoints->leaving.n];
+	return true;
+}
+
+void endpoints_released(struct endpoints *endpoints, uint32_t slot)
+{
+	bitset_clear(endpoints->used, slot);
+}
+
+// ---- objects --------------------------------------------------------------------------------------------
+
+static bool pod_is_ours(const struct endpoints *endpoints, const struct pod *pod)
+{
+	return pod && pod->node == endpoints->node && !pod->host_network && !pod->finished &&
+	       pod->naddrs > 0;
+}
+
+static const struct pod *pod_of(const struct object *object)
+{
+	return object && object->kind == KIND_POD ? (const struct pod *)object : NULL;
+}
+
+// The object is gone, or no longer one of ours: what may still run there is shut in.
+static void pod_gone(struct endpoints *endpoints, struct endpoint *e)
+{
+	if (e->phase == ENDPOINT_WAITING) {
+		record_remove(endpoints, e);
+		return;
+	}
+	if (e->phase == ENDPOINT_ORPHAN)
+		return;
+	leave(endpoints, e);
+	slot_quarantine(endpoints->tables, e->slot);
+	e->phase = ENDPOINT_ORPHAN;
+	endpoints->want_scan = true;
+	log_info("'%s/%s' is no longer a running pod of this node: quarantined until its device goes",
+		 e->ns, e->name);
+}
+
+static bool same_addrs(const struct pod *a, const struct pod *b)
+{
+	return a && b && a->naddrs == b->naddrs &&
+	       !memcmp(a->addrs, b->addrs, a->naddrs * sizeof(a->addrs[0]));
+}
+
+static void pod_changed(struct endpoints *endpoints, const struct pod *before,
+			const struct pod *after)
+{
+	const struct object *any = after ? &after->object : &before->object;
+	struct endpoint *e = endpoints_find(endpoints, any->ns, any->name);
+
+	if (!pod_is_ours(endpoints, after)) {
+		if (e)
+			pod_gone(endpoints, e);
+		return;
+	}
+	if (!e) {
+		e = record_add(endpoints, any->ns, any->name, any->uid);
+		if (!e)
+			log_error("out of memory: pod '%s/%s' is not protected", any->ns, any->name);
+		endpoints->want_scan = true;
+	} else if (!same_addrs(before, after) || e->phase == ENDPOINT_ORPHAN || e->inherited) {
+		endpoints->want_scan = true;
+	}
+}
+
+static void namespace_changed(struct endpoints *endpoints, const struct object *object)
+{
+	vec_each(struct endpoint *, e, &endpoints->all) {
+		if (strcmp((*e)->ns, object->name) == 0 && (*e)->phase != ENDPOINT_WAITING)
+			extra_update(endpoints->tables, endpoints->store, &endpoints->events, *e);
+	}
+}
+
+void endpoints_changed(struct endpoints *endpoints, const struct object *before,
+		       const struct object *after)
+{
+	const struct object *any = after ? after : before;
+
+	if (any->kind == KIND_POD)
+		pod_changed(endpoints, pod_of(before), pod_of(after));
+	else if (any->kind == KIND_NAMESPACE)
+		namespace_changed(endpoints, any);
+}
+
+// ---- scans ----------------------------------------------------------------------------------------------
+
+bool endpoints_want_scan(const struct endpoints *endpoints)
+{
+	return endpoints->want_scan;
+}
+
+void endpoints_devices_changed(struct endpoints *endpoints)
+{
+	if (endpoints->all.n)
+		endpoints->want_scan = true;
+}
+
+size_t endpoints_waiting(const struct endpoints *endpoints)
+{
+	size_t n = 0;
+
+	vec_each(struct endpoint *, e, &endpoints->all)
+		n += (*e)->phase == ENDPOINT_WAITING;
+	return n;
+}
+
+static bool link_has(const struct link_pod *link, const struct bh_addr *addr)
+{
+	for (uint32_t i = 0; i < link->naddrs; i++) {
+		if (bh_addr_equal(&link->addrs[i], addr))
+			return true;
+	}
+	return false;
+}
+
+// The device that carries one of the pod's addresses.
+static const struct link_pod *link_of(const struct pod *pod, const struct link_pod *pods, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		for (uint32_t a = 0; a < pod->naddrs; a++) {
+			if (link_has(&pods[i], &pod->addrs[a]))
+				return &pods[i];
+		}
+	}
+	return NULL;
+}
+
+static bool same_device(const struct endpoint *e, const struct link_pod *link)
+{
+	return e->link.ifindex == link->ifindex && e->link.netns == link->netns &&
+	       e->link.peer_ifindex == link->peer_ifindex;
+}
+
+// Another record that sits on this device: the address was taken over, its pod is history.
+static void evict(struct endpoints *endpoints, const struct endpoint *newcomer,
+		  const struct link_pod *link)
+{
+	for (uint32_t slot = 0; slot < BH_MAX_ENDPOINTS; slot++) {
+		struct endpoint *e = endpoints->slots[slot];
+
+		if (!e || e == newcomer || !same_device(e, link))
+			continue;
+		log_info("'%s/%s' gives its device to '%s/%s'", e->ns, e->name, newcomer->ns,
+			 newcomer->name);
+		slot_drop(endpoints, e);
+		if (!pod_is_ours(endpoints, pod_of(store_find(endpoints->store, KIND_POD, e->ns,
+							      e->name))))
+			record_remove(endpoints, e);
+	}
+}
+
+static void found(struct endpoints *endpoints, struct endpoint *e, const struct pod *pod,
+		  const struct link_pod *link)
+{
+	size_t slot = bitset_free(endpoints->used, endpoints->nslots);
+	char text[160];
+
+	evict(endpoints, e, link);
+	if (slot == endpoints->nslots) {
+		snprintf(text, sizeof(text), "pod '%.60s/%.60s': no free slot of %u: not protected",
+			 e->ns, e->name, endpoints->nslots);
+		endpoints->events.problem(endpoints->events.arg, "endpoints", text);
+		return;
+	}
+	e->slot = (uint32_t)slot;
+	e->ident = BH_IDENT(e->slot, tables_next_incarnation(endpoints->tables));
+	e->link = *link;
+	e->variant = PROGRAM_OPEN;
+	e->attach = endpoints->attach;
+	e->phase = ENDPOINT_FOUND;
+	if (slot_open(endpoints->tables, e, pod) < 0) {
+		log_error("'%s/%s': its record could not be written: not protected", e->ns, e->name);
+		e->phase = ENDPOINT_WAITING;
+		return;
+	}
+	bitset_set(endpoints->used, slot);
+	endpoints->slots[slot] = e;
+	extra_update(endpoints->tables, endpoints->store, &endpoints->events, e);
+	log_info("'%s/%s' found behind ifindex %d, slot %u", e->ns, e->name, link->ifindex, e->slot);
+	join(endpoints, e);
+}
+
+// The record keeps its slot: confirmed, or back from being an orphan; addresses may have changed.
+static void confirmed(struct endpoints *endpoints, struct endpoint *e, const struct pod *pod,
+		      const struct link_pod *link)
+{
+	e->link = *link;
+	slot_refresh(endpoints->tables, e, pod);
+	if (e->phase == ENDPOINT_ORPHAN) {
+		e->phase = ENDPOINT_ATTACHED;
+		slot_reopen(endpoints->tables, e);
+	}
+	if (e->inherited)
+		extra_update(endpoints->tables, endpoints->store, &endpoints->events, e);
+	e->inherited = false;
+	join(endpoints, e);
+}
+
+static void match(struct endpoints *endpoints, struct endpoint *e, const struct link_pod *pods,
+		  size_t n)
+{
+	const struct pod *pod = pod_of(store_find(endpoints->store, KIND_POD, e->ns, e->name));
+	const struct link_pod *link;
+
+	if (!pod_is_ours(endpoints, pod))
+		return;
+	link = link_of(pod, pods, n);
+	if (!link)
+		return;
+	if (e->phase != ENDPOINT_WAITING && same_device(e, link)) {
+		confirmed(endpoints, e, pod, link);
+		return;
+	}
+	if (e->phase != ENDPOINT_WAITING)
+		slot_drop(endpoints, e);
+	found(endpoints, e, pod, link);
+}
+
+static bool device_there(const struct endpoint *e, const struct link_pod *pods, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (same_device(e, &pods[i]))
+			return true;
+	}
+	return false;
+}
+
+// Slots whose device is gone are given back; a pod that lives on waits for its next device.
+static void drop_gone(struct endpoints *endpoints, const struct link_pod *pods, size_t n)
+{
+	for (uint32_t slot = 0; slot < BH_MAX_ENDPOINTS; slot++) {
+		struct endpoint *e = endpoints->slots[slot];
+		bool stays;
+
+		if (!e || device_there(e, pods, n))
+			continue;
+		log_info("'%s/%s': its device is gone, slot %u is free", e->ns, e->name, slot);
+		stays = pod_is_ours(endpoints,
+				    pod_of(store_find(endpoints->store, KIND_POD, e->ns, e->name)));
+		slot_drop(endpoints, e);
+		if (!stays)
+			record_remove(endpoints, e);
+	}
+}
+
+// Records of a previous agent whose pod nobody knows any more.
+static void orphan_inherited(struct endpoints *endpoints)
+{
+	for (uint32_t slot = 0; slot < BH_MAX_ENDPOINTS; slot++) {
+		struct endpoint *e = endpoints->slots[slot];
+
+		if (e && e->inherited) {
+			e->inherited = false;
+			pod_gone(endpoints, e);
+		}
+	}
+}
+
+void endpoints_scanned(struct endpoints *endpoints, const struct link_pod *pods, size_t n)
+{
+	endpoints->want_scan = false;
+	drop_gone(endpoints, pods, n);
+	for (size_t i = 0; i < endpoints->all.n; i++) {
+		struct endpoint *e = endpoints->all.v[i];
+
+		match(endpoints, e, pods, n);
+		i = position(endpoints, e->ns, e->name); // others may have been removed
+	}
+	orphan_inherited(endpoints);
+}
+
+void endpoints_attached(struct endpoints *endpoints, uint32_t slot, uint32_t ident,
+			enum program_variant variant, enum bh_attach attach, int r, const char *why)
+{
+	struct endpoint *e = endpoints_by_ident(endpoints, ident);
+	char where[400];
+
+	if (!e || e->phase == ENDPOINT_ORPHAN)
+		return;
+	snprintf(where, sizeof(where), "endpoint %s/%s", e->ns, e->name);
+	if (r < 0) {
+		if (e->phase != ENDPOINT_ATTACHED)
+			e->phase = ENDPOINT_FAILED;
+		endpoints->events.problem(endpoints->events.arg, where, why);
+		return;
+	}
+	if (e->phase == ENDPOINT_FAILED)
+		endpoints->events.problem(endpoints->events.arg, where, NULL);
+	e->phase = ENDPOINT_ATTACHED;
+	e->variant = variant;
+	e->refresh = false;
+	if (e->attach != attach || slot != e->slot)
+		log_debug("'%s/%s': attached by other means", e->ns, e->name);
+	e->attach = attach;
+	slot_identify(endpoints->tables, e);
+}
+
+// A slot that its agent gave up but had no time to clean.
+static int inherit_leaving(struct endpoints *endpoints, uint32_t slot,
+			   const struct bh_identity *identity)
+{
+	struct endpoint_leaving leaving = { slot, identity->ident, (int)identity->ifindex,
+					    (enum bh_attach)identity->attach };
+
+	bitset_set(endpoints->used, slot);
+	return vec_push(&endpoints->leaving, leaving);
+}
+
+int endpoints_inherit(struct endpoints *endpoints)
+{
+	for (uint32_t slot = 0; slot < endpoints->nslots; slot++) {
+		struct bh_identity identity;
+		struct endpoint *e;
+
+		if (tables_identity_get(endpoints->tables, slot, &identity) < 0)
+			continue;
+		if (!slot_is_open(endpoints->tables, slot, identity.ident) ||
+		    endpoints_find(endpoints, identity.ns, identity.name)) {
+			if (inherit_leaving(endpoints, slot, &identity) < 0)
+				return -ENOMEM;
+			continue;
+		}
+		e = record_add(endpoints, identity.ns, identity.name,
+			       identity.uid[0] ? identity.uid : NULL);
+		if (!e)
+			return -ENOMEM;
+		slot_inherit(endpoints->tables, slot, &identity, e);
+		bitset_set(endpoints->used, slot);
+		endpoints->slots[slot] = e;
+		endpoints->want_scan = true;
+	}
+	return 0;
+}

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+// endpoint.h - the pods of this node: by which veth they hang, which slot they have, what state they are in.
+//
+// World: host, the loop's thread. Pure: no (stores into the endpoint table, never waits). Owns: a record per
+// pod of this node and per slot in use. What waits (scanning, loading, attaching, detaching) is done by
+// the daemon's helper thread, which brings results back here.
+//
+// Life. A pod object of this node makes a record (WAITING). A scan that finds its address behind a veth
+// gives it a slot and an incarnation (FOUND); from then on it takes part in compiling, passing everything
+// until its first plan has run. Once its programs are on the veth it is ATTACHED. When the device goes,
+// the slot is given back; when only the object goes, the pod that may still run is quarantined (ORPHAN)
+// until its device goes, since nothing says any more what it may do.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent/base/vec.h"
+#include "agent/bpf/link.h"
+#include "agent/bpf/program.h"
+#include "agent/bpf/tables.h"
+#include "agent/store/store.h"
+
+// For how long a connection older than enforcement may be adopted by its first packet (design 3.4).
+#define ENDPOINT_ADOPT_SEC 60
+
+enum endpoint_phase {
+	ENDPOINT_WAITING,
+	ENDPOINT_FOUND,
+	ENDPOINT_ATTACHED,
+	ENDPOINT_FAILED, // attaching failed; tried again
+	ENDPOINT_ORPHAN,
+	ENDPOINT_PHASE_MAX,
+};
+
+struct endpoint {
+	const char *ns, *name, *uid; // interned; uid may be NULL
+	enum endpoint_phase phase;
+	uint32_t slot, ident; // valid unless WAITING
+	bool inherited; // of a previous agent, not confirmed by a scan yet
+	bool enrolled; // the owner was told joined()
+	bool extra; // may use addresses of bh_extra
+	bool refresh; // programs must be loaded anew (extra addresses, a restart)
+	enum program_variant variant; // of the attached programs
+	enum bh_attach attach;
+	struct link_pod link; // unless WAITING
+};
+
+// A slot whose device or pod is gone: programs and table entries are to be removed, then
+// endpoints_released() makes the slot free.
+struct endpoint_leaving {
+	uint32_t slot, ident;
+	int ifindex;
+	enum bh_attach attach;
+};
+
+struct endpoints;
+
+struct endpoint_events {
+	void *arg;
+	// The endpoint has a slot and is to be compiled from now on / no more.
+	void (*joined)(void *arg, const struct endpoint *endpoint);
+	void (*left)(void *arg, const struct endpoint *endpoint);
+	void (*problem)(void *arg, const char *where, const char *text); // as in source_events
+};
+
+int endpoints_new(struct tables *tables, const struct store *store, const char *node,
+		  enum bh_attach attach, const struct endpoint_events *events, struct endpoints **ret);
+void endpoints_free(struct endpoints *endpoints);
+DEFINE_CLEANUP(struct endpoints *, endpoints_free)
+
+// Records of a previous agent's slots, from the pinned tables; before anything else.
+int endpoints_inherit(struct endpoints *endpoints);
+
+// The owner passes on every change of Pod and Namespace objects.
+void endpoints_changed(struct endpoints *endpoints, const struct object *before,
+		       const struct object *after);
+
+// True when a scan could find what is waited for (new pods, devices that came or went).
+bool endpoints_want_scan(const struct endpoints *endpoints);
+size_t endpoints_waiting(const struct endpoints *endpoints);
+
+// The result of a whole link_scan(). Matches, moves and drops endpoints.
+void endpoints_scanned(struct endpoints *endpoints, const struct link_pod *pods, size_t n);
+
+// Devices came or went: the next scan matters.
+void endpoints_devices_changed(struct endpoints *endpoints);
+
+// Programs were attached (r = 0) or could not be. Ignored when the slot has another incarnation by now.
+void endpoints_attached(struct endpoints *endpoints, uint32_t slot, uint32_t ident,
+			enum program_variant variant, enum bh_attach attach, int r, const char *why);
+
+// Takes one slot that is to be cleaned up; false: none.
+bool endpoints_take_leaving(struct endpoints *endpoints, struct endpoint_leaving *ret);
+void endpoints_released(struct endpoints *endpoints, uint32_t slot);
+
+struct endpoint *endpoints_find(const struct endpoints *endpoints, const char *ns, const char *name);
+struct endpoint *endpoints_by_slot(const struct endpoints *endpoints, uint32_t slot);
+struct endpoint *endpoints_by_ident(const struct endpoints *endpoints, uint32_t ident);
+
+// All records, in the order of their names: index 0.. until NULL.
+struct endpoint *endpoints_at(const struct endpoints *endpoints, size_t index);
+
+const char *endpoint_phase_name(enum endpoint_phase phase);
