@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: Apache-2.0
+// pod.c - Pod: labels, addresses, named ports, and whose it is.
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include "agent/object/kind.h"
+
+typedef VEC(struct container_port) container_port_vec;
+
+static int read_container_port(const struct at *at, struct container_port *ret, bool *rethost,
+			       struct err *reterr)
+{
+	struct at number = at_field(at, "containerPort");
+	struct at host = at_field(at, "hostPort");
+	struct at protocol = at_field(at, "protocol");
+	struct at name = at_field(at, "name");
+	int64_t port = 0, host_port = 0;
+	int r = at_object(at, reterr);
+
+	if (r >= 0)
+		r = protocol_read(&protocol, &ret->protocol, reterr);
+	if (r >= 0)
+		r = at_int(&number, 1, UINT16_MAX, &port, reterr);
+	if (r < 0)
+		return r;
+	if (!port)
+		return at_fail(&number, reterr, "is missing");
+	r = at_int(&host, 0, UINT16_MAX, &host_port, reterr);
+	if (r < 0)
+		return r;
+	ret->port = (uint16_t)port;
+	*rethost = host_port > 0;
+	return at_intern(&name, &ret->name, reterr);
+}
+
+// Named ports must not be resolved by halves: one that cannot be read refuses the pod.
+static int read_container(const struct at *at, struct pod *pod, container_port_vec *ports,
+			  struct err *reterr)
+{
+	struct at list = at_field(at, "ports");
+	uint32_t n = 0;
+	int r = at_list(&list, OBJECT_MAX_CONTAINER_PORTS, &n, reterr);
+
+	if (r < 0)
+		return r;
+	if (ports->n + n > OBJECT_MAX_CONTAINER_PORTS)
+		return at_fail(&list, reterr, "the pod has more than %d ports",
+			       OBJECT_MAX_CONTAINER_PORTS);
+	if (vec_reserve(ports, n) < 0)
+		return no_memory(reterr);
+	for (uint32_t i = 0; i < n; i++) {
+		struct at item = at_item(&list, i);
+		struct container_port port = {0};
+		bool host = false;
+
+		r = read_container_port(&item, &port, &host, reterr);
+		if (r < 0)
+			return r;
+		ports->v[ports->n++] = port;
+		pod->nhost_ports += host;
+	}
+	return 0;
+}
+
+static bool is_sidecar(const struct at *container)
+{
+	struct at policy = at_field(container, "restartPolicy");
+	const char *text = NULL;
+
+	return at_string(&policy, &text, NULL) > 0 && !strcmp(text, "Always");
+}
+
+static int read_containers(const struct at *spec, const char *field, bool sidecars, struct pod *pod,
+			   container_port_vec *ports, struct err *reterr)
+{
+	struct at list = at_field(spec, field);
+	uint32_t n = 0;
+	int r = at_list(&list, OBJECT_MAX_CONTAINERS, &n, reterr);
+
+	for (uint32_t i = 0; r >= 0 && i < n; i++) {
+		struct at item = at_item(&list, i);
+
+		r = at_object(&item, reterr);
+		if (r > 0 && (!sidecars || is_sidecar(&item)))
+			r = read_container(&item, pod, ports, reterr);
+	}
+	return r;
+}
+
+static int read_ports(const struct at *spec, struct pod *pod, struct err *reterr)
+{
+	container_port_vec ports = {0};
+	int r;
+
+	r = read_containers(spec, "containers", false, pod, &ports, reterr);
+	if (r >= 0)
+		r = read_containers(spec, "initContainers", true, pod, &ports, reterr);
+	pod->nports = (uint32_t)ports.n;
+	pod->ports = TAKE_PTR(ports.v);
+	return r;
+}
+
+static int read_addr(const struct at *at, struct pod *pod, struct err *reterr)
+{
+	const char *text = NULL;
+	int r = at_string(at, &text, reterr);
+
+	if (r < 0)
+		return r;
+	if (!text || !*text)
+		return 0;
+	if (pod->naddrs == POD_ADDRS_MAX)
+		return at_fail(at, reterr, "a pod has at most %d addresses", POD_ADDRS_MAX);
+	if (addr_parse(text, &pod->addrs[pod->naddrs]) < 0)
+		return at_fail(at, reterr, "\"%.80s\" is no address", text);
+	pod->naddrs++;
+	return 0;
+}
+
+static int read_addrs(const struct at *status, struct pod *pod, struct err *reterr)
+{
+	struct at single = at_field(status, "podIP");
+	struct at list = at_field(status, "podIPs");
+	uint32_t n = 0;
+	int r = at_list(&list, UINT32_MAX, &n, reterr);
+
+	if (r < 0)
+		return r;
+	for (uint32_t i = 0; r >= 0 && i < n; i++) {
+		struct at item = at_item(&list, i);
+		struct at ip = at_field(&item, "ip");
+
+		r = at_object(&item, reterr);
+		if (r > 0)
+			r = read_addr(&ip, pod, reterr);
+	}
+	return r >= 0 && !n ? read_addr(&single, pod, reterr) : r;
+}
+
+static int read_status(const struct at *root, struct pod *pod, struct err *reterr)
+{
+	struct at status = at_field(root, "status");
+	struct at phase = at_field(&status, "phase");
+	const char *text = "";
+	int r = at_object(&status, reterr);
+
+	if (r <= 0)
+		return r;
+	r = at_string(&phase, &text, reterr);
+	if (r < 0)
+		return r;
+	pod->finished = !strcmp(text, "Succeeded") || !strcmp(text, "Failed");
+	return read_addrs(&status, pod, reterr);
+}
+
+static int read_owner(const struct at *meta, struct pod *pod, struct err *reterr)
+{
+	struct at list = at_field(meta, "ownerReferences");
+	uint32_t n = 0;
+	int r = at_list(&list, UINT32_MAX, &n, reterr);
+
+	for (uint32_t i = 0; r >= 0 && i < n; i++) {
+		struct at item = at_item(&list, i);
+		struct at controller = at_field(&item, "controller");
+		struct at kind = at_field(&item, "kind");
+		struct at name = at_field(&item, "name");
+		bool controls = false;
+
+		r = at_bool(&controller, &controls, reterr);
+		if (r < 0 || !controls)
+			continue;
+		r = at_intern(&kind, &pod->owner_kind, reterr);
+		return r < 0 ? r : at_intern(&name, &pod->owner_name, reterr);
+	}
+	return r;
+}
+
+static int read_created(const struct at *meta, struct pod *pod, struct err *reterr)
+{
+	struct at at = at_field(meta, "creationTimestamp");
+	const char *text = NULL, *end;
+	struct tm tm = {0};
+	int r = at_string(&at, &text, reterr);
+
+	if (r <= 0)
+		return r;
+	end = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
+	if (!end || (*end != 'Z' && *end != '.'))
+		return at_fail(&at, reterr, "\"%.40s\" is no time such as 2026-11-21T00:02:29Z",
+			       text);
+	pod->created = timegm(&tm);
+	return 0;
+}
+
+static int pod_parse(struct json_object *json, struct object *object, struct err *reterr)
+{
+	struct pod *pod = (struct pod *)object;
+	struct at root = at_root(json);
+	struct at meta = at_field(&root, "metadata");
+	struct at labels = at_field(&meta, "labels");
+	struct at spec = at_field(&root, "spec");
+	struct at node = at_field(&spec, "nodeName");
+	struct at host = at_field(&spec, "hostNetwork");
+	int r;
+
+	r = labels_read(&labels, &pod->labels, reterr);
+	if (r >= 0)
+		r = read_owner(&meta, pod, reterr);
+	if (r >= 0)
+		r = read_created(&meta, pod, reterr);
+	if (r >= 0)
+		r = at_object(&spec, reterr);
+	if (r >= 0)
+		r = at_intern(&node, &pod->node, reterr);
+	if (r >= 0)
+		r = at_bool(&host, &pod->host_network, reterr);
+	if (r >= 0)
+		r = read_ports(&spec, pod, reterr);
+	return r < 0 ? r : read_status(&root, pod, reterr);
+}
+
+static void pod_fini(struct object *object)
+{
+	struct pod *pod = (struct pod *)object;
+
+	labels_fini(&pod->labels);
+	intern_put(pod->node);
+	intern_put(pod->owner_kind);
+	intern_put(pod->owner_name);
+	for (uint32_t i = 0; i < pod->nports; i++)
+		intern_put(pod->ports[i].name);
+	free(pod->ports);
+}
+
+static bool ports_equal(const struct pod *a, const struct pod *b)
+{
+	if (a->nports != b->nports || a->nhost_ports != b->nhost_ports)
+		return false;
+	for (uint32_t i = 0; i < a->nports; i++)
+		if (a->ports[i].name != b->ports[i].name || a->ports[i].port != b->ports[i].port ||
+		    a->ports[i].protocol != b->ports[i].protocol)
+			return false;
+	return true;
+}
+
+static bool pod_equal(const struct object *a, const struct object *b)
+{
+	const struct pod *x = (const struct pod *)a, *y = (const struct pod *)b;
+
+	return x->node == y->node && x->owner_kind == y->owner_kind &&
+	       x->owner_name == y->owner_name && x->created == y->created &&
+	       x->host_network == y->host_network && x->finished == y->finished &&
+	       addrs_equal(x->addrs, x->naddrs, y->addrs, y->naddrs) && ports_equal(x, y) &&
+	       labels_equal(&x->labels, &y->labels);
+}
+
+const struct kind_ops pod_kind = {
+	.name = "Pod",
+	.api_version = "v1",
+	.plural = "pods",
+	.namespaced = true,
+	.parse = pod_parse,
+	.fini = pod_fini,
+	.equal = pod_equal,
+	.size = sizeof(struct pod),
+};
