@@ -24,7 +24,7 @@ say = $(if $(filter 1,$(V)),,@printf '  %-8s%s\n' '$(1)' '$(2)';)
 # ---- tools and flags ---------------------------------------------------------------------------------
 CPPFLAGS += -I. -Iinclude -I$(B) -D_GNU_SOURCE -DVERSION='"$(VERSION)"'
 CFLAGS ?= -O2 -g
-CFLAGS += -std=gnu17 -Wall -Wextra -Wshadow -Wmissing-prototypes -Wvla -Wno-unused-parameter \
+CFLAGS += -std=gnu17 -Wall -Wextra -Wshadow -Wmissing-prototypes -Wvla -Wno-unused-parameter -Wno-missing-field-initializers \
 	  -fno-strict-aliasing -fstack-protector-strong -fno-common
 CPPFLAGS += $(if $(filter 1,$(SAN)),,-D_FORTIFY_SOURCE=2)
 , := ,

@@ -77,6 +77,8 @@ enum bh_reason tables_ask(struct tables *tables, uint32_t slot, enum bh_dir dir,
 
 // ---- host addresses, extra addresses ---------------------------------------------------------------------------------
 int tables_host_set(struct tables *tables, const struct bh_addr *addr, uint32_t flags); // 0 flags: remove
+// Removes every host address but these.
+int tables_host_keep(struct tables *tables, const struct bh_addr *addrs, uint32_t n);
 int tables_extra_set(struct tables *tables, uint32_t ident, const struct bh_cidr *cidr, uint32_t number);
 int tables_extra_clear(struct tables *tables, uint32_t ident);
 

@@ -353,11 +353,11 @@ static void found(struct endpoints *endpoints, struct endpoint *e, const struct 
 		  const struct link_pod *link)
 {
 	size_t slot = bitset_free(endpoints->used, endpoints->nslots);
-	char text[160];
+	char text[200];
 
 	evict(endpoints, e, link);
 	if (slot == endpoints->nslots) {
-		snprintf(text, sizeof(text), "pod '%.60s/%.60s': no free slot of %u: not protected",
+		snprintf(text, sizeof(text), "pod '%.63s/%.63s': no free slot of %u: not protected",
 			 e->ns, e->name, endpoints->nslots);
 		endpoints->events.problem(endpoints->events.arg, "endpoints", text);
 		return;

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+// config.c - the option table of bulkheadd and its file.
+#include "agent/daemon/config.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include <bulkhead/abi.h>
+
+#include "agent/base/cleanup.h"
+#include "agent/base/file.h"
+#include "agent/base/option.h"
+
+#define CONFIG_FILE_BYTES 65536
+#define TEXT_(x) #x
+#define TEXT(x) TEXT_(x)
+#define FIELD(field) offsetof(struct config, field)
+#define LIMIT(option, field, value, what)                                                          \
+	{                                                                                          \
+		option, 0, OPTION_NUMBER, FIELD(field), "N", what, TEXT(value), .min = 1,          \
+			.max = UINT32_MAX                                                          \
+	}
+
+static const struct option options[] = {
+	{ "source", 's', OPTION_TEXT, FIELD(source), "dir:PATH",
+	  "where objects come from: a directory of manifests", .env = "BULKHEAD_SOURCE" },
+	{ "node", 'n', OPTION_TEXT, FIELD(node), "NAME", "this node's name, as in spec.nodeName",
+	  .env = "BULKHEAD_NODE" },
+	{ "config", 'c', OPTION_TEXT, FIELD(file), "FILE",
+	  "read options from FILE, one NAME=VALUE a line", .complete = "file" },
+	{ "pin-dir", 0, OPTION_TEXT, FIELD(pin_dir), "DIR", "folder of the pinned tables on a bpffs",
+	  BH_PIN_DIR, .env = "BULKHEAD_PIN_DIR", .complete = "directory" },
+	{ "run-dir", 0, OPTION_TEXT, FIELD(run_dir), "DIR", "folder of the control socket", BH_RUN_DIR,
+	  .env = "BULKHEAD_RUN_DIR", .complete = "directory" },
+	{ "attach", 0, OPTION_CHOICE, FIELD(attach), "HOW",
+	  "how programs are put on a veth; auto takes tcx where the kernel has it", "auto",
+	  .choices = "auto|tcx|clsact" },
+	{ "log-level", 0, OPTION_TEXT, FIELD(log_level), "SPEC",
+	  "error, warn, info or debug, per room too: info,bpf=debug", "info",
+	  .env = "BULKHEAD_LOG_LEVEL" },
+	{ "log-format", 0, OPTION_CHOICE, FIELD(log_format), "FORMAT", "shape of log lines", "text",
+	  .choices = "text|json" },
+	{ "cleanup", 0, OPTION_FLAG, FIELD(cleanup), NULL,
+	  "remove programs, links, tables and files of this node, then leave", NULL },
+	{ "version", 0, OPTION_FLAG, FIELD(version), NULL, "print the version and leave", NULL },
+	{ "force-off", 0, OPTION_TEXT, FIELD(force_off), "LIST",
+	  "kernel features to do without, comma-separated: tcx, membarrier, batch", NULL },
+	{ NULL },
+};
+
+static const struct option limits[] = {
+	LIMIT("max-endpoints", endpoints, BH_LIMIT_ENDPOINTS, "pods of this node"),
+	LIMIT("max-peers", peers, BH_LIMIT_PEERS, "exact addresses that policies tell apart"),
+	LIMIT("max-cidrs", cidrs, BH_LIMIT_CIDRS, "prefixes that policies tell apart"),
+	LIMIT("max-port-classes", port_classes, BH_LIMIT_PORT_CLASSES, "sets of ports told apart"),
+	LIMIT("max-policies", policies, BH_LIMIT_POLICIES, "compiled policies at once"),
+	LIMIT("max-dense-cells", dense_cells, BH_LIMIT_DENSE_CELLS,
+	      "cells of a compiled policy, before it is stored sparse"),
+	LIMIT("max-sparse-cells", sparse_cells, BH_LIMIT_SPARSE_CELLS,
+	      "exceptions of all sparse policies"),
+	LIMIT("max-connections", ct, BH_LIMIT_CT, "tracked connections per address family"),
+	LIMIT("max-fragments", frags, BH_LIMIT_FRAGS, "fragmented datagrams in flight"),
+	LIMIT("max-denied", denied, BH_LIMIT_DENIED, "kinds of denied flows kept in detail"),
+	LIMIT("max-totals", totals, BH_LIMIT_TOTALS, "exact counters"),
+	{ "sweep-interval", 0, OPTION_NUMBER, FIELD(sweep_sec), "SEC",
+	  "how often expired connections are removed", "10", .min = 1, .max = 3600 },
+	{ "watch-interval", 0, OPTION_NUMBER, FIELD(watch_sec), "SEC",
+	  "how often the programs' place on every veth is checked", "5", .min = 1, .max = 3600 },
+	{ NULL },
+};
+
+static const struct option *const tables[] = { options, limits, NULL };
+
+static const struct option_note notes[] = {
+	{ "SIGNALS", "SIGTERM and SIGINT end the daemon; what is in force stays in force, and the next "
+		     "start takes it over. Use --cleanup to remove it." },
+	{ "EXIT STATUS", "  0  ended as asked\n  1  could not start; standard error says why\n"
+			 "  2  wrong options" },
+	{ "SEE ALSO", "bulkhead(1)" },
+	{ NULL },
+};
+
+static const struct option_page page = {
+	.program = "bulkheadd",
+	.summary = "enforce NetworkPolicy on this node's pods",
+	.text = "Watches Pod, Namespace, Node, NetworkPolicy and ClusterNetworkPolicy objects, compiles "
+		"them and enforces them by eBPF programs on the host side of every pod's veth. It "
+		"replaces neither the CNI nor kube-proxy.",
+	.tables = tables,
+	.notes = notes,
+	.section = 8,
+};
+
+static int file_line(struct config *config, char *line, unsigned number, struct err *reterr)
+{
+	const struct option *option;
+	char *value;
+	int r;
+
+	line += strspn(line, " \t");
+	if (!*line || *line == '#')
+		return 0;
+	value = strchr(line, '=');
+	if (!value)
+		return err_set(reterr, -EINVAL, "%s:%u: not NAME=VALUE", config->file, number);
+	*value++ = 0;
+	option = option_find(tables, line);
+	if (!option || option->offset == FIELD(file))
+		return err_set(reterr, -EINVAL, "%s:%u: no option '%s'", config->file, number, line);
+	r = option_set(option, config, value, reterr);
+	return r < 0 ? err_wrap(reterr, "%s:%u", config->file, number) : 0;
+}
+
+static int file_load(struct config *config, struct err *reterr)
+{
+	unsigned number = 0;
+	char *rest, *line;
+	size_t len;
+	int r;
+
+	r = file_read(config->file, CONFIG_FILE_BYTES, &config->text, &len);
+	if (r < 0)
+		return err_set(reterr, r, "--config %s: %s", config->file, strerror(-r));
+	rest = config->text;
+	while ((line = strsep(&rest, "\n"))) {
+		r = file_line(config, line, ++number, reterr);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int check(const struct config *config, struct err *reterr)
+{
+	if (config->cleanup || config->version)
+		return 0;
+	if (!config->source)
+		return err_set(reterr, -EINVAL, "--source is missing: say dir:PATH");
+	if (!config->node || !*config->node)
+		return err_set(reterr, -EINVAL,
+			       "--node is missing: say this node's name as pods have it in spec.nodeName");
+	if (config->endpoints > BH_MAX_ENDPOINTS)
+		return err_set(reterr, -EINVAL, "--max-endpoints: at most %u", BH_MAX_ENDPOINTS);
+	return 0;
+}
+
+// Pages for `make man` and `make completion`; hidden, as only the build uses them.
+static int print_page(const char *verb)
+{
+	if (strcmp(verb, "__man") == 0)
+		option_man(stdout, &page, VERSION);
+	else if (strcmp(verb, "__completion") == 0)
+		option_completion(stdout, (const struct option_page *[]){ &page }, 1);
+	else
+		return 0;
+	return 1;
+}
+
+int config_parse(struct config *ret, int argc, char *const *argv, struct err *reterr)
+{
+	struct option_list args;
+	int r;
+
+	memset(ret, 0, sizeof(*ret));
+	if (argc == 2 && print_page(argv[1]))
+		return 1;
+	r = option_defaults(tables, ret, reterr);
+	if (r < 0)
+		return r;
+	// Once to learn of --config and --help, then again so that the command line goes before the file.
+	r = option_parse(&page, argc, argv, ret, &args, reterr);
+	if (r == OPTION_WANTS_HELP) {
+		option_help(stdout, &page);
+		return 1;
+	}
+	if (r >= 0 && ret->file)
+		r = file_load(ret, reterr);
+	if (r >= 0 && ret->file)
+		r = option_parse(&page, argc, argv, ret, &args, reterr);
+	return r < 0 ? r : check(ret, reterr);
+}
+
+void config_fini(struct config *config)
+{
+	free(config->text);
+	config->text = NULL;
+}

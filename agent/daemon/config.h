@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// config.h - bulkheadd's options, from the command line, a file of NAME=VALUE lines, or the environment.
+//
+// World: host. Pure: reads the file. Owns: the file's text.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent/base/err.h"
+
+struct config {
+	const char *source, *node, *pin_dir, *run_dir, *log_level, *file;
+	int attach; // index in "auto|tcx|clsact"
+	int log_format; // index in "text|json"
+	bool cleanup, version;
+	const char *force_off; // kernel features not to use, comma-separated
+	uint64_t endpoints, peers, cidrs, policies, port_classes, sparse_cells, dense_cells, ct, frags,
+		denied, totals;
+	uint64_t sweep_sec, watch_sec;
+
+	char *text; // of the file
+};
+
+// 0; 1: --help, --version or a page was printed, leave with success; -EINVAL with a sentence.
+int config_parse(struct config *ret, int argc, char *const *argv, struct err *reterr);
+void config_fini(struct config *config);

@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: Apache-2.0
+// daemon.c - opens the rooms in order, wires their events, takes them down in reverse.
+#include "agent/daemon/daemon.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/base/log.h"
+#include "agent/bpf/feature.h"
+#include "agent/daemon/cycle.h"
+
+LOG_ROOM("daemon");
+
+enum daemon_timer { TIMER_SWEEP, TIMER_WATCH, TIMER_RETRY, TIMER_MAX };
+
+// ---- events of the rooms ----------------------------------------------------------------------------------
+
+static void on_store(void *arg, const struct object *before, const struct object *after)
+{
+	struct daemon *daemon = arg;
+	const struct object *any = after ? after : before;
+
+	policy_changed(daemon->policy, before, after);
+	endpoints_changed(daemon->endpoints, before, after);
+	if (any->kind == KIND_NODE && strcmp(any->name, daemon->config->node) == 0)
+		daemon_node_changed(daemon, (const struct node *)before, (const struct node *)after);
+	daemon->dirty = true;
+}
+
+static void on_batch(void *arg)
+{
+	daemon_kick(arg);
+	daemon_sync_answer(arg);
+}
+
+static void on_problem(void *arg, const char *where, const char *text)
+{
+	daemon_problem(arg, where, text);
+}
+
+static void on_joined(void *arg, const struct endpoint *e)
+{
+	struct daemon *daemon = arg;
+	int r = policy_endpoint_add(daemon->policy, e->ns, e->name, e->slot);
+
+	if (r < 0)
+		log_error("'%s/%s' cannot be compiled: %s", e->ns, e->name, strerror(-r));
+	daemon->dirty = true;
+}
+
+static void on_left(void *arg, const struct endpoint *e)
+{
+	struct daemon *daemon = arg;
+
+	policy_endpoint_remove(daemon->policy, e->slot);
+	daemon->dirty = true;
+}
+
+static void on_address(void *arg, const struct bh_addr *addr, bool present)
+{
+	daemon_host_addr(arg, addr, present);
+}
+
+static void on_device(void *arg, int ifindex, bool present)
+{
+	struct daemon *daemon = arg;
+
+	endpoints_devices_changed(daemon->endpoints);
+	daemon_kick(daemon);
+}
+
+static void on_overrun(void *arg)
+{
+	log_warn("network events were lost: looking at everything again");
+	on_device(arg, 0, true);
+}
+
+static void worker_ready(evutil_socket_t fd, short what, void *arg)
+{
+	worker_dispatch(((struct daemon *)arg)->worker);
+}
+
+static void links_ready(evutil_socket_t fd, short what, void *arg)
+{
+	struct daemon *daemon = arg;
+	int r = link_monitor_read(daemon->links);
+
+	if (r < 0)
+		log_warn("reading network events: %s", strerror(-r));
+}
+
+static void signalled(evutil_socket_t number, short what, void *arg)
+{
+	struct daemon *daemon = arg;
+
+	log_info("%s: leaving, what is in force stays in force",
+		 number == SIGTERM ? "SIGTERM" : "SIGINT");
+	event_base_loopbreak(daemon->base);
+}
+
+static void sweep_due(evutil_socket_t fd, short what, void *arg)
+{
+	daemon_sweep(arg);
+}
+
+static void watch_due(evutil_socket_t fd, short what, void *arg)
+{
+	daemon_watch(arg);
+}
+
+static void retry_due(evutil_socket_t fd, short what, void *arg)
+{
+	daemon_retry(arg);
+}
+
+// ---- opening ----------------------------------------------------------------------------------------------
+
+static int timer_add(struct daemon *daemon, enum daemon_timer which, event_callback_fn fn,
+		     struct timeval period)
+{
+	daemon->timers[which] = event_new(daemon->base, -1, EV_PERSIST, fn, daemon);
+	if (!daemon->timers[which] || event_add(daemon->timers[which], &period) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+static int loop_open(struct daemon *daemon)
+{
+	static const int numbers[] = { SIGTERM, SIGINT };
+	int r;
+
+	daemon->base = event_base_new();
+	if (!daemon->base)
+		return -ENOMEM;
+	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
+		daemon->signals[i] = evsignal_new(daemon->base, numbers[i], signalled, daemon);
+		if (!daemon->signals[i] || event_add(daemon->signals[i], NULL) < 0)
+			return -ENOMEM;
+	}
+	r = worker_new("bulkhead-tables", &daemon->worker);
+	if (r < 0)
+		return r;
+	daemon->worker_event = event_new(daemon->base, worker_fd(daemon->worker),
+					 EV_READ | EV_PERSIST, worker_ready, daemon);
+	if (!daemon->worker_event || event_add(daemon->worker_event, NULL) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+static int tables_and_policy_open(struct daemon *daemon, struct err *reterr)
+{
+	const struct config *c = daemon->config;
+	struct tables_config sizes = {
+		.pin_dir = c->pin_dir, .endpoints = (uint32_t)c->endpoints,
+		.peers = (uint32_t)c->peers, .cidrs = (uint32_t)c->cidrs,
+		.policies = (uint32_t)c->policies, .sparse_cells = (uint32_t)c->sparse_cells,
+		.ct = (uint32_t)c->ct, .frags = (uint32_t)c->frags,
+		.denied = (uint32_t)c->denied, .totals = (uint32_t)c->totals,
+	};
+	struct policy_limits limits = {
+		.endpoints = sizes.endpoints, .peers = sizes.peers, .cidrs = sizes.cidrs,
+		.port_classes = (uint32_t)c->port_classes, .policies = sizes.policies,
+		.dense_cells = (uint32_t)c->dense_cells, .sparse_cells = sizes.sparse_cells,
+	};
+	int r;
+
+	r = tables_open(&sizes, &daemon->tables, &daemon->adopted, reterr);
+	if (r < 0)
+		return r;
+	r = store_new(&daemon->store);
+	if (r >= 0)
+		r = policy_new(daemon->store, &limits, &daemon->policy);
+	return r < 0 ? err_set(reterr, r, "%s", strerror(-r)) : 0;
+}
+
+static enum bh_attach attach_mode(const struct config *config)
+{
+	static const enum bh_attach modes[] = { BH_ATTACH_NONE, BH_ATTACH_TCX, BH_ATTACH_CLSACT };
+	enum bh_attach wanted = modes[config->attach];
+
+	return wanted == BH_ATTACH_NONE ? program_attach_best() : wanted;
+}
+
+static int endpoints_open(struct daemon *daemon, struct err *reterr)
+{
+	struct endpoint_events events = { daemon, on_joined, on_left, on_problem };
+	int r;
+
+	r = endpoints_new(daemon->tables, daemon->store, daemon->config->node,
+			  attach_mode(daemon->config), &events, &daemon->endpoints);
+	if (r >= 0 && daemon->adopted)
+		r = endpoints_inherit(daemon->endpoints);
+	if (r >= 0)
+		r = store_subscribe(daemon->store, on_store, daemon);
+	return r < 0 ? err_set(reterr, r, "%s", strerror(-r)) : 0;
+}
+
+static int links_open(struct daemon *daemon, struct err *reterr)
+{
+	struct link_events events = { daemon, on_address, on_device, on_overrun };
+	int r;
+
+	r = link_monitor_new(&events, &daemon->links, reterr);
+	if (r < 0)
+		return r;
+	r = link_monitor_dump(daemon->links);
+	if (r < 0)
+		return err_set(reterr, r, "reading the host's addresses: %s", strerror(-r));
+	daemon->links_event = event_new(daemon->base, link_monitor_fd(daemon->links),
+					EV_READ | EV_PERSIST, links_ready, daemon);
+	if (!daemon->links_event || event_add(daemon->links_event, NULL) < 0)
+		return err_set(reterr, -ENOMEM, "out of memory");
+	return 0;
+}
+
+static int control_open(struct daemon *daemon, struct err *reterr)
+{
+	char path[256];
+
+	if (mkdir(daemon->config->run_dir, 0700) < 0 && errno != EEXIST)
+		return err_set(reterr, -errno, "--run-dir %s: %s", daemon->config->run_dir,
+			       strerror(errno));
+	snprintf(path, sizeof(path), "%s/%s", daemon->config->run_dir, BH_SOCKET_NAME);
+	return control_server_new(daemon->base, path, daemon_ops, daemon, &daemon->control, reterr);
+}
+
+static int timers_open(struct daemon *daemon)
+{
+	const struct config *c = daemon->config;
+	int r;
+
+	r = timer_add(daemon, TIMER_SWEEP, sweep_due, (struct timeval){ (time_t)c->sweep_sec, 0 });
+	if (r >= 0)
+		r = timer_add(daemon, TIMER_WATCH, watch_due,
+			      (struct timeval){ (time_t)c->watch_sec, 0 });
+	if (r >= 0)
+		r = timer_add(daemon, TIMER_RETRY, retry_due, (struct timeval){ 1, 0 });
+	return r;
+}
+
+static int open_all(struct daemon *daemon, struct err *reterr)
+{
+	struct source_events events = { daemon, on_batch, on_problem };
+	int r;
+
+	r = feature_force_off(daemon->config->force_off, reterr);
+	if (r >= 0)
+		r = feature_check(reterr);
+	if (r < 0)
+		return r;
+	r = loop_open(daemon);
+	if (r < 0)
+		return err_set(reterr, r, "event loop: %s", strerror(-r));
+	r = control_open(daemon, reterr); // first: it also makes sure that no other agent runs here
+	if (r >= 0)
+		r = tables_and_policy_open(daemon, reterr);
+	if (r >= 0)
+		r = endpoints_open(daemon, reterr);
+	if (r >= 0)
+		r = links_open(daemon, reterr);
+	if (r >= 0)
+		r = source_open(daemon->config->source, daemon->base, daemon->store, &events,
+				&daemon->source, reterr);
+	if (r < 0)
+		return r;
+	r = timers_open(daemon);
+	if (r < 0)
+		return err_set(reterr, r, "timers: %s", strerror(-r));
+	daemon->dirty = true;
+	daemon_kick(daemon);
+	return 0;
+}
+
+int daemon_open(struct daemon *daemon, const struct config *config, struct err *reterr)
+{
+	int r;
+
+	memset(daemon, 0, sizeof(*daemon));
+	daemon->config = config;
+	daemon->started_ms = daemon_now_ms();
+	r = open_all(daemon, reterr);
+	if (r < 0)
+		daemon_close(daemon);
+	return r;
+}
+
+static void event_drop(struct event *event)
+{
+	if (event)
+		event_free(event);
+}
+
+void daemon_close(struct daemon *daemon)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(daemon->timers); i++)
+		event_drop(daemon->timers[i]);
+	control_server_free(daemon->control);
+	daemon->control = NULL;
+	source_close(daemon->source);
+	daemon->source = NULL; // no further cycle begins
+	worker_free(daemon->worker);
+	event_drop(daemon->worker_event);
+	daemon_cycle_fini(daemon);
+	event_drop(daemon->links_event);
+	link_monitor_free(daemon->links);
+	endpoints_free(daemon->endpoints);
+	policy_free(daemon->policy);
+	store_free(daemon->store);
+	tables_close(daemon->tables);
+	for (size_t i = 0; i < ARRAY_SIZE(daemon->signals); i++)
+		event_drop(daemon->signals[i]);
+	if (daemon->base)
+		event_base_free(daemon->base);
+	while (daemon->problems.n)
+		daemon_problem(daemon, daemon->problems.v[0].where, NULL);
+	vec_fini(&daemon->problems);
+	vec_fini(&daemon->host_addrs);
+	vec_fini(&daemon->syncs);
+}
+
+int daemon_run(struct daemon *daemon)
+{
+	return event_base_dispatch(daemon->base) < 0 ? -EIO : 0;
+}
+
+static bool agent_runs(const char *path)
+{
+	_cleanup_json_ struct json_object *request = json_object_new_object(), *answer = NULL;
+	struct err ignored = { 0 };
+
+	if (!request || access(path, F_OK) < 0)
+		return false;
+	json_object_object_add(request, "op", json_object_new_string("version"));
+	return control_call(path, request, 5, &answer, &ignored) >= 0;
+}
+
+int daemon_cleanup(const struct config *config, struct err *reterr)
+{
+	char path[256];
+	int r;
+
+	snprintf(path, sizeof(path), "%s/%s", config->run_dir, BH_SOCKET_NAME);
+	if (agent_runs(path))
+		return err_set(reterr, -EBUSY,
+			       "an agent is running on %s: stop it first, it would attach again", path);
+	r = program_detach_all(config->pin_dir, reterr);
+	if (r >= 0)
+		r = tables_unpin(config->pin_dir, reterr);
+	unlink(path);
+	rmdir(config->run_dir);
+	return r;
+}

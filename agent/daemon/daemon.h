@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+// daemon.h - bulkheadd: how the rooms hang together, and the one cycle that keeps the kernel up to date.
+//
+// World: host, one loop and one helper thread. Pure: no. Owns: every room's object, in the order in which
+// they stand in struct daemon; taken down in reverse.
+//
+// Data flows one way: source -> store -> policy -> plan -> tables -> kernel. The cycle (cycle.c) runs
+// whenever something changed: scan for new pods if needed, compile, then on the helper thread attach what
+// must be attached, run the plan, take off what is no longer needed. One plan is in flight at a time; what
+// changes meanwhile goes into the next.
+#pragma once
+
+#include <event2/event.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent/base/worker.h"
+#include "agent/bpf/link.h"
+#include "agent/bpf/tables.h"
+#include "agent/control/control.h"
+#include "agent/daemon/config.h"
+#include "agent/endpoint/endpoint.h"
+#include "agent/policy/policy.h"
+#include "agent/source/source.h"
+#include "agent/store/store.h"
+
+struct problem {
+	char *where, *text;
+};
+
+// A `sync` request: answered when its namespace is in the store and all that was seen is in force.
+struct sync_request {
+	struct control_deferred *answer;
+	char *namespace;
+};
+
+struct daemon {
+	const struct config *config;
+	struct event_base *base;
+	struct worker *worker;
+	struct event *worker_event;
+	struct tables *tables;
+	bool adopted; // the tables hold a previous agent's state
+	struct store *store;
+	struct policy *policy;
+	struct endpoints *endpoints;
+	struct link_monitor *links;
+	struct event *links_event;
+	struct source *source;
+	struct control_server *control;
+	struct event *timers[4]; // enum daemon_timer
+	struct event *signals[2];
+
+	// cycle.c
+	bool busy; // a scan or a plan is on the helper thread
+	bool dirty; // something changed since the last compile
+	bool scanned; // at least one scan is done
+	bool tables_adopted; // policy_adopt() is done
+	struct cycle_job *retry; // failed on the helper thread; run again before anything else
+	uint64_t applied; // store generation in force
+	int64_t failed_since_ms; // monotonic; 0: all is well
+	int64_t started_ms, applied_ms;
+	struct apply_stats last;
+	uint64_t scans, watchdog_repairs;
+	struct ct_sweep_stats sweep;
+
+	// hosts.c
+	VEC(struct bh_addr) host_addrs; // on this host's devices
+
+	// what is not enforced as written, by where
+	VEC(struct problem) problems;
+
+	VEC(struct sync_request) syncs; // not answered yet
+};
+
+// Opens everything and registers its events; on failure reterr says what to do and *daemon is taken down.
+int daemon_open(struct daemon *daemon, const struct config *config, struct err *reterr);
+
+// Leaves pins, links and programs as they are: they keep enforcing.
+void daemon_close(struct daemon *daemon);
+
+int daemon_run(struct daemon *daemon); // until SIGTERM or SIGINT
+
+// Removes every trace: programs, links, pins, the run folder.
+int daemon_cleanup(const struct config *config, struct err *reterr);
+
+// cycle.c: something changed; does what there is to do, now or when the helper thread is back.
+void daemon_kick(struct daemon *daemon);
+void daemon_sweep(struct daemon *daemon);
+void daemon_watch(struct daemon *daemon);
+bool daemon_ready(const struct daemon *daemon);
+
+// hosts.c: addresses of this host and of its Node object, into bh_host.
+void daemon_host_addr(struct daemon *daemon, const struct bh_addr *addr, bool present);
+void daemon_hosts_sync(struct daemon *daemon);
+void daemon_node_changed(struct daemon *daemon, const struct node *before, const struct node *after);
+
+// problems.c
+void daemon_problem(struct daemon *daemon, const char *where, const char *text); // text NULL: gone
+
+// ops.c: the control socket's operations.
+extern const struct control_op daemon_ops[];
+// Answers sync requests whose time has come.
+void daemon_sync_answer(struct daemon *daemon);
+
+int64_t daemon_now_ms(void); // CLOCK_MONOTONIC

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+// rounds.c - what is done again and again on the helper thread: sweeping connections, watching programs.
+#include <errno.h>
+#include <stdlib.h>
+
+#include "agent/base/log.h"
+#include "agent/daemon/daemon.h"
+
+LOG_ROOM("rounds");
+
+// ---- sweeping -------------------------------------------------------------------------------------------
+
+struct sweep_job {
+	struct daemon *daemon;
+	struct tables *tables;
+	struct ct_sweep_stats stats;
+	int r;
+};
+
+static void sweep_run(void *arg)
+{
+	struct sweep_job *job = arg;
+
+	job->r = tables_ct_sweep(job->tables, &job->stats);
+}
+
+static void sweep_done(void *arg)
+{
+	struct sweep_job *job = arg;
+
+	if (job->r < 0)
+		log_warn("sweeping connections: error %d", -job->r);
+	else
+		log_debug("swept connections: %u seen, %u expired, %u of pods that are gone",
+			  job->stats.seen, job->stats.expired, job->stats.orphans);
+	job->daemon->sweep = job->stats;
+	free(job);
+}
+
+void daemon_sweep(struct daemon *daemon)
+{
+	struct sweep_job *job = calloc(1, sizeof(*job));
+
+	if (!job)
+		return;
+	job->daemon = daemon;
+	job->tables = daemon->tables;
+	if (worker_submit(daemon->worker, &(struct worker_job){ sweep_run, sweep_done, job }) < 0)
+		free(job);
+}
+
+// ---- watching -------------------------------------------------------------------------------------------
+
+struct watch_one {
+	uint32_t slot, ident;
+	int ifindex;
+	enum bh_attach attach;
+	int r;
+	struct err err;
+};
+
+struct watch_job {
+	struct daemon *daemon;
+	struct tables *tables;
+	VEC(struct watch_one) all;
+};
+
+static void watch_run(void *arg)
+{
+	struct watch_job *job = arg;
+
+	vec_each(struct watch_one, one, &job->all)
+		one->r = program_check(job->tables, one->slot, one->ifindex, one->attach, &one->err);
+}
+
+// A missing or hidden program is put back at the head by the next cycle.
+static void repair(struct daemon *daemon, struct endpoint *e, const struct watch_one *one)
+{
+	log_warn("'%s/%s': %s: putting its programs back", e->ns, e->name, one->err.text);
+	daemon->watchdog_repairs++;
+	e->refresh = true;
+	daemon->dirty = true;
+}
+
+static void watch_done(void *arg)
+{
+	struct watch_job *job = arg;
+	struct daemon *daemon = job->daemon;
+
+	vec_each(struct watch_one, one, &job->all) {
+		struct endpoint *e = endpoints_by_ident(daemon->endpoints, one->ident);
+
+		if (!e || one->r >= 0)
+			continue;
+		if (one->r == -ENODEV)
+			endpoints_devices_changed(daemon->endpoints);
+		else if (e->phase == ENDPOINT_ATTACHED)
+			repair(daemon, e, one);
+	}
+	vec_fini(&job->all);
+	free(job);
+	daemon_kick(daemon);
+}
+
+void daemon_watch(struct daemon *daemon)
+{
+	struct watch_job *job = calloc(1, sizeof(*job));
+	struct endpoint *e;
+	int r = 0;
+
+	if (!job)
+		return;
+	job->daemon = daemon;
+	job->tables = daemon->tables;
+	for (size_t i = 0; r >= 0 && (e = endpoints_at(daemon->endpoints, i)); i++) {
+		struct watch_one one = { e->slot, e->ident, e->link.ifindex, e->attach };
+
+		if (e->phase == ENDPOINT_ATTACHED || e->phase == ENDPOINT_ORPHAN)
+			r = vec_push(&job->all, one);
+	}
+	if (worker_submit(daemon->worker, &(struct worker_job){ watch_run, watch_done, job }) < 0) {
+		vec_fini(&job->all);
+		free(job);
+	}
+}
