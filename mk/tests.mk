@@ -12,7 +12,9 @@ BPFTEST_BIN := $(BPFTEST_SRC:%.c=$(B)/%)
 BPFTEST_FILTER = $(if $(T),$(foreach b,$(BPFTEST_BIN),$(if $(findstring $(T),$(b)),$(b))),$(BPFTEST_BIN))
 E2E := $(sort $(wildcard tests/e2e/*_test.sh))
 E2E_FILTER = $(if $(T),$(foreach b,$(E2E),$(if $(findstring $(T),$(b)),$(b))),$(E2E))
-HARNESS_OBJ := $(patsubst %.c,$(B)/%.o,$(sort $(filter-out %.bpf.c,$(wildcard tests/harness/*.c))))
+HARNESS_OBJ := $(patsubst %.c,$(B)/%.o,$(sort $(filter-out %.bpf.c tests/harness/traffic%,$(wildcard tests/harness/*.c))))
+TRAFFIC_OBJ := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard tests/harness/traffic*.c)))
+E2E_TOOLS := $(B)/tests/harness/traffic $(B)/tests/harness/foreign.bpf.o
 
 $(B)/tests/%.o: CPPFLAGS += -Werror=unused-function
 
@@ -23,6 +25,9 @@ $(B)/tests/unit/%_test: $(B)/tests/unit/%_test.o $(B)/lib/harness.a $(call archi
 $(B)/lib/harness.a: $(HARNESS_OBJ)
 	@mkdir -p $(@D)
 	$(call say,AR,$@)rm -f $@ && $(AR) rcs $@ $^
+
+$(B)/tests/harness/traffic: $(TRAFFIC_OBJ)
+	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
 
 $(BPFTEST_SRC:%.c=$(B)/%.o): | $(SKEL) $(TEST_SKEL)
 $(B)/tests/bpf/%_test: $(B)/tests/bpf/%_test.o $(B)/lib/harness.a $(call archives,$(AGENT_ROOMS))
