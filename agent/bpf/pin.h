@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+// pin.h - the folder of pins: on a bpffs, mounted when there is none, removed with all that is in
+// it.
+//
+// World: host. Pure: no. Owns: nothing between calls. Names in a bpffs may not have dots.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/base/err.h"
+
+// Creates dir (0700) and what leads to it. If it would not lie on a bpffs, one is mounted: on dir
+// itself, or on /sys/fs/bpf when dir is below it. What was mounted is remembered by a mark inside.
+int pin_dir_open(const char *dir, struct err *reterr);
+
+// Removes dir, everything in it, and the mount that pin_dir_open() made, if nobody else uses it.
+// Idempotent.
+int pin_dir_remove(const char *dir, struct err *reterr);
+
+// Removes one pin or tree of pins. 0 also when it is not there.
+int pin_remove(const char *path);
+
+// Pins in place of what has that name now; readers see the old or the new one.
+int pin_replace(int fd, const char *path);

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+// sys.c - raw bpf(2), with attributes of its own: the installed headers may be older than the
+// kernel.
+#include "agent/bpf/sys.h"
+
+#include <errno.h>
+#include <linux/bpf.h>
+#include <linux/membarrier.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+
+#define FLAG_BEFORE (1u << 3) // BPF_F_BEFORE
+
+// The parts of union bpf_attr that tcx uses, as Linux 6.6 laid them out.
+struct attr_link_create {
+	uint32_t program, ifindex, hook, flags;
+	uint32_t relative, pad;
+	uint64_t revision;
+};
+_Static_assert(sizeof(struct attr_link_create) == 32, "union bpf_attr, link_create.tcx");
+
+struct attr_query {
+	uint32_t ifindex, hook, query_flags, attach_flags;
+	uint64_t programs;
+	uint32_t count, pad;
+	uint64_t program_flags, links, link_flags, revision;
+};
+_Static_assert(sizeof(struct attr_query) == 64, "union bpf_attr, query");
+
+// struct bpf_link_info up to the tcx part of its union.
+struct info_link {
+	uint32_t type, id, program, pad;
+	uint32_t ifindex, hook;
+};
+
+static int sys_bpf(int command, void *attr, size_t bytes)
+{
+	long r = syscall(__NR_bpf, command, attr, bytes);
+
+	return r < 0 ? -errno : (int)r;
+}
+
+int sys_tcx_order(int ifindex, enum sys_tcx hook, struct sys_tcx_order *ret)
+{
+	struct attr_query attr = {
+		.ifindex = (uint32_t)ifindex,
+		.hook = hook,
+		.programs = (uint64_t)(uintptr_t)ret->program,
+		.links = (uint64_t)(uintptr_t)ret->link,
+		.count = SYS_TCX_MAX,
+	};
+	int r;
+
+	memset(ret, 0, sizeof(*ret));
+	r = sys_bpf(BPF_PROG_QUERY, &attr, sizeof(attr));
+	if (r == -ENOENT) // nothing was ever attached there
+		return 0;
+	if (r < 0)
+		return r;
+	ret->n = attr.count;
+	ret->revision = attr.revision;
+	return 0;
+}
+
+int sys_tcx_attach(int program, int ifindex, enum sys_tcx hook, const struct sys_tcx_order *order)
+{
+	struct attr_link_create attr = {
+		.program = (uint32_t)program,
+		.ifindex = (uint32_t)ifindex,
+		.hook = hook,
+		.flags = FLAG_BEFORE, // before nothing in particular: the head
+		.revision = order->revision,
+	};
+
+	return sys_bpf(BPF_LINK_CREATE, &attr, sizeof(attr));
+}
+
+int sys_link_update(int link, int program)
+{
+	return bpf_link_update(link, program, NULL);
+}
+
+int sys_link_info(int link, struct sys_link *ret)
+{
+	struct info_link info = {0};
+	struct {
+		uint32_t fd, bytes;
+		uint64_t info;
+	} attr = {(uint32_t)link, sizeof(info), (uint64_t)(uintptr_t)&info};
+	int r = sys_bpf(BPF_OBJ_GET_INFO_BY_FD, &attr, sizeof(attr));
+
+	if (r < 0)
+		return r;
+	*ret = (struct sys_link){info.id, info.program, info.ifindex};
+	return 0;
+}
+
+int sys_program_id(int program, uint32_t *ret)
+{
+	struct bpf_prog_info info = {0};
+	uint32_t bytes = sizeof(info);
+	int r = bpf_obj_get_info_by_fd(program, &info, &bytes);
+
+	if (r < 0)
+		return r;
+	*ret = info.id;
+	return 0;
+}
+
+int sys_membarrier(void)
+{
+	return syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) < 0 ? -errno : 0;
+}
+
+uint64_t sys_now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
+}
