@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+// ops.c - the control socket's operations: the table, status, version, sync.
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/base/file.h"
+#include "agent/daemon/json.h"
+#include "commit.h"
+
+static uint64_t rss_bytes(void)
+{
+	_cleanup_free_ char *text = NULL;
+	unsigned long long pages = 0;
+	size_t len;
+
+	if (file_read("/proc/self/statm", 4096, &text, &len) < 0)
+		return 0;
+	if (sscanf(text, "%*u %llu", &pages) != 1)
+		return 0;
+	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static void add_endpoints(struct json_object *json, struct daemon *daemon)
+{
+	struct json_object *counts = add_object(json, "endpoints");
+	uint64_t total = 0, waiting = 0, quarantine = 0, open = 0, enforce = 0;
+	const struct endpoint *e;
+
+	for (size_t i = 0; (e = endpoints_at(daemon->endpoints, i)); i++) {
+		const char *state = endpoint_state(daemon, e);
+
+		total++;
+		waiting += strcmp(state, "waiting") == 0;
+		quarantine += strcmp(state, "quarantine") == 0;
+		open += strcmp(state, "open") == 0;
+		enforce += strcmp(state, "enforce") == 0;
+	}
+	add_number(counts, "total", total);
+	add_number(counts, "waiting", waiting);
+	add_number(counts, "quarantine", quarantine);
+	add_number(counts, "open", open);
+	add_number(counts, "enforce", enforce);
+}
+
+static void add_policy(struct json_object *json, const struct daemon *daemon)
+{
+	struct json_object *sizes = add_object(json, "policy");
+	struct policy_stats stats;
+
+	policy_stats(daemon->policy, &stats);
+	add_number(sizes, "peer_classes", stats.peer_classes);
+	add_number(sizes, "port_classes", stats.port_classes);
+	add_number(sizes, "peers", stats.peers);
+	add_number(sizes, "cidrs", stats.cidrs);
+	add_number(sizes, "matrices", stats.matrices);
+	add_number(sizes, "matrix_bytes", stats.matrix_bytes);
+	add_number(sizes, "sparse_cells", stats.sparse_cells);
+	add_number(sizes, "rules", stats.rules);
+	add_number(sizes, "compiles", stats.compiles);
+}
+
+static void add_stats(struct json_object *json, const struct daemon *daemon)
+{
+	static const char *const names[BH_STAT_MAX] = {
+		[BH_STAT_TOTAL_OVERFLOW] = "total_overflow",
+		[BH_STAT_DENIED_OVERFLOW] = "denied_overflow",
+		[BH_STAT_CT_FULL] = "connections_table_full",
+		[BH_STAT_CT_QUOTA] = "connections_over_quota",
+		[BH_STAT_CT_REJUDGED] = "connections_rejudged",
+		[BH_STAT_CT_CUT] = "connections_cut",
+		[BH_STAT_CLASS_RETRY] = "class_retries",
+	};
+	struct json_object *stats = add_object(json, "stats");
+	uint64_t values[BH_STAT_MAX] = { 0 };
+
+	tables_stats_get(daemon->tables, values);
+	for (int i = 0; i < BH_STAT_MAX; i++) {
+		if (names[i])
+			add_number(stats, names[i], values[i]);
+	}
+	add_number(stats, "namespace_scans", daemon->scans);
+	add_number(stats, "watchdog_repairs", daemon->watchdog_repairs);
+	add_number(stats, "swept_expired", daemon->sweep.expired);
+}
+
+static void add_policy_problem(void *arg, enum kind kind, const char *ns, const char *name,
+			       const char *text)
+{
+	struct json_object *one = json_object_new_object();
+	char where[400];
+
+	snprintf(where, sizeof(where), "%s %s%s%s", object_kind(kind)->name, ns ? ns : "",
+		 ns ? "/" : "", name);
+	add_text(one, "where", where);
+	add_text(one, "text", text);
+	json_object_array_add(arg, one);
+}
+
+static void add_problems(struct json_object *json, const struct daemon *daemon)
+{
+	struct json_object *list = add_array(json, "problems");
+
+	vec_each(const struct problem, p, &daemon->problems) {
+		struct json_object *one = json_object_new_object();
+
+		add_text(one, "where", p->where);
+		add_text(one, "text", p->text);
+		json_object_array_add(list, one);
+	}
+	policy_problem_each(daemon->policy, add_policy_problem, list);
+}
+
+static void add_apply(struct json_object *json, const struct daemon *daemon)
+{
+	struct json_object *last = add_object(json, "last_apply"), *generation;
+
+	add_number(last, "steps", daemon->last.steps);
+	add_number(last, "waits", daemon->last.waits);
+	add_number(last, "work_us", daemon->last.work_ns / 1000);
+	add_number(last, "wait_us", daemon->last.wait_ns / 1000);
+	if (daemon->applied_ms)
+		add_number(last, "age_sec", (uint64_t)(daemon_now_ms() - daemon->applied_ms) / 1000);
+	generation = add_object(json, "generation");
+	add_number(generation, "seen", store_generation(daemon->store));
+	add_number(generation, "applied", daemon->applied);
+}
+
+int op_status(void *arg, struct json_object *request, struct json_object **ret, struct err *reterr)
+{
+	static const char *const attaches[] = { "auto", "tcx", "clsact" };
+	struct daemon *daemon = arg;
+	struct json_object *json = json_object_new_object();
+
+	add_text(json, "version", VERSION);
+	add_text(json, "commit", COMMIT);
+	add_text(json, "node", daemon->config->node);
+	add_number(json, "uptime_sec", (uint64_t)(daemon_now_ms() - daemon->started_ms) / 1000);
+	add_bool(json, "synced", daemon->source && source_synced(daemon->source));
+	add_bool(json, "ready", daemon->source && daemon_ready(daemon));
+	add_apply(json, daemon);
+	if (daemon->source)
+		json_object_object_add(json, "source", daemon->source->ops->describe(daemon->source));
+	add_endpoints(json, daemon);
+	add_text(json, "attach", attaches[daemon->config->attach]);
+	add_policy(json, daemon);
+	json_object_object_add(json, "tables", tables_memory(daemon->tables));
+	add_number(json, "rss_bytes", rss_bytes());
+	add_stats(json, daemon);
+	add_problems(json, daemon);
+	*ret = json;
+	return 0;
+}
+
+int op_version(void *arg, struct json_object *request, struct json_object **ret, struct err *reterr)
+{
+	struct json_object *json = json_object_new_object();
+
+	add_text(json, "version", VERSION);
+	add_text(json, "commit", COMMIT);
+	add_number(json, "abi", BH_ABI_VERSION);
+	*ret = json;
+	return 0;
+}
+
+static bool in_force(const struct daemon *daemon, const char *namespace)
+{
+	return store_find(daemon->store, KIND_NAMESPACE, NULL, namespace) && !daemon->busy &&
+	       !daemon->dirty && !daemon->retry &&
+	       daemon->applied == store_generation(daemon->store) &&
+	       !endpoints_want_scan(daemon->endpoints);
+}
+
+static struct json_object *sync_json(const struct daemon *daemon)
+{
+	struct json_object *json = json_object_new_object();
+
+	add_number(json, "applied", daemon->applied);
+	return json;
+}
+
+int op_sync(void *arg, struct json_object *request, struct json_object **ret, struct err *reterr)
+{
+	struct daemon *daemon = arg;
+	struct sync_request sync = { 0 };
+	const char *namespace;
+	int r;
+
+	r = control_string(request, "namespace", &namespace, reterr);
+	if (r < 0)
+		return r;
+	if (in_force(daemon, namespace)) {
+		*ret = sync_json(daemon);
+		return 0;
+	}
+	sync.namespace = strdup(namespace);
+	if (!sync.namespace || vec_reserve(&daemon->syncs, 1) < 0) {
+		free(sync.namespace);
+		return err_set(reterr, -ENOMEM, "out of memory");
+	}
+	sync.answer = control_defer(daemon->control);
+	if (!sync.answer) {
+		free(sync.namespace);
+		return err_set(reterr, -ENOMEM, "out of memory");
+	}
+	vec_push(&daemon->syncs, sync);
+	return -EINPROGRESS;
+}
+
+void daemon_sync_answer(struct daemon *daemon)
+{
+	for (size_t i = 0; i < daemon->syncs.n; i++) {
+		struct sync_request sync = daemon->syncs.v[i];
+
+		if (!in_force(daemon, sync.namespace))
+			continue;
+		vec_drop(&daemon->syncs, i--);
+		control_answer(sync.answer, sync_json(daemon), NULL);
+		free(sync.namespace);
+	}
+}
+
+const struct control_op daemon_ops[] = {
+	{ "status", op_status },
+	{ "version", op_version },
+	{ "sync", op_sync },
+	{ "endpoint.list", op_endpoint_list },
+	{ "endpoint.get", op_endpoint_get },
+	{ "policy.list", op_policy_list },
+	{ "policy.show", op_policy_show },
+	{ "explain", op_explain },
+	{ "ct.list", op_ct_list },
+	{ "ct.flush", op_ct_flush },
+	{ NULL },
+};
