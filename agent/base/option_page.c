@@ -43,8 +43,7 @@ static size_t next_paragraph(const char **text, const char **retpart)
 	return end ? (size_t)(end - *retpart) : strlen(*retpart);
 }
 
-// ---- help
-// -----------------------------------------------------------------------------------------------
+// ---- help -----------------------------------------------------------------------------------
 
 // Prints words from `column` on, breaking lines at HELP_WIDTH with `indent` blanks.
 static void wrap(FILE *out, size_t column, size_t indent, const char *text, size_t len)
@@ -128,8 +127,7 @@ void option_help(FILE *out, const struct option_page *page)
 	}
 }
 
-// ---- man
-// ------------------------------------------------------------------------------------------------
+// ---- man ------------------------------------------------------------------------------------
 
 static void roff(FILE *out, const char *text, size_t len)
 {

@@ -15,7 +15,7 @@ struct line {
 	unsigned number; // in the file, from 1
 	unsigned step;
 	char *sequence; // NULL: stands alone
-	size_t group;   // where its sequence's first line stands among the lines
+	size_t group; // where its sequence's first line stands among the lines
 };
 
 struct cases {
@@ -29,7 +29,7 @@ void cases_close(struct cases *cases)
 {
 	if (!cases)
 		return;
-	vec_each (struct line, line, &cases->lines)
+	vec_each(struct line, line, &cases->lines)
 		free(line->sequence);
 	vec_fini(&cases->lines);
 	free(cases->text);
@@ -76,7 +76,7 @@ static void find_group(struct cases *cases, struct line *line)
 static int index_lines(struct cases *cases)
 {
 	for (unsigned number = 1;; number++) {
-		struct line line = {.offset = ftell(cases->file), .number = number};
+		struct line line = { .offset = ftell(cases->file), .number = number };
 		ssize_t n = getline(&cases->text, &cases->cap, cases->file);
 		int r;
 
@@ -165,8 +165,7 @@ bool case_follows(const struct sim_case *before, const struct sim_case *after)
 	       !strcmp(before->sequence, after->sequence) && before->step < after->step;
 }
 
-// ---- difference
-// -------------------------------------------------------------------------------------------
+// ---- difference -----------------------------------------------------------------------------
 
 static int compare_text(const char *a, const char *b)
 {
@@ -225,19 +224,18 @@ int case_difference(const struct sim_case *before, const struct sim_case *after,
 		const struct case_object *old = object_in(before, object);
 
 		if (!old || !json_object_equal(old->json, object->json))
-			changes[n++] = (struct case_change){false, object};
+			changes[n++] = (struct case_change){ false, object };
 	}
 	for (size_t i = nbefore; i > 0; i--) {
 		if (!object_in(after, &before->objects[i - 1]))
-			changes[n++] = (struct case_change){true, &before->objects[i - 1]};
+			changes[n++] = (struct case_change){ true, &before->objects[i - 1] };
 	}
 	*ret = changes;
 	*retn = n;
 	return 0;
 }
 
-// ---- looking up
-// ---------------------------------------------------------------------------------------------
+// ---- looking up -----------------------------------------------------------------------------
 
 const struct case_pod *case_pod_find(const struct sim_case *c, const char *end)
 {

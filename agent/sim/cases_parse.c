@@ -10,8 +10,7 @@
 
 #define CASE_DEPTH 64 // of JSON
 
-// ---- reading fields
-// ---------------------------------------------------------------------------------------
+// ---- reading fields -------------------------------------------------------------------------
 
 int case_field(struct json_object *json, const char *field, enum json_type type, bool required,
 	       struct json_object **ret, struct err *reterr)
@@ -74,8 +73,7 @@ int case_port_get(struct json_object *json, uint16_t *retport, uint8_t *retproto
 	return 0;
 }
 
-// ---- what is expected
-// ---------------------------------------------------------------------------------------
+// ---- what is expected -----------------------------------------------------------------------
 
 static int parse_verdict(struct json_object *item, bool *ret, struct err *reterr)
 {
@@ -142,9 +140,9 @@ static int parse_expects(struct sim_case *c, struct json_object *array, const ch
 		int r;
 
 		expect->external = !strcmp(field, "expectExternal");
-		r = json_object_is_type(item, json_type_object)
-			    ? parse_expect(c, item, expect, reterr)
-			    : err_set(reterr, -EBADMSG, "is no object");
+		r = json_object_is_type(item, json_type_object) ?
+			    parse_expect(c, item, expect, reterr) :
+			    err_set(reterr, -EBADMSG, "is no object");
 		if (r < 0) {
 			err_wrap(reterr, "%s[%zu]", field, i);
 			return r;
@@ -174,8 +172,7 @@ static int parse_all_expects(struct sim_case *c, struct err *reterr)
 	return r < 0 ? r : parse_expects(c, external, "expectExternal", reterr);
 }
 
-// ---- the case
-// -----------------------------------------------------------------------------------------------
+// ---- the case -------------------------------------------------------------------------------
 
 static int parse_families(struct sim_case *c, struct err *reterr)
 {

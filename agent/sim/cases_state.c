@@ -14,11 +14,11 @@ static const struct section {
 	enum kind kind;
 	bool required;
 } sections[] = {
-	{"namespaces", KIND_NAMESPACE, true},
-	{"nodes", KIND_NODE, false},
-	{"pods", KIND_POD, true},
-	{"policies", KIND_NETPOL, false},
-	{"clusterPolicies", KIND_CLUSTERNETPOL, false},
+	{ "namespaces", KIND_NAMESPACE, true },
+	{ "nodes", KIND_NODE, false },
+	{ "pods", KIND_POD, true },
+	{ "policies", KIND_NETPOL, false },
+	{ "clusterPolicies", KIND_CLUSTERNETPOL, false },
 };
 
 static int parse_ports(struct json_object *item, struct case_pod *pod, struct err *reterr)

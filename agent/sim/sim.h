@@ -17,35 +17,45 @@ int sim_new(struct sim **ret);
 void sim_free(struct sim *sim);
 DEFINE_CLEANUP(struct sim *, sim_free)
 
-// Adds files or directories of manifests; problems of objects are kept for sim_problem_each().
+// Adds a file or a directory of manifests; problems of objects are kept for sim_problem_each().
 int sim_load(struct sim *sim, const char *path, struct err *reterr);
-// Adds or replaces one object, removes one; takes a reference. The next question compiles.
+// Adds or replaces one object (takes over the reference), removes one. The next question compiles.
 int sim_put(struct sim *sim, struct object *object);
 int sim_remove(struct sim *sim, enum kind kind, const char *ns, const char *name);
 const struct store *sim_store(const struct sim *sim);
 
-// One end of a question.
+// Inputs that are not used as written: of files, of objects and of the compiler.
+typedef void (*sim_problem_fn)(void *arg, const char *where, const char *text);
+void sim_problem_each(struct sim *sim, sim_problem_fn fn, void *arg);
+
+// One end of a question. At most one of pod and node; texts and objects are borrowed until the store
+// changes.
 struct sim_end {
-	const char *ns, *name; // a pod; NULL: only the address counts
-	const char *node; // "node:NAME": the node's own traffic; own-node exemption for pods on it
-	struct bh_addr addr; // all 0 for a pod: its address of the family asked for
+	const struct pod *pod; // a pod that has addresses of its own
+	const struct node *node; // the node's own traffic; own-node exemption for pods on it
+	struct bh_addr addr; // all 0: the pod's or node's address of the family asked for
+	char text[320]; // as asked, for messages
 };
-// "NS/POD", "ADDRESS", "ip:ADDRESS" or "node:NAME".
+// "NS/POD" (on its node's network: the node), "node:NAME", "ip:ADDRESS" (the address alone) or "ADDRESS" (the
+// pod or node that has it, else the address alone). -ENOENT: there is no such pod or node.
 int sim_end_parse(const struct sim *sim, const char *text, struct sim_end *ret, struct err *reterr);
 
 struct sim_side { // egress of the source, ingress of the destination
-	bool judged; // false: no pod at this end, nothing to judge
+	bool judged; // false: no pod at this end, or the pod talks to itself
 	enum bh_reason reason;
 	struct bh_judgement judgement;
 };
 struct sim_answer {
 	bool allow;
+	bool loopback; // from and to are one pod: nothing judges
+	int family; // 4 or 6: what was asked
 	struct sim_side side[BH_DIR_MAX];
 };
-// family: 4, 6 or 0 (the first both ends have).
+// family: 4, 6 or 0 (the first both ends have). -EADDRNOTAVAIL: an end has no address of it.
 int sim_ask(struct sim *sim, const struct sim_end *from, const struct sim_end *to, uint8_t proto,
 	    uint16_t port, int family, struct sim_answer *ret, struct err *reterr);
 
 // {"verdict","egress":{"verdict","policy","rule","reason",...},"ingress":{...}}: see docs/json.md.
 struct json_object *sim_answer_json(struct sim *sim, const struct sim_answer *answer);
-const struct policy *sim_policy(struct sim *sim); // compiled up to now
+struct json_object *sim_side_json(struct sim *sim, const struct sim_side *side);
+const struct policy *sim_policy(struct sim *sim); // compiled up to now; NULL: no memory

@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: Apache-2.0
+// sim.c - a store and a compiled policy in which every pod is an endpoint.
+#include "agent/sim/sim.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "agent/base/hash.h"
+#include "agent/base/vec.h"
+#include "agent/sim/sim_private.h"
+
+#define SIM_ENDPOINTS 4096 // what a policy is made for at first; doubled as pods come
+#define SIM_DEPTH 16 // of folders
+
+struct problem {
+	char *where, *text;
+};
+
+struct seat { // an endpoint's slot
+	const struct pod *pod;
+	uint32_t slot;
+};
+
+struct sim {
+	struct store *store;
+	struct policy *policy; // NULL: to be made by the next question
+	struct hash seats; // struct seat by pod
+	VEC(uint32_t) free_slots;
+	uint32_t next_slot;
+	uint32_t capacity; // endpoints that the policy was made for
+	bool dirty;
+	int error; // what a change could not do; the next question says it
+	VEC(struct problem) problems;
+};
+
+// ---- endpoints ---------------------------------------------------------------------------------
+
+// Pods on the host's network are their node, finished ones are nobody.
+static bool has_endpoint(const struct pod *pod)
+{
+	return pod && !pod->host_network && !pod->finished;
+}
+
+static uint64_t pod_hash(const struct pod *pod)
+{
+	return hash_mix(hash_pointer(pod->object.ns), hash_pointer(pod->object.name));
+}
+
+// Names are interned: the same name is the same pointer.
+static bool seat_is(const void *item, const void *key)
+{
+	const struct seat *seat = item;
+	const struct pod *pod = key;
+
+	return seat->pod->object.ns == pod->object.ns && seat->pod->object.name == pod->object.name;
+}
+
+static struct seat *seat_of(const struct sim *sim, const struct pod *pod)
+{
+	return hash_find(&sim->seats, pod_hash(pod), seat_is, pod);
+}
+
+int sim_slot(const struct sim *sim, const struct pod *pod)
+{
+	const struct seat *seat = seat_of(sim, pod);
+
+	return seat ? (int)seat->slot : -ENOENT;
+}
+
+static int seat_add(struct sim *sim, const struct pod *pod)
+{
+	struct seat *seat = calloc(1, sizeof(*seat));
+	int r;
+
+	if (!seat)
+		return -ENOMEM;
+	seat->pod = pod;
+	seat->slot = sim->free_slots.n ? sim->free_slots.v[--sim->free_slots.n] : sim->next_slot++;
+	r = hash_add(&sim->seats, pod_hash(pod), seat);
+	if (r < 0) {
+		free(seat);
+		return r;
+	}
+	// More pods than the policy was made for: a larger one is made for the next question.
+	if (seat->slot >= sim->capacity) {
+		policy_free(TAKE_PTR(sim->policy));
+		return 0;
+	}
+	return sim->policy ? policy_endpoint_add(sim->policy, pod->object.ns, pod->object.name,
+						 seat->slot) :
+			     0;
+}
+
+static int seat_remove(struct sim *sim, struct seat *seat)
+{
+	int r = sim->policy ? policy_endpoint_remove(sim->policy, seat->slot) : 0;
+
+	if (vec_push(&sim->free_slots, seat->slot) < 0)
+		r = -ENOMEM;
+	hash_remove(&sim->seats, pod_hash(seat->pod), seat);
+	free(seat);
+	return r;
+}
+
+static int pod_changed(struct sim *sim, const struct pod *before, const struct pod *after)
+{
+	bool had = has_endpoint(before), has = has_endpoint(after);
+
+	if (had && has)
+		seat_of(sim, before)->pod = after;
+	else if (had)
+		return seat_remove(sim, seat_of(sim, before));
+	else if (has)
+		return seat_add(sim, after);
+	return 0;
+}
+
+static void on_change(void *arg, const struct object *before, const struct object *after)
+{
+	struct sim *sim = arg;
+	int r = 0;
+
+	sim->dirty = true;
+	if (sim->policy)
+		policy_changed(sim->policy, before, after);
+	if ((after ? after : before)->kind == KIND_POD)
+		r = pod_changed(sim, (const struct pod *)before, (const struct pod *)after);
+	if (r < 0)
+		sim->error = r;
+}
+
+// ---- life --------------------------------------------------------------------------------------
+
+int sim_new(struct sim **ret)
+{
+	_cleanup_(sim_freep) struct sim *sim = calloc(1, sizeof(*sim));
+	int r;
+
+	assert(ret);
+
+	if (!sim)
+		return -ENOMEM;
+	sim->dirty = true;
+	r = store_new(&sim->store);
+	if (r == 0)
+		r = store_subscribe(sim->store, on_change, sim);
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(sim);
+	return 0;
+}
+
+void sim_free(struct sim *sim)
+{
+	struct seat *seat;
+	size_t at = 0;
+
+	if (!sim)
+		return;
+	policy_free(sim->policy);
+	while ((seat = hash_next(&sim->seats, &at)))
+		free(seat);
+	hash_fini(&sim->seats);
+	vec_fini(&sim->free_slots);
+	store_free(sim->store);
+	vec_each(struct problem, problem, &sim->problems) {
+		free(problem->where);
+		free(problem->text);
+	}
+	vec_fini(&sim->problems);
+	free(sim);
+}
+
+const struct store *sim_store(const struct sim *sim)
+{
+	return sim->store;
+}
+
+int sim_put(struct sim *sim, struct object *object)
+{
+	int r = store_put(sim->store, object);
+
+	return r < 0 ? r : 0;
+}
+
+int sim_remove(struct sim *sim, enum kind kind, const char *ns, const char *name)
+{
+	store_remove(sim->store, kind, ns, name);
+	return 0;
+}
+
+// ---- compiling ---------------------------------------------------------------------------------
+
+static int make_policy(struct sim *sim)
+{
+	_cleanup_(policy_freep) struct policy *policy = NULL;
+	struct policy_limits limits = { 0 };
+	struct seat *seat;
+	size_t at = 0;
+	int r;
+
+	while (sim->capacity < SIM_ENDPOINTS || sim->capacity < sim->next_slot)
+		sim->capacity = sim->capacity ? sim->capacity * 2 : SIM_ENDPOINTS;
+	// A whole cluster is judged here, not one node: nothing is shared out among tenants.
+	limits.endpoints = sim->capacity;
+	limits.policies = BH_LIMIT_POLICIES + 2 * sim->capacity;
+	r = policy_new(sim->store, &limits, &policy);
+	if (r < 0)
+		return r;
+	while ((seat = hash_next(&sim->seats, &at))) {
+		r = policy_endpoint_add(policy, seat->pod->object.ns, seat->pod->object.name,
+					seat->slot);
+		if (r < 0)
+			return r;
+	}
+	sim->policy = TAKE_PTR(policy);
+	return 0;
+}
+
+int sim_compile(struct sim *sim)
+{
+	_cleanup_(plan_freep) struct plan *plan = NULL;
+	int r = sim->error;
+
+	if (r == 0 && !sim->policy) {
+		r = make_policy(sim);
+		sim->dirty = true;
+	}
+	if (r < 0 || !sim->dirty)
+		return r;
+	r = policy_compile(sim->policy, &plan);
+	if (r == 0)
+		sim->dirty = false;
+	return r;
+}
+
+const struct policy *sim_policy(struct sim *sim)
+{
+	return sim_compile(sim) < 0 ? NULL : sim->policy;
+}
+
+// ---- problems ----------------------------------------------------------------------------------
+
+static void add_problem(void *arg, const char *where, const char *text)
+{
+	struct sim *sim = arg;
+	struct problem problem = { 0 };
+
+	if (!text)
+		return;
+	problem.where = strdup(where);
+	problem.text = strdup(text);
+	if (!problem.where || !problem.text || vec_push(&sim->problems, problem) < 0) {
+		free(problem.where);
+		free(problem.text);
+		sim->error = -ENOMEM;
+	}
+}
+
+struct problem_sink {
+	sim_problem_fn fn;
+	void *arg;
+};
+
+static void compiler_problem(void *arg, enum kind kind, const char *ns, const char *name,
+			     const char *text)
+{
+	const struct problem_sink *sink = arg;
+	char where[640];
+
+	snprintf(where, sizeof(where), "%s '%s%s%s'", object_kind(kind)->name, ns ? ns : "",
+		 ns ? "/" : "", name);
+	sink->fn(sink->arg, where, text);
+}
+
+void sim_problem_each(struct sim *sim, sim_problem_fn fn, void *arg)
+{
+	struct problem_sink sink = { fn, arg };
+	const struct policy *policy = sim_policy(sim);
+
+	vec_each(struct problem, problem, &sim->problems)
+		fn(arg, problem->where, problem->text);
+	if (policy)
+		policy_problem_each(policy, compiler_problem, &sink);
+}
+
+// ---- files -------------------------------------------------------------------------------------
+
+static int load_object(void *arg, struct object *object)
+{
+	return sim_put(arg, object);
+}
+
+static int load_file(struct sim *sim, const char *path, struct err *reterr)
+{
+	struct source_events events = { .arg = sim, .problem = add_problem };
+
+	return manifest_read(path, &events, load_object, sim, reterr);
+}
+
+static bool is_manifest(const char *name)
+{
+	const char *dot = strrchr(name, '.');
+
+	return name[0] != '.' && dot &&
+	       (!strcmp(dot, ".yaml") || !strcmp(dot, ".yml") || !strcmp(dot, ".json"));
+}
+
+static int load_path(struct sim *sim, const char *path, int depth, struct err *reterr);
+
+static int load_folder(struct sim *sim, const char *path, int depth, struct err *reterr)
+{
+	struct dirent **entries = NULL;
+	int n = scandir(path, &entries, NULL, alphasort), r = 0;
+
+	if (n < 0)
+		return err_set(reterr, -errno, "cannot read folder '%s': %s", path,
+			       strerror(errno));
+	for (int i = 0; i < n; i++) {
+		char inner[PATH_MAX];
+		struct stat st;
+
+		if ((size_t)snprintf(inner, sizeof(inner), "%s/%s", path, entries[i]->d_name) <
+			    sizeof(inner) &&
+		    entries[i]->d_name[0] != '.' && r == 0 && stat(inner, &st) == 0 &&
+		    (S_ISDIR(st.st_mode) || is_manifest(entries[i]->d_name)))
+			r = load_path(sim, inner, depth + 1, reterr);
+		free(entries[i]);
+	}
+	free(entries);
+	return r;
+}
+
+static int load_path(struct sim *sim, const char *path, int depth, struct err *reterr)
+{
+	struct stat st;
+
+	if (depth > SIM_DEPTH)
+		return err_set(reterr, -ELOOP, "'%s': folders are nested too deep", path);
+	if (stat(path, &st) < 0)
+		return err_set(reterr, -errno, "cannot read '%s': %s", path, strerror(errno));
+	return S_ISDIR(st.st_mode) ? load_folder(sim, path, depth, reterr) :
+				     load_file(sim, path, reterr);
+}
+
+int sim_load(struct sim *sim, const char *path, struct err *reterr)
+{
+	assert(sim);
+	assert(path);
+
+	return load_path(sim, path, 0, reterr);
+}
