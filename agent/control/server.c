@@ -24,6 +24,11 @@ struct client {
 	struct client *next, **link;
 	bool eof;     // it sends no more; what it asked is still answered
 	bool closing; // once the answers are written
+	struct control_deferred *deferred; // an answer that is still to come
+};
+
+struct control_deferred {
+	struct client *client; // NULL: it left
 };
 
 struct control_server {
@@ -33,6 +38,7 @@ struct control_server {
 	const struct control_op *ops;
 	void *arg;
 	struct client *clients;
+	struct client *serving; // whose operation runs now
 	unsigned nclients;
 	int fd;
 	char path[PATH_MAX];
@@ -45,6 +51,8 @@ static void client_free(struct client *client)
 	if (client->next)
 		client->next->link = client->link;
 	client->server->nclients--;
+	if (client->deferred)
+		client->deferred->client = NULL;
 	bufferevent_free(client->events);
 	free(client);
 }
@@ -113,7 +121,7 @@ static int run_op(struct control_server *server, struct json_object *request,
 	if (!op)
 		return err_set(reterr, -EOPNOTSUPP, "this agent knows no operation '%.64s'", name);
 	r = op->run(server->arg, request, ret, reterr);
-	if (r < 0 && !reterr->text[0])
+	if (r < 0 && r != -EINPROGRESS && !reterr->text[0])
 		return err_set(reterr, r, "%s", strerror(-r));
 	return r;
 }
@@ -125,8 +133,12 @@ static void serve(struct client *client, const char *text, size_t len)
 	int r;
 
 	r = control_json(text, len, CONTROL_JSON_DEPTH, &request, &err);
+	client->server->serving = client;
 	if (r == 0)
 		r = run_op(client->server, request, &result, &err);
+	client->server->serving = NULL;
+	if (r == -EINPROGRESS && client->deferred)
+		return;
 	if (r < 0) {
 		answer_error(client, r, err.text);
 		return;
@@ -150,7 +162,7 @@ static void serve_lines(struct client *client)
 {
 	struct evbuffer *in = bufferevent_get_input(client->events);
 
-	for (int i = 0; !client->closing && !queue_full(client); i++) {
+	for (int i = 0; !client->closing && !client->deferred && !queue_full(client); i++) {
 		_cleanup_free_ char *text = NULL;
 		size_t len = 0;
 
@@ -184,6 +196,43 @@ static void advance(struct client *client)
 		bufferevent_enable(client->events, EV_READ);
 }
 
+// ---- answers that come later -------------------------------------------------------------------
+
+struct control_deferred *control_defer(struct control_server *server)
+{
+	struct control_deferred *deferred = calloc(1, sizeof(*deferred));
+
+	assert(server->serving && !server->serving->deferred);
+
+	if (!deferred)
+		return NULL;
+	deferred->client = server->serving;
+	deferred->client->deferred = deferred;
+	bufferevent_set_timeouts(deferred->client->events, NULL, NULL);
+	return deferred;
+}
+
+void control_answer(struct control_deferred *deferred, struct json_object *json,
+		    const struct err *err)
+{
+	const struct timeval idle = {.tv_sec = CONTROL_IDLE_SEC};
+	_cleanup_json_ struct json_object *result = json;
+	struct client *client = deferred->client;
+
+	free(deferred);
+	if (!client)
+		return;
+	client->deferred = NULL;
+	bufferevent_set_timeouts(client->events, &idle, &idle);
+	if (json) {
+		json_object_object_add(json, "ok", json_object_new_boolean(true));
+		answer(client, json);
+	} else {
+		answer_error(client, err->code, err->text);
+	}
+	bufferevent_trigger(client->events, EV_READ, BEV_TRIG_DEFER_CALLBACKS);
+}
+
 static void on_ready(struct bufferevent *events, void *arg)
 {
 	advance(arg);
@@ -197,7 +246,11 @@ static void on_event(struct bufferevent *events, short what, void *arg)
 		client_free(client);
 		return;
 	}
-	// Who shuts down its sending side may still read.
+	// Who shuts down its sending side may still read, but not wait for something to happen.
+	if (client->deferred) {
+		client_free(client);
+		return;
+	}
 	client->eof = true;
 	advance(client);
 }

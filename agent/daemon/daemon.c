@@ -217,7 +217,7 @@ static int links_open(struct daemon *daemon, struct err *reterr)
 	return 0;
 }
 
-static int control_open(struct daemon *daemon, struct err *reterr)
+static int socket_open(struct daemon *daemon, struct err *reterr)
 {
 	char path[256];
 
@@ -255,7 +255,7 @@ static int open_all(struct daemon *daemon, struct err *reterr)
 	r = loop_open(daemon);
 	if (r < 0)
 		return err_set(reterr, r, "event loop: %s", strerror(-r));
-	r = control_open(daemon, reterr); // first: it also makes sure that no other agent runs here
+	r = socket_open(daemon, reterr); // first: it also makes sure that no other agent runs here
 	if (r >= 0)
 		r = tables_and_policy_open(daemon, reterr);
 	if (r >= 0)

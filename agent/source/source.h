@@ -46,6 +46,11 @@ int source_open(const char *spec, struct event_base *base, struct store *store,
 		const struct source_events *events, struct source **ret, struct err *reterr);
 void source_close(struct source *source); // NULL is fine
 
+static inline bool source_synced(const struct source *source)
+{
+	return source->ops->synced(source);
+}
+
 // Reads a file of manifests (YAML of many documents, JSON, List kinds) without watching it: calls fn for
 // every object; problems through events. Used by the directory source, simulate and lint.
 int manifest_read(const char *path, const struct source_events *events,
