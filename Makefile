@@ -47,7 +47,7 @@ LIB_endpoint := -lnl-route-3 -lnl-3
 LIB_control := -levent
 LIB_metrics := -levent
 
-room_src = $(sort $(wildcard agent/$(1)/*.c))
+room_src = $(sort $(foreach room,$(1),$(wildcard agent/$(room)/*.c)))
 room_obj = $(patsubst %.c,$(B)/%.o,$(call room_src,$(1)))
 archives = $(foreach r,$(1),$(if $(call room_src,$(r)),$(B)/lib/$(r).a))
 link = -Wl,--start-group $(call archives,$(1)) -Wl,--end-group \
@@ -104,7 +104,7 @@ $(B)/commit.h: FORCE
 	@printf '#define COMMIT "%s"\n' '$(GIT_COMMIT)' | cmp -s - $@ || printf '#define COMMIT "%s"\n' '$(GIT_COMMIT)' > $@
 FORCE:
 
-$(B)/agent/cli/main.o $(B)/agent/main.o: $(B)/commit.h
+$(call room_obj,cli daemon) $(B)/agent/main.o: | $(B)/commit.h
 
 $(B)/bulkheadd: $(B)/agent/main.o $(call archives,$(AGENT_ROOMS))
 	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(call link,$(AGENT_ROOMS))

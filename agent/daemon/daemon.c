@@ -15,6 +15,9 @@
 
 LOG_ROOM("daemon");
 
+#define RETRY_MIN_MS 50
+#define RETRY_MAX_MS 25600
+
 enum daemon_timer { TIMER_SWEEP, TIMER_WATCH, TIMER_RETRY, TIMER_MAX };
 
 // ---- events of the rooms ----------------------------------------------------------------------------------
@@ -26,6 +29,8 @@ static void on_store(void *arg, const struct object *before, const struct object
 
 	policy_changed(daemon->policy, before, after);
 	endpoints_changed(daemon->endpoints, before, after);
+	if (any->kind == KIND_POD)
+		daemon_retry_soon(daemon);
 	if (any->kind == KIND_NODE && strcmp(any->name, daemon->config->node) == 0)
 		daemon_node_changed(daemon, (const struct node *)before, (const struct node *)after);
 	daemon->dirty = true;
@@ -70,6 +75,7 @@ static void on_device(void *arg, int ifindex, bool present)
 	struct daemon *daemon = arg;
 
 	endpoints_devices_changed(daemon->endpoints);
+	daemon_retry_soon(daemon);
 	daemon_kick(daemon);
 }
 
@@ -112,9 +118,32 @@ static void watch_due(evutil_socket_t fd, short what, void *arg)
 	daemon_watch(arg);
 }
 
+// Pods that wait for their veth or its address, attachments and plans that failed: soon after something
+// happened, then less and less often.
+static void retry_arm(struct daemon *daemon)
+{
+	struct timeval delay = { daemon->retry_ms / 1000, daemon->retry_ms % 1000 * 1000 };
+
+	if (daemon->timers[TIMER_RETRY])
+		event_add(daemon->timers[TIMER_RETRY], &delay);
+}
+
+void daemon_retry_soon(struct daemon *daemon)
+{
+	if (daemon->retry_ms == RETRY_MIN_MS)
+		return;
+	daemon->retry_ms = RETRY_MIN_MS;
+	retry_arm(daemon);
+}
+
 static void retry_due(evutil_socket_t fd, short what, void *arg)
 {
-	daemon_retry(arg);
+	struct daemon *daemon = arg;
+
+	daemon_retry(daemon);
+	if (daemon->retry_ms < RETRY_MAX_MS)
+		daemon->retry_ms *= 2;
+	retry_arm(daemon);
 }
 
 // ---- opening ----------------------------------------------------------------------------------------------
@@ -237,8 +266,10 @@ static int timers_open(struct daemon *daemon)
 	if (r >= 0)
 		r = timer_add(daemon, TIMER_WATCH, watch_due,
 			      (struct timeval){ (time_t)c->watch_sec, 0 });
-	if (r >= 0)
-		r = timer_add(daemon, TIMER_RETRY, retry_due, (struct timeval){ 1, 0 });
+	daemon->timers[TIMER_RETRY] = evtimer_new(daemon->base, retry_due, daemon);
+	if (!daemon->timers[TIMER_RETRY])
+		return -ENOMEM;
+	daemon_retry_soon(daemon);
 	return r;
 }
 
@@ -298,6 +329,7 @@ void daemon_close(struct daemon *daemon)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(daemon->timers); i++)
 		event_drop(daemon->timers[i]);
+	daemon_sync_refuse(daemon);
 	control_server_free(daemon->control);
 	daemon->control = NULL;
 	source_close(daemon->source);

@@ -58,6 +58,7 @@ struct daemon {
 	bool tables_adopted; // policy_adopt() is done
 	struct cycle_job *retry; // failed on the helper thread; run again before anything else
 	uint64_t applied; // store generation in force
+	unsigned retry_ms; // until the next retry, doubling
 	int64_t failed_since_ms; // monotonic; 0: all is well
 	int64_t started_ms, applied_ms;
 	struct apply_stats last;
@@ -86,6 +87,8 @@ int daemon_cleanup(const struct config *config, struct err *reterr);
 
 // cycle.c: something changed; does what there is to do, now or when the helper thread is back.
 void daemon_kick(struct daemon *daemon);
+// Something happened that a waiting pod may have waited for.
+void daemon_retry_soon(struct daemon *daemon);
 void daemon_sweep(struct daemon *daemon);
 void daemon_watch(struct daemon *daemon);
 bool daemon_ready(const struct daemon *daemon);
@@ -100,7 +103,8 @@ void daemon_problem(struct daemon *daemon, const char *where, const char *text);
 
 // ops.c: the control socket's operations.
 extern const struct control_op daemon_ops[];
-// Answers sync requests whose time has come.
+// Answers sync requests whose time has come; all of them, with an error, before the end.
 void daemon_sync_answer(struct daemon *daemon);
+void daemon_sync_refuse(struct daemon *daemon);
 
 int64_t daemon_now_ms(void); // CLOCK_MONOTONIC

@@ -221,6 +221,18 @@ void daemon_sync_answer(struct daemon *daemon)
 	}
 }
 
+void daemon_sync_refuse(struct daemon *daemon)
+{
+	struct err err = { 0 };
+
+	err_set(&err, -ECANCELED, "the agent is leaving");
+	vec_each(struct sync_request, sync, &daemon->syncs) {
+		control_answer(sync->answer, NULL, &err);
+		free(sync->namespace);
+	}
+	vec_clear(&daemon->syncs);
+}
+
 const struct control_op daemon_ops[] = {
 	{ "status", op_status },
 	{ "version", op_version },
