@@ -6,7 +6,7 @@ UNIT_SRC := $(sort $(shell find tests/unit -name '*_test.c' 2>/dev/null))
 UNIT_BIN := $(UNIT_SRC:%.c=$(B)/%)
 UNIT_FILTER = $(if $(T),$(foreach b,$(UNIT_BIN),$(if $(findstring $(T),$(b)),$(b))),$(UNIT_BIN))
 # A test of a room links that room and all it may use; the kernel's rooms stay out unless named here.
-UNIT_ROOMS := base object source store policy sim control cli
+UNIT_ROOMS := base object source store policy sim control cli daemon
 BPFTEST_SRC := $(sort $(wildcard tests/bpf/*_test.c))
 BPFTEST_BIN := $(BPFTEST_SRC:%.c=$(B)/%)
 BPFTEST_FILTER = $(if $(T),$(foreach b,$(BPFTEST_BIN),$(if $(findstring $(T),$(b)),$(b))),$(BPFTEST_BIN))
@@ -41,8 +41,29 @@ unit: $(UNIT_BIN) ## unit tests (T=name for some)
 bpf: $(BPFTEST_BIN) ## tests of the BPF programs in the kernel (root)
 	$(Q)tests/run -l $(B)/tests/log/bpf $(BPFTEST_FILTER)
 
-e2e: all ## end-to-end tests in network namespaces (root)
-	$(Q)B=$(B) tests/run -l $(B)/tests/log/e2e $(E2E_FILTER)
+e2e: ## end-to-end tests in network namespaces, by tcx and by clsact (root; T=name for some)
+	$(Q)$(MAKE) --no-print-directory e2e-run ATTACH=tcx
+	$(Q)$(MAKE) --no-print-directory e2e-run ATTACH=clsact
 
-lint: ## SPDX lines, layers, headers alone, shellcheck, formatting
-	$(Q)tests/lint/run
+.PHONY: e2e-run demo asan format
+e2e-run: all $(E2E_TOOLS)
+	$(Q)B=$(B) ATTACH=$(ATTACH) TEST_TIMEOUT=120 tests/run -l $(B)/tests/log/e2e-$(or $(ATTACH),auto) $(E2E_FILTER)
+
+asan: ## unit tests with AddressSanitizer and UndefinedBehaviorSanitizer
+	$(Q)$(MAKE) --no-print-directory SAN=1 B=$(B)/asan unit
+
+lint: $(BPF_OBJ) ## licence lines, layers, headers alone, kernel floor, shellcheck
+	$(Q)B=$(B) tests/lint/run
+
+format: ## rewrite the layout of every tracked C file by .clang-format
+	$(Q)git ls-files -z '*.c' '*.h' | xargs -0 $(firstword $(wildcard /usr/bin/clang-format-14) clang-format) -i
+
+# These two start from nothing: packages first, then a make of its own that sees the tools just installed.
+demo: ## three pods, a few policies, and what changes: shows itself in a few seconds (root)
+	@sh mk/deps.sh
+	$(Q)$(MAKE) --no-print-directory -s all $(E2E_TOOLS)
+	$(Q)B=$(B) deploy/demo/run
+
+check: ## every suite; the last line sums them all (root)
+	@sh mk/deps.sh
+	$(Q)B=$(B) MAKE='$(MAKE)' tests/check

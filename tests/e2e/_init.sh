@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # the tests use what is set here
 # SPDX-License-Identifier: Apache-2.0
 # _init.sh - the rig of the end-to-end tests: a node, its pods and the world around them, made of network
 # namespaces; an agent on the node; traffic between them; what it leaves behind.
@@ -59,7 +59,7 @@ WORLD4=172.20.$NET_B.9 WORLD6=fd01:$HEX::9
 WORLD_SUBNET4=172.20.$NET_B.0/24
 NODE=node-$P
 NODE_NS=$P-node
-declare -A POD4 POD6 NUMBER NAMESPACE IN OUT PIDS R TEXT
+declare -A POD4 POD6 NUMBER NAMESPACE IN OUT PIDS R
 pods=0 syncs=0 passed=0 failed=0 agent='' MODE=routed
 
 # ---- checks -----------------------------------------------------------------------------------------------
@@ -67,7 +67,7 @@ pass() { passed=$((passed + 1)); echo "ok    $1"; }
 fail() { # what [detail]
 	failed=$((failed + 1))
 	echo "FAIL  $1"
-	[ -z "${2:-}" ] || sed 's/^/      /' <<<"$2"
+	[ -z "${2:-}" ] || printf '      %s\n' "${2//$'\n'/$'\n      '}"
 }
 
 # check WHAT COMMAND...: the command succeeds.
@@ -360,16 +360,17 @@ PROBES=()
 # Ids of the maps, programs and links that are pinned now, for gone_ids later.
 pinned_ids() {
 	local kind path
-	for path in $(find "$PIN" -type f 2>/dev/null); do
+	find "$PIN" -type f 2>/dev/null | while read -r path; do
 		for kind in map prog link; do
-			bpftool -j $kind show pinned "$path" 2>/dev/null | jq -r --arg k $kind '"\($k) \(.id)"' 2>/dev/null
+			bpftool -j $kind show pinned "$path" 2>/dev/null |
+				jq -r --arg kind $kind 'select(.id) | "\($kind) \(.id)"' 2>/dev/null
 		done
 	done | sort -u
 }
 ids_alive() { # the list: prints those that still exist
 	local kind id
 	while read -r kind id; do
-		[ -z "$id" ] || ! bpftool $kind show id "$id" >/dev/null 2>&1 || echo "$kind $id"
+		[ -z "$id" ] || ! bpftool "$kind" show id "$id" >/dev/null 2>&1 || echo "$kind $id"
 	done <<<"$1"
 }
 # What an agent left in the node: pins, run files, tc objects, kernel objects of the list $1.
@@ -382,7 +383,7 @@ traces() {
 audit() { # the agent takes everything away and nothing is left
 	local ids
 	ids=$(pinned_ids)
-	[ -n "$ids$agent" ] || [ -e "$PIN" ] || return 0
+	if [ -z "$agent" ] && [ ! -e "$PIN" ]; then return 0; fi
 	agent_stop
 	agent_cleanup || fail "--cleanup ends with 0" "$(tail -n 5 "$WORK/agent.log")"
 	until_true 5 test -z "$(ids_alive "$ids")" # the kernel frees programs after a grace period
@@ -392,7 +393,7 @@ audit() { # the agent takes everything away and nothing is left
 end() {
 	local code=$?
 	trap - EXIT
-	[ -z "$agent" ] && [ ! -e "$PIN" ] || audit
+	audit
 	if [ $failed -gt 0 ] && [ -s "$WORK/agent.log" ]; then
 		echo "--- the agent's last lines"
 		tail -n 30 "$WORK/agent.log"
