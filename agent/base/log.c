@@ -66,7 +66,7 @@ static int levels_add(struct levels *l, char *item)
 	*equals = '\0';
 	if (!*item || strlen(item) >= LOG_ROOM_NAME_BYTES || l->n == LOG_ROOMS_MAX)
 		return -EINVAL;
-	strcpy(l->rooms[l->n].name, item);
+	memcpy(l->rooms[l->n].name, item, strlen(item) + 1);
 	l->rooms[l->n++].level = level;
 	return 0;
 }
