@@ -17,7 +17,8 @@ struct source;
 // Told by a source to its owner; each may be NULL.
 struct source_events {
 	void *arg;
-	// A whole batch (all files of one debounced burst) is in the store: compile now.
+	// A whole batch (all files of one debounced burst) is in the store: compile now. Also told
+	// once from the loop after open, even if there was nothing to read.
 	void (*batch)(void *arg);
 	// One sentence about an input that is not used as written, naming file, object and field; text
 	// NULL: the problem that `where` had is gone.
@@ -51,7 +52,8 @@ static inline bool source_synced(const struct source *source)
 	return source->ops->synced(source);
 }
 
-// Reads a file of manifests (YAML of many documents, JSON, List kinds) without watching it: calls fn for
-// every object; problems through events. Used by the directory source, simulate and lint.
+// Reads a file of manifests (YAML of many documents, JSON, List kinds) or all of a folder, in the order of
+// paths, without watching it: calls fn, which takes over the reference, for every object; problems through
+// events (may be NULL). A syntax error ("PATH: line 3: ...") ends it before any object of that file.
 int manifest_read(const char *path, const struct source_events *events,
 		  int (*fn)(void *arg, struct object *object), void *arg, struct err *reterr);

@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: Apache-2.0
+// claims_file.c - reads one file and turns the difference to its last reading into claims.
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <string.h>
+
+#include "agent/base/file.h"
+#include "agent/source/claims_private.h"
+#include "agent/source/manifest.h"
+
+#define KEPT "the objects that it held stay"
+
+// A reading of a file, before it is in force.
+struct reading {
+	struct claims *claims;
+	struct file *file;
+	struct hash objects;
+	text_vec wheres;
+};
+
+struct place {
+	enum kind kind;
+	const char *ns;
+	const char *name; // both interned
+};
+
+static bool file_equal(const void *item, const void *key)
+{
+	return !strcmp(((const struct file *)item)->path, key);
+}
+
+static struct file *file_find(const struct claims *claims, const char *path)
+{
+	return hash_find(&claims->files, hash_string(path), file_equal, path);
+}
+
+static uint64_t place_hash(const struct place *place)
+{
+	uintptr_t words[3] = { place->kind, (uintptr_t)place->ns, (uintptr_t)place->name };
+
+	return hash_bytes(words, sizeof(words));
+}
+
+static bool place_equal(const void *item, const void *key)
+{
+	const struct object *object = item;
+	const struct place *place = key;
+
+	return object->kind == place->kind && object->ns == place->ns &&
+	       object->name == place->name;
+}
+
+static struct object *find_object(const struct hash *objects, const struct place *place)
+{
+	return hash_find(objects, place_hash(place), place_equal, place);
+}
+
+static void objects_fini(struct hash *objects)
+{
+	struct object *object;
+	size_t at = 0;
+
+	while ((object = hash_next(objects, &at)))
+		object_put(object);
+	hash_fini(objects);
+}
+
+static void texts_fini(text_vec *texts)
+{
+	vec_each(char *, text, texts)
+		free(*text);
+	vec_fini(texts);
+}
+
+void file_free(struct file *file)
+{
+	objects_fini(&file->objects);
+	texts_fini(&file->wheres);
+	free(file->path);
+	free(file);
+}
+
+static void file_set_busy(struct claims *claims, struct file *file, bool busy)
+{
+	claims->nbusy += busy;
+	claims->nbusy -= file->busy;
+	file->busy = busy;
+}
+
+bool claims_waiting(const struct claims *claims)
+{
+	return claims->nbusy > 0;
+}
+
+static struct file *file_get(struct claims *claims, const char *path)
+{
+	struct file *file = file_find(claims, path);
+
+	if (file)
+		return file;
+	file = calloc(1, sizeof(*file));
+	if (!file)
+		return NULL;
+	file->path = strdup(path);
+	if (!file->path || hash_add(&claims->files, hash_string(path), file) < 0) {
+		file_free(file);
+		return NULL;
+	}
+	return file;
+}
+
+// Forgets problems of the last reading that this one did not repeat.
+static void settle_problems(struct claims *claims, struct file *file, text_vec *wheres)
+{
+	vec_each(char *, old, &file->wheres) {
+		bool again = false;
+
+		vec_each(char *, where, wheres)
+			again |= !strcmp(*old, *where);
+		if (!again)
+			problems_set(&claims->problems, *old, NULL);
+	}
+	texts_fini(&file->wheres);
+	file->wheres.v = wheres->v;
+	file->wheres.n = wheres->n;
+	file->wheres.cap = wheres->cap;
+	*wheres = (text_vec){ 0 };
+}
+
+static void file_gone(struct claims *claims, struct file *file)
+{
+	text_vec none = { 0 };
+	struct object *object;
+	size_t at = 0;
+
+	while ((object = hash_next(&file->objects, &at)))
+		slot_unclaim(claims, file, object);
+	settle_problems(claims, file, &none);
+	file_set_busy(claims, file, false);
+	hash_remove(&claims->files, hash_string(file->path), file);
+	file_free(file);
+}
+
+static void note(void *arg, const char *where, const char *text)
+{
+	struct reading *reading = arg;
+	char *copy = strdup(where);
+
+	if (copy && vec_push(&reading->wheres, copy) < 0)
+		free(copy);
+	problems_set(&reading->claims->problems, where, text);
+}
+
+static void say_twice(struct reading *reading, const struct object *object)
+{
+	char where[PATH_MAX + 512], title[512];
+
+	snprintf(where, sizeof(where), "%s: %s %s: twice", reading->file->path,
+		 object_kind(object->kind)->name, object_title(object, title, sizeof(title)));
+	note(reading, where, "stands twice in the file; the last one is used");
+}
+
+// Of two in one file the last counts, as with kubectl apply.
+static int take_object(void *arg, struct object *object)
+{
+	struct reading *reading = arg;
+	struct place place = { object->kind, object->ns, object->name };
+	struct object *first = find_object(&reading->objects, &place);
+
+	if (first) {
+		say_twice(reading, object);
+		hash_replace(&reading->objects, place_hash(&place), first, object);
+		object_put(first);
+		return 0;
+	}
+	if (hash_add(&reading->objects, place_hash(&place), object) < 0) {
+		object_put(object);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+static int take_refused(void *arg, enum kind kind, const char *ns, const char *name)
+{
+	struct reading *reading = arg;
+	struct place place = { kind, ns ? intern_find(ns) : NULL, intern_find(name) };
+	struct object *held;
+
+	if (!place.name || (ns && !place.ns))
+		return 0;
+	held = find_object(&reading->file->objects, &place);
+	if (!held || find_object(&reading->objects, &place))
+		return 0;
+	return take_object(reading, object_get(held));
+}
+
+static int settle_objects(struct reading *reading)
+{
+	struct file *file = reading->file;
+	struct object *object;
+	size_t at = 0;
+
+	while ((object = hash_next(&reading->objects, &at)))
+		if (slot_claim(reading->claims, file, object) < 0)
+			return -ENOMEM;
+	at = 0;
+	while ((object = hash_next(&file->objects, &at))) {
+		struct place place = { object->kind, object->ns, object->name };
+
+		if (!find_object(&reading->objects, &place))
+			slot_unclaim(reading->claims, file, object);
+	}
+	objects_fini(&file->objects);
+	file->objects = reading->objects;
+	reading->objects = (struct hash){ 0 };
+	return 0;
+}
+
+static void say_kept(struct reading *reading, const char *text)
+{
+	char sentence[ERR_TEXT_BYTES + 64];
+
+	snprintf(sentence, sizeof(sentence), "%s; " KEPT, text);
+	note(reading, reading->file->path, sentence);
+}
+
+static int read_text(struct reading *reading, const char *text, size_t len)
+{
+	const struct manifest_sink sink = { reading, take_object, take_refused, note };
+	struct err err = { 0 };
+	int r = manifest_parse(reading->file->path, text, len, &sink, &err);
+
+	if (r == -EBADMSG)
+		say_kept(reading, err.text);
+	else if (r == 0)
+		r = settle_objects(reading);
+	objects_fini(&reading->objects);
+	if (r != -ENOMEM)
+		settle_problems(reading->claims, reading->file, &reading->wheres);
+	texts_fini(&reading->wheres);
+	return r == -ENOMEM ? r : 0;
+}
+
+// A lease keeps writers out while the file is read; -EAGAIN: one is at it now, and its close is an event.
+// Where the file system knows no leases, an unreadable half file is still recognized.
+static int keep_writers_out(int fd)
+{
+	fcntl(fd, F_SETSIG,
+	      SIGURG); // whoever waits for the lease is told of by SIGIO else, which kills
+	return fcntl(fd, F_SETLEASE, F_RDLCK) < 0 && errno == EAGAIN ? -EAGAIN : 0;
+}
+
+static int read_open(struct reading *reading, int fd, const struct stat *st)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t len;
+	int r;
+
+	if (st->st_size > (off_t)MANIFEST_MAX_BYTES)
+		r = -EFBIG;
+	else
+		r = keep_writers_out(fd);
+	file_set_busy(reading->claims, reading->file, r == -EAGAIN);
+	if (r >= 0)
+		r = file_read_fd(fd, MANIFEST_MAX_BYTES, &text, &len);
+	if (r >= 0)
+		return read_text(reading, text, len);
+	if (r == -EAGAIN) {
+		reading->file->stamp = (struct stamp){ 0 };
+		say_kept(reading, "is being written, waiting for its close");
+	} else {
+		say_kept(reading, strerror(-r));
+	}
+	settle_problems(reading->claims, reading->file, &reading->wheres);
+	return 0;
+}
+
+static bool same_stamp(const struct stamp *a, const struct stamp *b)
+{
+	return a->dev == b->dev && a->ino == b->ino && a->size == b->size &&
+	       a->mtime.tv_sec == b->mtime.tv_sec && a->mtime.tv_nsec == b->mtime.tv_nsec &&
+	       a->ctime.tv_sec == b->ctime.tv_sec && a->ctime.tv_nsec == b->ctime.tv_nsec;
+}
+
+int claims_read(struct claims *claims, const char *path, bool force)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct file *file = file_find(claims, path);
+	struct reading reading = { .claims = claims };
+	struct stamp stamp;
+	struct stat st;
+
+	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP)) {
+		if (file)
+			file_gone(claims, file);
+		return 0;
+	}
+	reading.file = file_get(claims, path);
+	if (!reading.file)
+		return -ENOMEM;
+	reading.file->seen = true;
+	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+		say_kept(&reading, fd < 0 ? strerror(errno) : "is no regular file");
+		settle_problems(claims, reading.file, &reading.wheres);
+		return 0;
+	}
+	stamp = (struct stamp){ st.st_dev, st.st_ino, st.st_size, st.st_mtim, st.st_ctim };
+	if (!force && same_stamp(&stamp, &reading.file->stamp))
+		return 0;
+	reading.file->stamp = stamp;
+	return read_open(&reading, fd, &st);
+}
+
+void claims_scan_begin(struct claims *claims)
+{
+	struct file *file;
+	size_t at = 0;
+
+	while ((file = hash_next(&claims->files, &at)))
+		file->seen = false;
+}
+
+static struct file *find_unseen(const struct claims *claims)
+{
+	struct file *file;
+	size_t at = 0;
+
+	while ((file = hash_next(&claims->files, &at)))
+		if (!file->seen)
+			return file;
+	return NULL;
+}
+
+void claims_scan_end(struct claims *claims)
+{
+	struct file *file;
+
+	while ((file = find_unseen(claims)))
+		file_gone(claims, file);
+}
