@@ -67,6 +67,13 @@ enum bh_endpoint_flag {
 	BH_EP_REPORT_SPOOF = 1 << 2, /* source checks count but do not drop */
 };
 
+/* What a pair of programs can do: read-only data `features`. What is not in it is not in the program. */
+enum bh_feature {
+	BH_FEATURE_TRACK = 1 << 0, /* connections and policy; without: source checks only (open variant) */
+	BH_FEATURE_RECORD = 1 << 1, /* packets and bytes per connection */
+	BH_FEATURE_EXTRA = 1 << 2, /* extra addresses (with BH_EP_EXTRA) */
+};
+
 /*
  * Policy ids that always exist and have no matrix in bh_policy: programs, agent and simulator know them by
  * id, for every class. Their generation is fixed.
@@ -74,8 +81,9 @@ enum bh_endpoint_flag {
 #define BH_POLICY_DENY 0 /* deny, rule BH_RULE_NONE */
 #define BH_POLICY_ALLOW 1 /* allow, rule BH_RULE_NONE */
 #define BH_POLICY_FIRST 2 /* the first id of a real matrix */
-#define BH_GEN_FIXED 1 /* generation of the two above */
-#define BH_GEN_FIRST 2 /* the first one of a real matrix */
+#define BH_GEN_FIXED 1
+#define BH_GEN_OF(fixed_policy) (BH_GEN_FIXED + (fixed_policy)) /* they differ: a flip cuts live flows */
+#define BH_GEN_FIRST 3 /* the first one of a real matrix */
 
 /*
  * An endpoint: element `slot` of bh_endpoint, an mmapable ARRAY. Two cache lines: the first is read by
@@ -143,11 +151,27 @@ enum bh_host_flag {
 	BH_HOST_NODE = 1 << 1, /* in this Node's status.addresses: own node, egress */
 };
 
-/* Extra addresses: bh_extra (LPM), {ident, prefix} -> the number of the prefix's first address. */
+/*
+ * bh_host by bh_addr. One 64-bit load; check is bh_addr_check() of the key (see struct bh_peer). A program
+ * sees flags of another address as none.
+ */
+struct bh_host {
+	__u32 flags; /* enum bh_host_flag */
+	__u32 check;
+};
+
+/*
+ * Extra addresses: bh_extra (LPM), {ident, prefix} -> the number of an address: number + the address's low
+ * 16 bits under mask. Numbers tell a pod's addresses apart in connection keys, 0 being its own.
+ */
 struct bh_extra_key {
 	__u32 prefixlen; /* 32 + the length over the v4-mapped form */
 	__u32 ident;
 	__u32 addr[4]; /* network order, v4-mapped */
+};
+struct bh_extra {
+	__u16 number; /* of the prefix's first address, never 0 */
+	__u16 mask; /* of the prefix's host bits; 0: all its addresses count as one */
 };
 
 /* Passed packets and bytes: bh_count (per CPU), by slot * BH_DIR_MAX + direction. Bytes are L3. */

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * config.bpf.h - every read-only knob of a pod's programs, with its default. Written before loading; the
+ * verifier then removes what cannot run.
+ *
+ * World: BPF; the agent and tests set these through the skeleton's rodata.
+ */
+#pragma once
+
+#include <linux/types.h>
+
+#include <bulkhead/abi.h>
+
+/* Whose programs: BH_IDENT(slot, incarnation). 0 is nobody: every packet drops (stale-program). */
+const volatile __u32 ident = 0;
+
+/* enum bh_feature. */
+const volatile __u32 features = BH_FEATURE_TRACK;
+
+/* Time-outs are halved this many times (tests; 0 in production). */
+const volatile __u32 ct_scale = 0;
+
+/* An entry's last-seen is stored when older than this, in bh_now() units: about half a second. */
+const volatile __u32 ct_fresh = 512;
+
+/* Entries one endpoint may have in bh_ct and bh_ct6 together, and how many of them unanswered. */
+const volatile __u32 ct_quota = BH_LIMIT_CT / 8;
+const volatile __u32 ct_unreplied_quota = BH_LIMIT_CT / 32;
+
+/* Elements of bh_denied one endpoint may have. */
+const volatile __u32 denied_quota = BH_LIMIT_DENIED / 8;
+
+#define HAS(feature) (features & BH_FEATURE_##feature)

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * conntrack.bpf.h - map operations around bulkhead/conntrack.h: find, make, move, judge again.
+ *
+ * World: BPF. Who writes what of an entry: {gen, rule} one 64-bit store by whoever judged last; {state,
+ * flags, tcp_seen} compare-and-swap; last by plain stores. The agent's sweeper deletes.
+ */
+#pragma once
+
+#include "datapath/node.bpf.h"
+
+/* The work's key, and its entry: one lookup. */
+INLINE struct bh_ct *ct_find(struct work *work, enum bh_dir dir)
+{
+	struct bh_pkt *pkt = &work->pkt;
+	const struct bh_addr *remote = work_remote(work);
+
+	if (pkt->flags & BH_PKT_V4) {
+		work->key4 = (struct bh_ct_key){
+			.ident = ident,
+			.remote = remote->w[3],
+			.remote_port = work_remote_port(work),
+			.local_port = work_local_port(work),
+			.local = work->local,
+			.proto = pkt->proto,
+		};
+		return bpf_map_lookup_elem(&bh_ct, &work->key4);
+	}
+	work->key6 = (struct bh_ct6_key){
+		.ident = ident,
+		.remote_port = work_remote_port(work),
+		.local_port = work_local_port(work),
+		.local = work->local,
+		.proto = pkt->proto,
+	};
+	__builtin_memcpy(work->key6.remote, remote, sizeof(work->key6.remote));
+	return bpf_map_lookup_elem(&bh_ct6, &work->key6);
+}
+
+INLINE __u32 ct_check(const struct work *work)
+{
+	return work->pkt.flags & BH_PKT_V4 ? bh_ct_check(&work->key4) : bh_ct6_check(&work->key6);
+}
+
+INLINE int ct_write(struct work *work, const struct bh_ct *ct, __u64 how)
+{
+	if (work->pkt.flags & BH_PKT_V4)
+		return bpf_map_update_elem(&bh_ct, &work->key4, ct, how);
+	return bpf_map_update_elem(&bh_ct6, &work->key6, ct, how);
+}
+
+INLINE __u64 ct_judgement(const struct bh_judgement *judged)
+{
+	struct bh_ct ct = {};
+
+	ct.gen = judged->gen;
+	ct.rule = judged->verdict;
+	return ct.judgement;
+}
+
+/* flags without the answered share: {CT_QUOTA, NONE} */
+INLINE enum bh_reason ct_room(const struct bh_endpoint *ep)
+{
+	if (READ_ONCE(ep->ct_count) >= ct_quota || READ_ONCE(ep->ct_unreplied) >= ct_unreplied_quota) {
+		stat_add(BH_STAT_CT_QUOTA, 1);
+		return BH_REASON_CT_QUOTA;
+	}
+	return BH_REASON_NONE;
+}
+
+/*
+ * Writes the entry of a flow that begins now, over `old` if there is one (ended, expired, or begun by the
+ * other side). flags: enum bh_ct_flag. NONE or why there is no room.
+ */
+BH_SUBPROG int ct_create(struct work *work, struct bh_endpoint *ep, struct bh_ct *old, __u32 flags)
+{
+	struct bh_ct ct = {};
+	enum bh_reason reason;
+	int r;
+
+	if (!work || !ep)
+		return BH_REASON_INTERNAL;
+	if (!old) {
+		reason = ct_room(ep);
+		if (reason)
+			return reason;
+	}
+	ct.check = ct_check(work);
+	ct.last = ct.created = work->now;
+	ct.judgement = ct_judgement(&work->judged);
+	ct.shadow = work->judged.shadow;
+	ct.flags = flags;
+	if (work->pkt.proto == BH_PROTO_TCP && (flags & BH_CT_SEEDED))
+		ct.state = BH_CT_ESTABLISHED;
+	if (work->initiator != work->dir)
+		ct.flags |= BH_CT_REPLIED;
+	if (old) {
+		/* a replaced entry is not counted twice */
+		if ((READ_ONCE(old->flags) & BH_CT_REPLIED) && !(ct.flags & BH_CT_REPLIED))
+			__sync_fetch_and_add(&ep->ct_unreplied, 1);
+		return ct_write(work, &ct, BPF_ANY) ? BH_REASON_CT_FULL : BH_REASON_NONE;
+	}
+	r = ct_write(work, &ct, BPF_NOEXIST);
+	if (r == -17) /* EEXIST: another CPU was first with the same verdict */
+		return BH_REASON_NONE;
+	if (r) {
+		stat_add(BH_STAT_CT_FULL, 1);
+		return BH_REASON_CT_FULL;
+	}
+	__sync_fetch_and_add(&ep->ct_count, 1);
+	if (!(ct.flags & BH_CT_REPLIED))
+		__sync_fetch_and_add(&ep->ct_unreplied, 1);
+	return BH_REASON_NONE;
+}
+
+/* What the packet does to its connection. */
+BH_SUBPROG int ct_move(struct work *work, struct bh_endpoint *ep, struct bh_ct *ct)
+{
+	enum bh_ct_side side;
+	struct bh_ct seen = {};
+	enum bh_ct_event event;
+	__u32 next;
+
+	if (!work || !ep || !ct)
+		return -1;
+	side = work->initiator == work->dir ? BH_CT_INITIATOR : BH_CT_RESPONDER;
+	event = bh_ct_event(work->pkt.tcp, work->pkt.flags & BH_PKT_DATA);
+	seen.word = READ_ONCE(ct->word);
+	next = bh_ct_step(&seen, work->pkt.proto, side, event);
+	/* Who loses the race leaves the move to its next packet. */
+	if (next == seen.word || __sync_val_compare_and_swap(&ct->word, seen.word, next) != seen.word)
+		return 0;
+	if (side == BH_CT_RESPONDER && !(seen.flags & BH_CT_REPLIED))
+		__sync_fetch_and_add(&ep->ct_unreplied, -1);
+	return 0;
+}
+
+/* An entry not seen for a while. 1: too old, a miss; 0: seen now. */
+BH_SUBPROG int ct_stale(struct work *work, struct bh_ct *ct)
+{
+	if (!work || !ct || bh_ct_expired(ct, work->pkt.proto, work->now, ct_scale))
+		return 1;
+	if (!(work->pkt.flags & BH_PKT_ERROR))
+		WRITE_ONCE(ct->last, work->now);
+	return 0;
+}
+
+INLINE void ct_set_flag(struct bh_ct *ct, __u32 flag, int on)
+{
+	struct bh_ct seen = {}, next = {};
+
+	for (int i = 0; i < 4; i++) {
+		seen.word = next.word = READ_ONCE(ct->word);
+		next.flags = on ? next.flags | flag : next.flags & ~flag;
+		if (__sync_val_compare_and_swap(&ct->word, seen.word, next.word) == seen.word)
+			return;
+	}
+}
+
+/*
+ * A hit whose judgement is not the current one, or denies. Judged in the initiator's direction with that
+ * matrix's own generation stored; denied, the entry stays, cut. ESTABLISHED or why it is dropped.
+ */
+BH_SUBPROG int ct_again(struct __sk_buff *skb, struct work *work, struct bh_endpoint *ep,
+			struct bh_ct *ct)
+{
+	enum bh_reason reason = BH_REASON_POLICY_DENIED;
+	struct bh_ct seen = {};
+	int pass;
+
+	if (!work || !ep || !ct)
+		return BH_REASON_INTERNAL;
+	seen.word = READ_ONCE(ct->word);
+	seen.judgement = READ_ONCE(ct->judgement);
+	work->judged.verdict = seen.rule;
+	if (ep->state != BH_STATE_ACTIVE && !(seen.flags & BH_CT_NODE))
+		return BH_REASON_QUARANTINE;
+	if (seen.gen != READ_ONCE(ep->gen[work->initiator & 1])) {
+		reason = judge(work, ep, work->initiator);
+		stat_add(BH_STAT_CT_REJUDGED, 1);
+	} else if (BH_CELL_VERDICT(seen.rule) == BH_VERDICT_ALLOW) {
+		return BH_REASON_ESTABLISHED;
+	}
+	pass = reason == BH_REASON_ALLOWED ||
+	       ((seen.flags & BH_CT_NODE) && node_passes(reason, &work->judged));
+	if (seen.gen == work->judged.gen || !work->judged.gen)
+		return pass ? BH_REASON_ESTABLISHED : BH_REASON_CUT;
+	WRITE_ONCE(ct->judgement, ct_judgement(&work->judged));
+	WRITE_ONCE(ct->shadow, work->judged.shadow);
+	if (pass)
+		total(skb, work, BH_REASON_ALLOWED);
+	else if (!(seen.flags & BH_CT_CUT))
+		stat_add(BH_STAT_CT_CUT, 1);
+	if (pass != !(seen.flags & BH_CT_CUT))
+		ct_set_flag(ct, BH_CT_CUT, !pass);
+	return pass ? BH_REASON_ESTABLISHED : BH_REASON_CUT;
+}

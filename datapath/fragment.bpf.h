@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * fragment.bpf.h - a later fragment is judged by the ports of its first one, if that passed here.
+ *
+ * World: BPF.
+ */
+#pragma once
+
+#include <bulkhead/fragment.h>
+
+#include "datapath/policy.bpf.h"
+
+/* What later fragments have in common with the first one. */
+#define FRAG_SHARED (BH_PKT_OPENER | BH_PKT_ANSWER)
+
+INLINE void frag_key(const struct work *work, struct bh_frag_key *key)
+{
+	*key = (struct bh_frag_key){
+		.ident = ident,
+		.id = work->pkt.fragment_id,
+		.src = work->pkt.src,
+		.dst = work->pkt.dst,
+		.proto = work->pkt.flags & BH_PKT_V4 ? work->pkt.proto : 0,
+		.dir = work->dir,
+	};
+}
+
+/* Gives a later fragment the ports of its first one. NONE or why it is dropped. */
+BH_SUBPROG int fragment_recall(struct work *work)
+{
+	const struct bh_frag *frag;
+	struct bh_frag_key key;
+
+	if (!work)
+		return BH_REASON_INTERNAL;
+	frag_key(work, &key);
+	frag = bpf_map_lookup_elem(&bh_frag, &key);
+	if (!frag || now_coarse() - frag->created > BH_FRAG_SEC * (__u32)BH_TIME_HZ >> ct_scale)
+		return BH_REASON_FRAG_UNKNOWN;
+	if (work->pkt.fragment < frag->end)
+		return BH_REASON_FRAG_OVERLAP;
+	work->pkt.ports = frag->ports;
+	work->pkt.proto = frag->proto;
+	work->pkt.tcp = frag->tcp;
+	work->pkt.flags |= frag->flags;
+	return frag->check == bh_frag_check(&key) ? BH_REASON_NONE : BH_REASON_FRAG_UNKNOWN;
+}
+
+/* Remembers a first fragment that passes. NONE or FRAG_FULL. */
+BH_SUBPROG int fragment_keep(struct work *work)
+{
+	struct bh_frag frag = {};
+	struct bh_frag_key key;
+
+	if (!work)
+		return BH_REASON_INTERNAL;
+	if (work->pkt.flags & BH_PKT_ERROR)
+		return BH_REASON_NONE; /* no later fragment of an error can be related */
+	frag_key(work, &key);
+	frag.check = bh_frag_check(&key);
+	frag.ports = work->pkt.ports;
+	frag.created = now_coarse();
+	frag.flags = work->pkt.flags & FRAG_SHARED;
+	frag.end = work->pkt.fragment;
+	frag.proto = work->pkt.proto;
+	frag.tcp = work->pkt.tcp;
+	return bpf_map_update_elem(&bh_frag, &key, &frag, BPF_ANY) ? BH_REASON_FRAG_FULL :
+								     BH_REASON_NONE;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * node.bpf.h - the pod's own node, and the pod itself by way of it, pass the NetworkPolicy tier.
+ *
+ * World: BPF. A ClusterNetworkPolicy's deny binds them too (BH_VERDICT_DENY_CLUSTER).
+ */
+#pragma once
+
+#include "datapath/source.bpf.h"
+
+/*
+ * OWN_NODE, HAIRPIN or NONE for a packet that begins a flow in its own direction. Ingress: host-made packets
+ * have no ingress device, whatever is forwarded, bridged or masqueraded has one. Egress: this Node's
+ * addresses and the pod's gateway; other addresses of the host (ClusterIPs of IPVS, node-local DNS) are
+ * judged like any other.
+ */
+INLINE enum bh_reason node_exempts(struct __sk_buff *skb, const struct work *work,
+				   const struct bh_endpoint *ep)
+{
+	const struct bh_addr *remote = work_remote(work);
+	__u32 from = skb->ingress_ifindex;
+
+	if (work->dir == BH_EGRESS)
+		return is_gateway(ep, remote, work->pkt.flags & BH_PKT_V4) ||
+				       (host_flags(remote) & BH_HOST_NODE) ?
+			       BH_REASON_OWN_NODE :
+			       BH_REASON_NONE;
+	if ((from && from != ep->ifindex) || !(host_flags(remote) & BH_HOST_LOCAL))
+		return BH_REASON_NONE;
+	return from ? BH_REASON_HAIRPIN : BH_REASON_OWN_NODE;
+}
+
+/* Does a verdict let through what is exempt? Denies of the NetworkPolicy tier do, a missing policy does not. */
+INLINE int node_passes(enum bh_reason reason, const struct bh_judgement *judged)
+{
+	return reason == BH_REASON_POLICY_DENIED &&
+	       BH_CELL_VERDICT(judged->verdict) == BH_VERDICT_DENY;
+}

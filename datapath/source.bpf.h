@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * source.bpf.h - may this packet be here at all: is the program current, are the addresses the pod's, does
+ * the link need it. What every pod pays, selected or not.
+ *
+ * World: BPF.
+ */
+#pragma once
+
+#include "datapath/fragment.bpf.h"
+
+INLINE int is_own(const struct bh_endpoint *ep, const struct bh_addr *addr, int v4)
+{
+	if (v4)
+		return addr->w[3] == ep->addr4 && ep->addr4;
+	return addr->w[3] == ep->addr6[3] && addr->w[2] == ep->addr6[2] &&
+	       addr->w[1] == ep->addr6[1] && addr->w[0] == ep->addr6[0] && addr->w[0];
+}
+
+INLINE __u32 host_flags(const struct bh_addr *addr)
+{
+	union {
+		struct bh_host host;
+		__u64 word;
+	} value;
+	const struct bh_host *host = bpf_map_lookup_elem(&bh_host, addr);
+
+	if (!host)
+		return 0;
+	value.word = *(const volatile __u64 *)host;
+	return value.host.check == bh_addr_check(addr) ? value.host.flags : 0;
+}
+
+INLINE int is_gateway(const struct bh_endpoint *ep, const struct bh_addr *addr, int v4)
+{
+	if (v4)
+		return addr->w[3] == ep->gateway4 && ep->gateway4;
+	return addr->w[3] == ep->gateway6[3] && addr->w[2] == ep->gateway6[2] &&
+	       addr->w[1] == ep->gateway6[1] && addr->w[0] == ep->gateway6[0] && addr->w[0];
+}
+
+/* The number of an address of the pod: 0 its own, more for extra ones, -1: not the pod's. */
+INLINE int local_number(const struct bh_endpoint *ep, const struct bh_addr *addr, int v4)
+{
+	struct bh_extra_key key = { .prefixlen = 32 + 128, .ident = ident };
+	const struct bh_extra *extra;
+
+	if (is_own(ep, addr, v4))
+		return 0;
+	if (!HAS(EXTRA) || !(ep->flags & BH_EP_EXTRA))
+		return -1;
+	__builtin_memcpy(key.addr, addr, sizeof(key.addr));
+	extra = bpf_map_lookup_elem(&bh_extra, &key);
+	if (!extra)
+		return -1;
+	return (__u16)(extra->number + (BH_HOST32(addr->w[3]) & extra->mask));
+}
+
+/* May a pod tell the link that this address is its own? Link-local ones are not known to us, but those
+ * of the gateway and the host are. */
+INLINE int may_claim(const struct bh_endpoint *ep, const struct bh_addr *addr)
+{
+	if (bh_addr6_linklocal(addr))
+		return !is_gateway(ep, addr, 0) && !host_flags(addr);
+	return local_number(ep, addr, 0) >= 0;
+}
+
+INLINE int is_dhcp6_group(const struct bh_addr *addr)
+{
+	return BH_HOST32(addr->w[0]) == 0xff020000u && !addr->w[1] &&
+	       BH_HOST32(addr->w[2]) == 1 && BH_HOST32(addr->w[3]) == 2;
+}
+
+/* What the link needs, sent by the pod. NONE: not such a packet. */
+INLINE enum bh_reason control_from_pod(const struct bh_endpoint *ep, const struct bh_pkt *pkt)
+{
+	int v4 = pkt->flags & BH_PKT_V4;
+
+	if (pkt->flags & BH_PKT_ARP)
+		return !pkt->src.w[3] || local_number(ep, &pkt->src, 1) >= 0 ? BH_REASON_CONTROL :
+									       BH_REASON_SPOOFED_ARP;
+	if (pkt->flags & (BH_PKT_ND | BH_PKT_MLD)) {
+		if (!bh_addr_zero(&pkt->src) && !bh_addr6_linklocal(&pkt->src) &&
+		    local_number(ep, &pkt->src, 0) < 0)
+			return BH_REASON_SPOOFED_ADDR;
+		if ((pkt->flags & BH_PKT_CLAIM) && !may_claim(ep, &pkt->inner))
+			return BH_REASON_SPOOFED_ARP;
+		return BH_REASON_CONTROL;
+	}
+	if (!(pkt->flags & BH_PKT_DHCP))
+		return BH_REASON_NONE;
+	/* Only to where any server listens: a chosen destination is judged like every other. */
+	if (v4)
+		return pkt->dst.w[3] == 0xffffffffu &&
+				       (!pkt->src.w[3] || is_own(ep, &pkt->src, 1)) ?
+			       BH_REASON_CONTROL :
+			       BH_REASON_NONE;
+	return bh_addr6_linklocal(&pkt->src) && is_dhcp6_group(&pkt->dst) ? BH_REASON_CONTROL :
+									    BH_REASON_NONE;
+}
+
+/* The same towards the pod. */
+INLINE enum bh_reason control_to_pod(const struct bh_endpoint *ep, const struct bh_pkt *pkt)
+{
+	int v4 = pkt->flags & BH_PKT_V4;
+
+	if (pkt->flags & (BH_PKT_ARP | BH_PKT_MLD))
+		return BH_REASON_CONTROL;
+	if (pkt->flags & BH_PKT_ND) {
+		if ((ep->flags & BH_EP_RA_OFF) &&
+		    (pkt->icmp_type == BH_ND_RA || pkt->icmp_type == BH_ND_REDIRECT))
+			return BH_REASON_LINK_CONTROL;
+		return (pkt->flags & BH_PKT_GROUP) || bh_addr6_linklocal(&pkt->dst) ||
+				       local_number(ep, &pkt->dst, 0) >= 0 ?
+			       BH_REASON_CONTROL :
+			       BH_REASON_NOT_MINE;
+	}
+	if (!(pkt->flags & BH_PKT_DHCP))
+		return BH_REASON_NONE;
+	if (v4)
+		return pkt->dst.w[3] == 0xffffffffu || (is_gateway(ep, &pkt->src, 1) &&
+							is_own(ep, &pkt->dst, 1)) ?
+			       BH_REASON_CONTROL :
+			       BH_REASON_NONE;
+	return bh_addr6_linklocal(&pkt->src) && bh_addr6_linklocal(&pkt->dst) ? BH_REASON_CONTROL :
+										BH_REASON_NONE;
+}
+
+INLINE enum bh_reason admit_from_pod(struct work *work, const struct bh_endpoint *ep)
+{
+	struct bh_pkt *pkt = &work->pkt;
+	int number, v4 = pkt->flags & BH_PKT_V4;
+
+	number = local_number(ep, &pkt->src, v4);
+	if (number < 0)
+		return BH_REASON_SPOOFED_ADDR;
+	work->local = number;
+	if ((pkt->flags & BH_PKT_LINK_GROUP) && local_number(ep, &pkt->dst, v4) < 0)
+		pkt->flags |= BH_PKT_GROUP; /* a subnet's broadcast */
+	if (!(pkt->flags & BH_PKT_ERROR))
+		return BH_REASON_NONE;
+	number = local_number(ep, &pkt->inner, v4);
+	if (number < 0)
+		pkt->flags |= BH_PKT_ERROR_ODD;
+	else
+		work->local = number;
+	return BH_REASON_NONE;
+}
+
+INLINE enum bh_reason admit_to_pod(struct __sk_buff *skb, struct work *work,
+				   const struct bh_endpoint *ep)
+{
+	struct bh_pkt *pkt = &work->pkt;
+	int number, v4 = pkt->flags & BH_PKT_V4;
+
+	if (v4 ? !pkt->src.w[3] : bh_addr_zero(&pkt->src))
+		return BH_REASON_BAD_ADDR;
+	number = local_number(ep, &pkt->dst, v4);
+	if (number >= 0) {
+		work->local = number;
+		/* Nobody but the pod itself sends with its address, and that comes in by its own veth. */
+		if (local_number(ep, &pkt->src, v4) < 0)
+			return BH_REASON_NONE;
+		return skb->ingress_ifindex == ep->ifindex ? BH_REASON_HAIRPIN :
+							     BH_REASON_SPOOFED_ADDR;
+	}
+	if (pkt->flags & BH_PKT_LINK_GROUP)
+		pkt->flags |= BH_PKT_GROUP;
+	if (!(pkt->flags & BH_PKT_GROUP))
+		return BH_REASON_NOT_MINE;
+	/* Its own multicast, flooded back by a bridge. */
+	return local_number(ep, &pkt->src, v4) >= 0 && skb->ingress_ifindex != ep->ifindex ?
+		       BH_REASON_SPOOFED_ADDR :
+		       BH_REASON_NONE;
+}
+
+INLINE int is_spoof(enum bh_reason reason)
+{
+	return reason == BH_REASON_SPOOFED_MAC || reason == BH_REASON_SPOOFED_ADDR ||
+	       reason == BH_REASON_SPOOFED_ARP;
+}
+
+INLINE int mac_is_own(const struct bh_endpoint *ep, const struct bh_pkt *pkt)
+{
+	const __u16 *mac = (const __u16 *)ep->mac;
+
+	return mac[0] == pkt->smac[0] && mac[1] == pkt->smac[1] && mac[2] == pkt->smac[2];
+}
+
+/* NONE: judge it; CONTROL, HAIRPIN: it passes; else why not. */
+INLINE enum bh_reason admit_kind(struct __sk_buff *skb, struct work *work, struct bh_endpoint *ep)
+{
+	enum bh_reason reason = BH_REASON_NONE;
+
+	if (work->dir == BH_EGRESS) {
+		reason = control_from_pod(ep, &work->pkt);
+		return reason ? reason : admit_from_pod(work, ep);
+	}
+	reason = control_to_pod(ep, &work->pkt);
+	return reason ? reason : admit_to_pod(skb, work, ep);
+}
+
+BH_SUBPROG int admit_any(struct __sk_buff *skb, struct work *work, struct bh_endpoint *ep)
+{
+	enum bh_reason reason = BH_REASON_NONE;
+
+	if (!work || !ep)
+		return BH_REASON_INTERNAL;
+	if (ep->ident != ident || ep->state == BH_STATE_NONE)
+		return BH_REASON_STALE_PROGRAM;
+	if (work->dir == BH_EGRESS && !mac_is_own(ep, &work->pkt))
+		reason = BH_REASON_SPOOFED_MAC;
+	if (!reason)
+		reason = admit_kind(skb, work, ep);
+	if (is_spoof(reason) && (ep->flags & BH_EP_REPORT_SPOOF)) {
+		total(skb, work, reason);
+		reason = BH_REASON_NONE;
+	}
+	if (!reason && (work->pkt.flags & BH_PKT_LATER) && HAS(TRACK))
+		return fragment_recall(work);
+	return reason;
+}
+
+/* The ordinary packet: current program, active endpoint, own address and MAC. */
+INLINE enum bh_reason admit(struct __sk_buff *skb, struct work *work, struct bh_endpoint *ep,
+			    enum bh_dir dir)
+{
+	struct bh_pkt *pkt = &work->pkt;
+	int v4 = pkt->flags & BH_PKT_V4;
+
+	if (likely(ep->ident == ident && ep->state == BH_STATE_ACTIVE &&
+		   !(pkt->flags & BH_PKT_SPECIAL))) {
+		if (dir == BH_EGRESS && likely(is_own(ep, &pkt->src, v4) && mac_is_own(ep, pkt)))
+			return BH_REASON_NONE;
+		if (dir == BH_INGRESS &&
+		    likely(is_own(ep, &pkt->dst, v4) && !is_own(ep, &pkt->src, v4)))
+			return BH_REASON_NONE;
+	}
+	return admit_any(skb, work, ep);
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * work.bpf.h - one packet on its way through a program, and what every step of it shares.
+ *
+ * World: BPF.
+ * Steps are global functions where the ordinary packet does not pass (BH_SUBPROG: the verifier reads them
+ * once); a step takes the context, the work and the endpoint that judges. They check pointers for NULL
+ * because the verifier wants that of global functions.
+ */
+#pragma once
+
+#include <linux/bpf.h>
+#include <linux/pkt_cls.h>
+
+#include <bpf/bpf_helpers.h>
+
+#include <bulkhead/conntrack.h>
+#include <bulkhead/parse.h>
+#include <bulkhead/policy.h>
+
+#include "datapath/config.bpf.h"
+#include "datapath/maps.bpf.h"
+
+#define INLINE static __always_inline
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+#define READ_ONCE(x) (*(const volatile typeof(x) *)&(x))
+#define WRITE_ONCE(x, value) (*(volatile typeof(x) *)&(x) = (value))
+
+struct work {
+	struct bh_pkt pkt;
+	__u32 dir; /* enum bh_dir: of the hook */
+	__u32 now; /* bh_now() */
+	__u32 local; /* number of the pod's address: bh_extra */
+	union {
+		struct bh_ct_key key4;
+		struct bh_ct6_key key6;
+	};
+	struct bh_judgement judged; /* rule 0 where nothing was judged */
+	__u32 initiator; /* enum bh_dir: of the flow that this packet belongs to */
+};
+
+INLINE __u32 now_coarse(void)
+{
+	return bpf_ktime_get_coarse_ns() >> BH_TIME_SHIFT;
+}
+
+INLINE struct bh_endpoint *endpoint_get(void)
+{
+	__u32 slot = BH_SLOT(ident);
+
+	return bpf_map_lookup_elem(&bh_endpoint, &slot);
+}
+
+/* The other end, seen from the pod. An ICMP error may come from a router: its flow's end is inside. */
+INLINE const struct bh_addr *work_remote(const struct work *work)
+{
+	if (work->dir == BH_EGRESS)
+		return &work->pkt.dst;
+	return work->pkt.flags & BH_PKT_ERROR ? &work->pkt.inner : &work->pkt.src;
+}
+
+INLINE __be16 work_remote_port(const struct work *work)
+{
+	return work->dir == BH_EGRESS ? work->pkt.dport : work->pkt.sport;
+}
+
+INLINE __be16 work_local_port(const struct work *work)
+{
+	return work->dir == BH_EGRESS ? work->pkt.sport : work->pkt.dport;
+}
+
+INLINE __u32 skb_packets(const struct __sk_buff *skb)
+{
+	__u32 segments = skb->gso_segs;
+
+	return segments ? segments : 1;
+}
