@@ -19,7 +19,7 @@ static void store_pair(volatile __u32 pair[BH_DIR_MAX], uint32_t value)
 static void set_policy(volatile struct bh_endpoint *slot, uint32_t policy)
 {
 	store_pair(slot->policy, policy);
-	store_pair(slot->gen, BH_GEN_FIXED);
+	store_pair(slot->gen, BH_GEN_OF(policy));
 }
 
 static void set_addrs(volatile struct bh_endpoint *slot, const struct pod *pod)
