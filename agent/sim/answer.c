@@ -26,82 +26,81 @@ static void put(struct json_object *json, const char *field, struct json_object 
 	json_object_object_add(json, field, value);
 }
 
-static struct json_object *text_or_null(const char *text)
-{
-	return text ? json_object_new_string(text) : NULL;
-}
-
 static const char *verdict_name(bool allow)
 {
 	return allow ? "allow" : "deny";
 }
 
+static void put_text(struct json_object *json, const char *field, const char *text)
+{
+	put(json, field, text ? json_object_new_string(text) : NULL);
+}
+
 static void put_unjudged(struct json_object *json, const char *text)
 {
-	put(json, "verdict", json_object_new_string("unjudged"));
+	put_text(json, "verdict", "unjudged");
 	put(json, "policy", NULL);
-	put(json, "policies", json_object_new_array());
 	put(json, "rule", NULL);
-	put(json, "rule_name", NULL);
-	put(json, "kind", json_object_new_string("none"));
-	put(json, "reason", json_object_new_string(reasons[BH_REASON_NONE].name));
-	put(json, "text", json_object_new_string(text));
+	put_text(json, "reason", "unjudged");
+	put_text(json, "text", text);
 }
 
-static void put_rule(struct json_object *json, const struct rule_info *rule)
+static struct json_object *policies_json(const struct rule_info *info)
 {
-	struct json_object *policies = json_object_new_array();
-	bool listed = rule->kind == RULE_NETPOL || rule->kind == RULE_CLUSTERNETPOL;
+	struct json_object *json = json_object_new_array();
 
-	for (uint32_t i = 0; i < rule->npolicies; i++)
-		json_object_array_add(policies, json_object_new_string(rule->policies[i]));
-	put(json, "policy", rule->npolicies ? text_or_null(rule->policies[0]) : NULL);
-	put(json, "policies", policies);
-	put(json, "rule", listed ? json_object_new_int64(rule->index) : NULL);
-	put(json, "rule_name", listed ? text_or_null(rule->name) : NULL);
-	put(json, "kind", json_object_new_string(rule_kinds[rule->kind]));
+	for (uint32_t i = 0; i < info->npolicies; i++)
+		json_object_array_add(json, json_object_new_string(info->policies[i]));
+	return json;
 }
 
-// What policies in audit mode would have changed.
+static struct json_object *rule_json(const struct policy *policy, uint32_t rule)
+{
+	struct json_object *json = json_object_new_object();
+	struct rule_info info = { .kind = RULE_UNKNOWN };
+	char text[512];
+
+	policy_rule_info(policy, rule, &info);
+	put(json, "id", json_object_new_int64(rule));
+	put_text(json, "kind", rule_kinds[info.kind]);
+	put_text(json, "policy", info.npolicies ? info.policies[0] : NULL);
+	put(json, "policies", policies_json(&info));
+	if (info.kind == RULE_NETPOL || info.kind == RULE_CLUSTERNETPOL)
+		put(json, "index", json_object_new_int64(info.index));
+	if (info.name)
+		put_text(json, "name", info.name);
+	put_text(json, "text", policy_rule_text(policy, rule, text, sizeof(text)));
+	return json;
+}
+
+// What policies in audit mode would have made of it.
 static void put_audit(struct json_object *json, const struct policy *policy,
 		      const struct bh_judgement *judgement)
 {
 	struct json_object *audit;
-	char text[512];
+	bool allow = BH_CELL_VERDICT(judgement->shadow) == BH_VERDICT_ALLOW;
 
 	if (judgement->shadow == judgement->verdict)
 		return;
 	audit = json_object_new_object();
-	put(audit, "verdict",
-	    json_object_new_string(
-		    verdict_name(BH_CELL_VERDICT(judgement->shadow) == BH_VERDICT_ALLOW)));
-	policy_rule_text(policy, BH_CELL_RULE(judgement->shadow), text, sizeof(text));
-	put(audit, "text", json_object_new_string(text));
+	put_text(audit, "verdict", verdict_name(allow));
+	put(audit, "rule", rule_json(policy, BH_CELL_RULE(judgement->shadow)));
 	put(json, "audit", audit);
 }
 
-// The rule is what decided, except where the reason alone does: the own node passes the NetworkPolicy tier.
 static void put_judged(struct json_object *json, const struct policy *policy,
 		       const struct sim_side *side)
 {
-	struct rule_info rule = { .kind = RULE_UNKNOWN };
-	uint32_t id = BH_CELL_RULE(side->judgement.verdict);
-	char text[512];
+	struct json_object *rule = rule_json(policy, BH_CELL_RULE(side->judgement.verdict));
 
-	put(json, "verdict", json_object_new_string(verdict_name(side->reason < BH_REASON_DROP)));
-	if (side->reason == BH_REASON_OWN_NODE)
-		rule.kind = RULE_NONE;
-	else
-		policy_rule_info(policy, id, &rule);
-	put_rule(json, &rule);
-	put(json, "reason", json_object_new_string(reasons[side->reason].name));
-	if (side->reason == BH_REASON_ALLOWED || side->reason == BH_REASON_POLICY_DENIED)
-		policy_rule_text(policy, id, text, sizeof(text));
-	else
-		snprintf(text, sizeof(text), "%s", reasons[side->reason].text);
-	put(json, "text", json_object_new_string(text));
-	if (side->reason != BH_REASON_OWN_NODE)
-		put_audit(json, policy, &side->judgement);
+	put_text(json, "verdict", verdict_name(side->reason < BH_REASON_DROP));
+	put(json, "policy", json_object_get(json_object_object_get(rule, "policy")));
+	put(json, "policies", json_object_get(json_object_object_get(rule, "policies")));
+	put(json, "text", json_object_get(json_object_object_get(rule, "text")));
+	put(json, "rule", rule);
+	put_text(json, "reason", reasons[side->reason].name);
+	put_text(json, "why", reasons[side->reason].text);
+	put_audit(json, policy, &side->judgement);
 }
 
 struct json_object *sim_side_json(struct sim *sim, const struct sim_side *side)
@@ -112,7 +111,7 @@ struct json_object *sim_side_json(struct sim *sim, const struct sim_side *side)
 	if (policy)
 		put_judged(json, policy, side);
 	else
-		put_unjudged(json, "no pod at this end");
+		put_unjudged(json, "no pod: nothing to judge");
 	return json;
 }
 
@@ -124,7 +123,7 @@ static struct json_object *side_json(struct sim *sim, const struct sim_answer *a
 	if (!answer->loopback)
 		return sim_side_json(sim, &answer->side[dir]);
 	json = json_object_new_object();
-	put_unjudged(json, "a pod always reaches itself");
+	put_unjudged(json, "a pod's traffic to itself never leaves it");
 	return json;
 }
 

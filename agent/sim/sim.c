@@ -3,18 +3,16 @@
 #include "agent/sim/sim.h"
 
 #include <assert.h>
-#include <dirent.h>
 #include <errno.h>
-#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "agent/base/hash.h"
 #include "agent/base/vec.h"
+#include "agent/source/manifest.h"
 #include "agent/sim/sim_private.h"
 
 #define SIM_ENDPOINTS 4096 // what a policy is made for at first; doubled as pods come
-#define SIM_DEPTH 16 // of folders
 
 struct problem {
 	char *where, *text;
@@ -302,55 +300,29 @@ static int load_file(struct sim *sim, const char *path, struct err *reterr)
 	return manifest_read(path, &events, load_object, sim, reterr);
 }
 
-static bool is_manifest(const char *name)
+// A file of a folder that cannot be read is a problem and no more, as in the agent.
+static int load_one(void *arg, const char *path)
 {
-	const char *dot = strrchr(name, '.');
+	struct err err = { 0 };
 
-	return name[0] != '.' && dot &&
-	       (!strcmp(dot, ".yaml") || !strcmp(dot, ".yml") || !strcmp(dot, ".json"));
-}
-
-static int load_path(struct sim *sim, const char *path, int depth, struct err *reterr);
-
-static int load_folder(struct sim *sim, const char *path, int depth, struct err *reterr)
-{
-	struct dirent **entries = NULL;
-	int n = scandir(path, &entries, NULL, alphasort), r = 0;
-
-	if (n < 0)
-		return err_set(reterr, -errno, "cannot read folder '%s': %s", path,
-			       strerror(errno));
-	for (int i = 0; i < n; i++) {
-		char inner[PATH_MAX];
-		struct stat st;
-
-		if ((size_t)snprintf(inner, sizeof(inner), "%s/%s", path, entries[i]->d_name) <
-			    sizeof(inner) &&
-		    entries[i]->d_name[0] != '.' && r == 0 && stat(inner, &st) == 0 &&
-		    (S_ISDIR(st.st_mode) || is_manifest(entries[i]->d_name)))
-			r = load_path(sim, inner, depth + 1, reterr);
-		free(entries[i]);
-	}
-	free(entries);
-	return r;
-}
-
-static int load_path(struct sim *sim, const char *path, int depth, struct err *reterr)
-{
-	struct stat st;
-
-	if (depth > SIM_DEPTH)
-		return err_set(reterr, -ELOOP, "'%s': folders are nested too deep", path);
-	if (stat(path, &st) < 0)
-		return err_set(reterr, -errno, "cannot read '%s': %s", path, strerror(errno));
-	return S_ISDIR(st.st_mode) ? load_folder(sim, path, depth, reterr) :
-				     load_file(sim, path, reterr);
+	if (load_file(arg, path, &err) < 0)
+		add_problem(arg, path, err.text);
+	return 0;
 }
 
 int sim_load(struct sim *sim, const char *path, struct err *reterr)
 {
+	struct manifest_walk walk = { .arg = sim, .file = load_one };
+	struct stat st;
+	int r;
+
 	assert(sim);
 	assert(path);
 
-	return load_path(sim, path, 0, reterr);
+	if (stat(path, &st) < 0)
+		return err_set(reterr, -errno, "cannot read '%s': %s", path, strerror(errno));
+	if (!S_ISDIR(st.st_mode))
+		return load_file(sim, path, reterr);
+	r = manifest_walk(path, &walk);
+	return r < 0 ? err_set(reterr, r, "cannot read folder '%s': %s", path, strerror(-r)) : 0;
 }
