@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// bpfprog_private.h - what the two files of bpfprog share.
+//
+// World: host, tests.
+#pragma once
+
+#include <linux/bpf.h>
+#include <linux/pkt_cls.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "bpf/pod.skel.h"
+#include "tests/harness/bpfprog.h"
+
+struct bpfprog {
+	struct pod_bpf *skel;
+	uint32_t ident;
+	struct bh_endpoint *endpoints;
+	struct bh_port *ports;
+};
+
+__attribute__((noreturn, format(printf, 1, 2))) void bpfprog_die(const char *format, ...);
+struct bh_count bpfprog_total_of(const struct bpfprog *prog, const struct bh_total_key *key);
