@@ -237,7 +237,8 @@ default_deny() { # NAMESPACE
 
 # ---- the agent ---------------------------------------------------------------------------------------------
 agent_start() { # further arguments of bulkheadd
-	in_ns node "$B/bulkheadd" --source "dir:$MANIFESTS" --node "$NODE" --pin-dir "$PIN" \
+	# no function here: the process in the background must be the agent itself
+	nsenter --net="/run/netns/$NODE_NS" "$B/bulkheadd" --source "dir:$MANIFESTS" --node "$NODE" --pin-dir "$PIN" \
 		--run-dir "$RUN" --attach "$ATTACH" --log-level "${LOG_LEVEL:-info}" "$@" \
 		>>"$WORK/agent.log" 2>&1 </dev/null &
 	agent=$!
