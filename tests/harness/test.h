@@ -10,6 +10,7 @@
 #include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -25,25 +26,27 @@
 // r >= 0; prints the errno's text if not.
 #define assert_ok(r)                                                                               \
 	do {                                                                                       \
-		long long r_ = (r);                                                                \
-		if (r_ < 0)                                                                        \
-			fail_msg("%s: %lld (%s)", #r, r_, strerror((int)-r_));                     \
+		long long test_r_ = (r);                                                           \
+		if (test_r_ < 0)                                                                   \
+			fail_msg("%s: %lld (%s)", #r, test_r_, strerror((int)-test_r_));           \
 	} while (0)
 
 // As assert_ok, for calls that fill a struct err: prints its sentence, too.
 #define assert_ok_err(r, err)                                                                      \
 	do {                                                                                       \
-		long long r_ = (r);                                                                \
-		if (r_ < 0)                                                                        \
-			fail_msg("%s: %lld (%s): %s", #r, r_, strerror((int)-r_), (err)->text);    \
+		long long test_r_ = (r);                                                           \
+		if (test_r_ < 0)                                                                   \
+			fail_msg("%s: %lld (%s): %s", #r, test_r_, strerror((int)-test_r_),        \
+				 (err)->text);                                                     \
 	} while (0)
 
 // r == code, code being a -errno.
 #define assert_err(r, code)                                                                        \
 	do {                                                                                       \
-		long long r_ = (r), c_ = (code);                                                   \
-		if (r_ != c_)                                                                      \
-			fail_msg("%s: %lld, expected %lld (%s)", #r, r_, c_, strerror((int)-c_));  \
+		long long test_r_ = (r), c_ = (code);                                              \
+		if (test_r_ != c_)                                                                 \
+			fail_msg("%s: %lld, expected %lld (%s)", #r, test_r_, c_,                  \
+				 strerror((int)-c_));                                              \
 	} while (0)
 
 #define assert_str(text, want)                                                                     \
