@@ -35,11 +35,43 @@ $(B)/tests/bpf/%_test: $(B)/tests/bpf/%_test.o $(B)/lib/harness.a $(call archive
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(B)/lib/harness.a $(call link,$(AGENT_ROOMS)) -lcmocka
 
+# ---- conformance: cases in both engines ---------------------------------------------------------------------
+CONF_OBJ := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard tests/conformance/*.c)))
+CONF_ROOMS := base object source store policy sim control
+CASES ?= $(sort $(wildcard tests/conformance/cases/*.jsonl $(or $(SHARED),../shared)/cases/*.jsonl))
+
+$(B)/tests/conformance/conformance: $(CONF_OBJ) $(call archives,$(CONF_ROOMS))
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(CONF_OBJ) $(call link,$(CONF_ROOMS)) -lmnl
+
+.PHONY: conformance
+conformance: all $(B)/tests/conformance/conformance ## case files, by the simulator and by the kernel (root; T=text, CASES=files)
+	$(Q)status=0; for cases in $(CASES); do for engine in sim kernel; do \
+		printf '%s %s\n' $$engine $$cases; \
+		B=$(B) tests/conformance/run --engine $$engine --cases $$cases $(if $(T),--filter '$(T)') || status=1; \
+	done; done; exit $$status
+
+# ---- benchmark of the programs, beside the yardsticks of the shared folder ---------------------------------------------
+SHARED ?= $(or $(BULKHEAD_SHARED),../shared)
+ROUNDS ?= 15
+
+$(B)/bench/%.bpf.o: $(SHARED)/perf/%.bpf.c
+	@mkdir -p $(@D)
+	$(call say,BPF,$<)$(CLANG) $(BPF_CFLAGS) -I$(SHARED)/perf -c -o $@ $<
+
+$(B)/tests/bench/bench.o: | $(B)/tests/bench/rotate.skel.h
+$(B)/tests/bench/bench: $(B)/tests/bench/bench.o $(B)/lib/harness.a
+	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lbpf -lelf -lz
+
+.PHONY: bench
+bench: $(B)/tests/bench/bench $(B)/bench/empty.bpf.o $(B)/bench/floor.bpf.o ## ns per packet (root; ROUNDS=n T=name)
+	$(Q)$< $(B)/bench/empty.bpf.o $(B)/bench/floor.bpf.o $(ROUNDS) $(if $(T),'$(T)')
+
 .PHONY: unit bpf e2e lint check
-unit: $(UNIT_BIN) ## unit tests (T=name for some)
+unit: $(UNIT_FILTER) ## unit tests (T=name for some)
 	$(Q)tests/run -l $(B)/tests/log/unit $(UNIT_FILTER)
 
-bpf: $(BPFTEST_BIN) ## tests of the BPF programs in the kernel (root)
+bpf: $(BPFTEST_FILTER) ## tests of the BPF programs in the kernel (root)
 	$(Q)tests/run -l $(B)/tests/log/bpf $(BPFTEST_FILTER)
 
 e2e: ## end-to-end tests in network namespaces, by tcx and by clsact (root; T=name for some)
