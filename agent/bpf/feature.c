@@ -16,7 +16,7 @@
 
 #define MAP_NAME "bh_probe"
 #define PROG_TYPE_NETFILTER 32 // BPF_PROG_TYPE_NETFILTER
-#define FUNC_KTIME_COARSE 160  // BPF_FUNC_ktime_get_coarse_ns
+#define FUNC_KTIME_COARSE 160 // BPF_FUNC_ktime_get_coarse_ns
 
 static int array_new(uint32_t flags, uint32_t entries)
 {
@@ -92,7 +92,7 @@ static bool probe_lookup_delete(void)
 static bool probe_batch(void)
 {
 	_cleanup_close_ int fd = hash_new();
-	uint32_t keys[2] = {1, 2}, values[2] = {1, 2}, n = 2;
+	uint32_t keys[2] = { 1, 2 }, values[2] = { 1, 2 }, n = 2;
 
 	return fd >= 0 && bpf_map_update_batch(fd, keys, values, &n, NULL) == 0 &&
 	       bpf_map_delete_batch(fd, keys, &n, NULL) == 0;
@@ -102,9 +102,9 @@ static bool probe_batch(void)
 static bool probe_coarse_clock(void)
 {
 	static const struct bpf_insn insns[] = {
-		{.code = BPF_JMP | BPF_CALL, .imm = FUNC_KTIME_COARSE},
-		{.code = BPF_ALU64 | BPF_MOV | BPF_K},
-		{.code = BPF_JMP | BPF_EXIT},
+		{ .code = BPF_JMP | BPF_CALL, .imm = FUNC_KTIME_COARSE },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K },
+		{ .code = BPF_JMP | BPF_EXIT },
 	};
 	_cleanup_close_ int fd = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, MAP_NAME, "GPL", insns,
 					       ARRAY_SIZE(insns), NULL);
@@ -129,8 +129,8 @@ static bool probe_membarrier(void)
 static bool probe_netfilter_link(void)
 {
 	static const struct bpf_insn insns[] = {
-		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .imm = 1},
-		{.code = BPF_JMP | BPF_EXIT},
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .imm = 1 },
+		{ .code = BPF_JMP | BPF_EXIT },
 	};
 	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = 45); // BPF_NETFILTER
 	_cleanup_close_ int fd = bpf_prog_load((enum bpf_prog_type)PROG_TYPE_NETFILTER, MAP_NAME,
@@ -143,20 +143,22 @@ static const struct {
 	struct feature_info info;
 	bool (*probe)(void);
 } features[FEATURE_MAX] = {
-	[FEATURE_MMAP] = {{"mmap", "5.5", "refuses to start"}, probe_mmap},
-	[FEATURE_INNER_ARRAY] = {{"inner-array", "5.10", "refuses to start"}, probe_inner_array},
-	[FEATURE_LOOKUP_DELETE] = {{"lookup-delete", "5.14", "refuses to start"},
-				   probe_lookup_delete},
-	[FEATURE_COARSE_CLOCK] = {{"coarse-clock", "5.11", "refuses to start"}, probe_coarse_clock},
-	[FEATURE_TCX] = {{"tcx", "6.6", "programs are filters of a clsact qdisc"}, probe_tcx},
-	[FEATURE_MEMBARRIER] = {{"membarrier", "4.16", "waits by an update of an array of maps"},
-				probe_membarrier},
-	[FEATURE_BATCH] = {{"batch", "5.6", "one system call per table element"}, probe_batch},
-	[FEATURE_BATCH_POLICY] = {{"batch-policy", "5.13", "one grace period per matrix"},
-				  probe_batch_policy},
-	[FEATURE_NETFILTER_LINK] = {{"netfilter-link", "6.4",
-				     "Services whose backends differ in verdict are denied"},
-				    probe_netfilter_link},
+	[FEATURE_MMAP] = { { "mmap", "5.5", "refuses to start" }, probe_mmap },
+	[FEATURE_INNER_ARRAY] = { { "inner-array", "5.10", "refuses to start" },
+				  probe_inner_array },
+	[FEATURE_LOOKUP_DELETE] = { { "lookup-delete", "5.14", "refuses to start" },
+				    probe_lookup_delete },
+	[FEATURE_COARSE_CLOCK] = { { "coarse-clock", "5.11", "refuses to start" },
+				   probe_coarse_clock },
+	[FEATURE_TCX] = { { "tcx", "6.6", "programs are filters of a clsact qdisc" }, probe_tcx },
+	[FEATURE_MEMBARRIER] = { { "membarrier", "4.16", "waits by an update of an array of maps" },
+				 probe_membarrier },
+	[FEATURE_BATCH] = { { "batch", "5.6", "one system call per table element" }, probe_batch },
+	[FEATURE_BATCH_POLICY] = { { "batch-policy", "5.13", "one grace period per matrix" },
+				   probe_batch_policy },
+	[FEATURE_NETFILTER_LINK] = { { "netfilter-link", "6.4",
+				       "Services whose backends differ in verdict are denied" },
+				     probe_netfilter_link },
 };
 
 static uint32_t forced_off;
@@ -181,7 +183,7 @@ bool feature_have(enum feature feature)
 	return probed & ~__atomic_load_n(&forced_off, __ATOMIC_RELAXED) & FEATURE_BIT(feature);
 }
 
-void feature_force_off(uint32_t mask)
+void feature_force_mask(uint32_t mask)
 {
 	__atomic_store_n(&forced_off, mask, __ATOMIC_RELAXED);
 }
@@ -198,11 +200,11 @@ static int feature_unknown(const char *name, size_t len, struct err *reterr)
 		       known);
 }
 
-int feature_parse(const char *names, uint32_t *ret, struct err *reterr)
+int feature_force_off(const char *names, struct err *reterr)
 {
 	uint32_t mask = 0;
 
-	while (*names) {
+	while (names && *names) {
 		size_t len = strcspn(names, ",");
 		int i = 0;
 
@@ -214,13 +216,13 @@ int feature_parse(const char *names, uint32_t *ret, struct err *reterr)
 		mask |= FEATURE_BIT(i);
 		names += len + (names[len] == ',');
 	}
-	*ret = mask;
+	feature_force_mask(mask);
 	return 0;
 }
 
-int feature_check_floor(struct err *reterr)
+int feature_check(struct err *reterr)
 {
-	struct utsname name = {0};
+	struct utsname name = { 0 };
 
 	uname(&name);
 	for (int i = 0; i < FEATURE_FLOOR; i++)

@@ -21,13 +21,13 @@
 #define CONNECTED (~(LISTENING | 1u << TCP_TIME_WAIT))
 #define DUMP_TRIES 3
 
-static const uint8_t protocols[] = {IPPROTO_TCP, IPPROTO_UDP};
-static const uint8_t families[] = {AF_INET, AF_INET6};
+static const uint8_t protocols[] = { IPPROTO_TCP, IPPROTO_UDP };
+static const uint8_t families[] = { AF_INET, AF_INET6 };
 
 struct flows {
 	struct nl nl;
 	uint64_t ports[ARRAY_SIZE(protocols)][BITSET_WORDS(PORTS)]; // with a listener
-	size_t proto;                                               // the one that is asked now
+	size_t proto; // the one that is asked now
 	link_flow_fn fn;
 	void *arg;
 };
@@ -56,7 +56,7 @@ static int tell_flow(void *arg, const struct nlmsghdr *nlh)
 {
 	const struct inet_diag_msg *msg = mnl_nlmsg_get_payload(nlh);
 	struct flows *flows = arg;
-	struct link_flow flow = {.proto = protocols[flows->proto]};
+	struct link_flow flow = { .proto = protocols[flows->proto] };
 
 	if (nlh->nlmsg_type != SOCK_DIAG_BY_FAMILY || !msg->id.idiag_dport)
 		return 0;

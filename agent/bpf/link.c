@@ -24,7 +24,7 @@ struct link_monitor {
 	struct nl events, dumps;
 	struct link_events on;
 	struct hash facts; // owned
-	struct hash uses;  // counts of addresses: one may be on several devices
+	struct hash uses; // counts of addresses: one may be on several devices
 };
 
 struct use {
@@ -51,7 +51,7 @@ static bool use_equal(const void *item, const void *key)
 
 static bool is_device(const struct fact *fact)
 {
-	return bh_addr_equal(&fact->addr, &(struct bh_addr){0});
+	return bh_addr_equal(&fact->addr, &(struct bh_addr){ 0 });
 }
 
 static int use_add(struct link_monitor *monitor, const struct bh_addr *addr)
@@ -133,7 +133,7 @@ static void fact_drop(struct link_monitor *monitor, const struct fact *fact)
 // the table must not change under its walk.
 static int facts_drop(struct link_monitor *monitor, int ifindex)
 {
-	VEC(struct fact) gone = {0};
+	VEC(struct fact) gone = { 0 };
 	struct fact *fact;
 	size_t at = 0;
 	int r = 0;
@@ -141,7 +141,7 @@ static int facts_drop(struct link_monitor *monitor, int ifindex)
 	while (r == 0 && (fact = hash_next(&monitor->facts, &at)))
 		if (ifindex ? fact->ifindex == ifindex : fact->stale)
 			r = vec_push(&gone, *fact);
-	vec_each (struct fact, dead, &gone)
+	vec_each(struct fact, dead, &gone)
 		fact_drop(monitor, dead);
 	vec_fini(&gone);
 	return r;
@@ -151,7 +151,7 @@ static int monitor_event(void *arg, const struct nlmsghdr *nlh)
 {
 	struct link_monitor *monitor = arg;
 	struct nl_device device;
-	struct fact fact = {0};
+	struct fact fact = { 0 };
 
 	if (nl_device(nlh, &device)) {
 		fact.ifindex = device.ifindex;

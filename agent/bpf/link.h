@@ -38,13 +38,13 @@ int link_monitor_dump(struct link_monitor *monitor); // tells everything that is
 // One pod side of a veth whose other side is a device of our own namespace (checked on both sides:
 // peer index and namespace id).
 struct link_pod {
-	uint64_t netns;   // inode
-	int ifindex;      // host side, in our namespace
+	uint64_t netns; // inode
+	int ifindex; // host side, in our namespace
 	int peer_ifindex; // pod side
-	uint8_t mac[6];   // pod side
+	uint8_t mac[6]; // pod side
 	uint32_t naddrs;
-	struct bh_addr addrs[16];            // of the pod side's device (link-local ones too)
-	struct bh_addr gateway4, gateway6;   // default routes' next hops; all 0: none
+	struct bh_addr addrs[16]; // of the pod side's device (link-local ones too)
+	struct bh_addr gateway4, gateway6; // default routes' next hops; all 0: none
 	uint16_t ephemeral_lo, ephemeral_hi; // ip_local_port_range there
 };
 typedef int (*link_pod_fn)(void *arg, const struct link_pod *pod); // non-zero stops

@@ -22,7 +22,7 @@
 
 struct walk {
 	struct hash seen; // items are inodes cast to pointers: never 0
-	uint64_t only;    // 0: all
+	uint64_t only; // 0: all
 	netns_fn fn;
 	void *arg;
 };
@@ -176,7 +176,7 @@ static int walk_all(struct walk *walk)
 
 int netns_each(netns_fn fn, void *arg)
 {
-	struct walk walk = {.fn = fn, .arg = arg};
+	struct walk walk = { .fn = fn, .arg = arg };
 
 	return walk_all(&walk);
 }
@@ -194,7 +194,7 @@ static int keep_fd(void *arg, int fd, uint64_t inode)
 int netns_open(uint64_t inode)
 {
 	int fd = -ESRCH;
-	struct walk walk = {.only = inode, .fn = keep_fd, .arg = &fd};
+	struct walk walk = { .only = inode, .fn = keep_fd, .arg = &fd };
 
 	walk_all(&walk);
 	return fd;

@@ -101,7 +101,7 @@ static void hear_all(struct answer *answer, const void *buf, ssize_t bytes)
 
 int nl_talk(struct nl *nl, struct nlmsghdr *nlh, nl_fn fn, void *arg)
 {
-	struct answer answer = {.seq = ++nl->seq, .fn = fn, .arg = arg};
+	struct answer answer = { .seq = ++nl->seq, .fn = fn, .arg = arg };
 	char buf[NL_BUFFER_BYTES] __attribute__((aligned(NLMSG_ALIGNTO)));
 
 	nlh->nlmsg_seq = answer.seq;
@@ -123,7 +123,7 @@ int nl_talk(struct nl *nl, struct nlmsghdr *nlh, nl_fn fn, void *arg)
 
 int nl_listen(struct nl *nl, nl_fn fn, void *arg)
 {
-	struct answer answer = {.fn = fn, .arg = arg};
+	struct answer answer = { .fn = fn, .arg = arg };
 	char buf[NL_BUFFER_BYTES] __attribute__((aligned(NLMSG_ALIGNTO)));
 
 	for (;;) {
@@ -193,7 +193,7 @@ bool nl_device(const struct nlmsghdr *nlh, struct nl_device *ret)
 	if (info->ifi_family != AF_UNSPEC) // a port left a bridge: the device lives on
 		return false;
 	nl_attrs(nlh, sizeof(*info), attrs, IFLA_MAX);
-	*ret = (struct nl_device){.ifindex = info->ifi_index, .peer_nsid = -1};
+	*ret = (struct nl_device){ .ifindex = info->ifi_index, .peer_nsid = -1 };
 	ret->veth = kind_is(attrs[IFLA_LINKINFO], "veth");
 	if (attrs[IFLA_LINK])
 		ret->peer = (int)mnl_attr_get_u32(attrs[IFLA_LINK]);

@@ -63,7 +63,7 @@ bool nl_addr(const struct nlattr *attr, struct bh_addr *ret);
 // ports).
 struct nl_device {
 	int ifindex;
-	int peer;      // IFLA_LINK, 0: none
+	int peer; // IFLA_LINK, 0: none
 	int peer_nsid; // IFLA_LINK_NETNSID, -1: our own namespace or not told
 	bool veth;
 	uint8_t mac[6];

@@ -91,6 +91,8 @@ int pin_dir_open(const char *dir, struct err *reterr)
 	_cleanup_close_ int lock = mount_lock();
 	int r;
 
+	if (strlen(dir) >= PIN_DIR_BYTES)
+		return err_set(reterr, -ENAMETOOLONG, "pin folder '%.40s...': name too long", dir);
 	if (dir[0] != '/')
 		return err_set(reterr, -EINVAL, "pin folder '%s' is no absolute path", dir);
 	r = mount_for(dir);

@@ -10,6 +10,9 @@
 
 #include "agent/base/err.h"
 
+#define PIN_DIR_BYTES 512 // of a folder's name, with its end
+#define PIN_FOLDER_BYTES (PIN_DIR_BYTES + 32) // of an endpoint's folder in it
+
 // Creates dir (0700) and what leads to it. If it would not lie on a bpffs, one is mounted: on dir
 // itself, or on /sys/fs/bpf when dir is below it. What was mounted is remembered by a mark inside.
 int pin_dir_open(const char *dir, struct err *reterr);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // program.h - a pod's two programs: loaded with its ident, attached to its veth, watched, replaced in place.
 //
-// World: host. Pure: no. Owns: a pair owns its program fds; links and programs are pinned under
-// <pin_dir>/ep/<slot>/ and survive the agent; clsact filters live with the device.
+// World: host. Pure: no. Owns: a pair owns its program fds. What survives the agent is pinned under
+// <pin_dir>/ep/<slot>/: links (tcx), or programs (clsact, whose filters live with the device).
 #pragma once
 
 #include <stdbool.h>
@@ -30,8 +30,8 @@ struct program_pair {
 };
 
 // Loads both programs against the tables (libbpf skeleton, rodata set, maps reused).
-int program_load(struct tables *tables, const struct program_config *config, struct program_pair *ret,
-		 struct err *reterr);
+int program_load(struct tables *tables, const struct program_config *config,
+		 struct program_pair *ret, struct err *reterr);
 void program_pair_close(struct program_pair *pair);
 
 // What this kernel can: BH_ATTACH_TCX when tcx links work, else BH_ATTACH_CLSACT. Probed once.
@@ -39,7 +39,8 @@ enum bh_attach program_attach_best(void);
 
 // Puts both programs at the head of the veth's hooks (device of the agent's own namespace) and pins them.
 // An attachment that this slot already has is updated in place (link update or filter replace): no packet
-// goes unjudged and foreign programs stay. from_pod is attached first. Helper thread (tcx waits on RTNL).
+// goes unjudged and foreign programs stay. One that is no longer at the head comes back to it, and one of
+// the other way or on another device goes. from_pod is attached first. Helper thread (tcx waits on RTNL).
 int program_attach(struct tables *tables, uint32_t slot, int ifindex, enum bh_attach mode,
 		   const struct program_pair *pair, struct err *reterr);
 

@@ -97,7 +97,7 @@ static int nsid_of(struct nl *host, int fd)
 
 static bool holds_ours(const devices_t *ours, int nsid)
 {
-	vec_each (struct nl_device, device, ours)
+	vec_each(struct nl_device, device, ours)
 		if (device->peer_nsid == nsid)
 			return true;
 	return false;
@@ -124,8 +124,8 @@ static int add_pod(void *arg, const struct nlmsghdr *nlh)
 
 	if (!nl_device(nlh, &pod) || !pod.veth || !pod.peer)
 		return 0;
-	vec_each (struct nl_device, host, visit->ours) {
-		struct link_pod found = {.ifindex = host->ifindex, .peer_ifindex = pod.ifindex};
+	vec_each(struct nl_device, host, visit->ours) {
+		struct link_pod found = { .ifindex = host->ifindex, .peer_ifindex = pod.ifindex };
 
 		if (host->peer_nsid != visit->nsid || host->peer != pod.ifindex ||
 		    pod.peer != host->ifindex)
@@ -140,7 +140,7 @@ static int add_pod(void *arg, const struct nlmsghdr *nlh)
 
 static struct link_pod *pod_by_ifindex(struct visit *visit, int ifindex)
 {
-	vec_each (struct link_pod, pod, &visit->pods)
+	vec_each(struct link_pod, pod, &visit->pods)
 		if (pod->peer_ifindex == ifindex)
 			return pod;
 	return NULL;
@@ -168,7 +168,7 @@ static void set_gateway(struct visit *visit, int ifindex, const struct nlattr *g
 	if (!pod || !nl_addr(gateway, &addr))
 		return;
 	to = bh_addr_is4(&addr) ? &pod->gateway4 : &pod->gateway6;
-	if (bh_addr_equal(to, &(struct bh_addr){0})) // the best metric comes first
+	if (bh_addr_equal(to, &(struct bh_addr){ 0 })) // the best metric comes first
 		*to = addr;
 }
 
@@ -209,7 +209,7 @@ static int add_route(void *arg, const struct nlmsghdr *nlh)
 
 static int visit_once(struct visit *visit)
 {
-	static const int families[] = {AF_INET, AF_INET6};
+	static const int families[] = { AF_INET, AF_INET6 };
 	struct nl *nl = &visit->nl;
 	int r;
 
@@ -244,7 +244,7 @@ static int visit_netns(struct scan *scan, struct visit *visit, uint64_t inode)
 static int scan_netns(void *arg, int fd, uint64_t inode)
 {
 	struct scan *scan = arg;
-	struct visit visit = {.ours = &scan->ours};
+	struct visit visit = { .ours = &scan->ours };
 	int r;
 
 	if (inode == scan->self)
@@ -262,7 +262,7 @@ static int scan_netns(void *arg, int fd, uint64_t inode)
 
 int link_scan(link_pod_fn fn, void *arg, struct err *reterr)
 {
-	struct scan scan = {.fn = fn, .arg = arg, .self = netns_self()};
+	struct scan scan = { .fn = fn, .arg = arg, .self = netns_self() };
 	int r = nl_open(&scan.host, NETLINK_ROUTE, 0);
 
 	if (r == 0)

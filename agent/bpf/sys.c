@@ -86,22 +86,22 @@ int sys_link_update(int link, int program)
 
 int sys_link_info(int link, struct sys_link *ret)
 {
-	struct info_link info = {0};
+	struct info_link info = { 0 };
 	struct {
 		uint32_t fd, bytes;
 		uint64_t info;
-	} attr = {(uint32_t)link, sizeof(info), (uint64_t)(uintptr_t)&info};
+	} attr = { (uint32_t)link, sizeof(info), (uint64_t)(uintptr_t)&info };
 	int r = sys_bpf(BPF_OBJ_GET_INFO_BY_FD, &attr, sizeof(attr));
 
 	if (r < 0)
 		return r;
-	*ret = (struct sys_link){info.id, info.program, info.ifindex};
+	*ret = (struct sys_link){ info.id, info.program, info.ifindex };
 	return 0;
 }
 
 int sys_program_id(int program, uint32_t *ret)
 {
-	struct bpf_prog_info info = {0};
+	struct bpf_prog_info info = { 0 };
 	uint32_t bytes = sizeof(info);
 	int r = bpf_obj_get_info_by_fd(program, &info, &bytes);
 

@@ -9,7 +9,7 @@
 
 enum sys_tcx {
 	SYS_TCX_INGRESS = 46, // BPF_TCX_INGRESS
-	SYS_TCX_EGRESS = 47,  // BPF_TCX_EGRESS
+	SYS_TCX_EGRESS = 47, // BPF_TCX_EGRESS
 };
 
 // What runs at a hook, first to last. link 0: attached without a link.

@@ -21,8 +21,10 @@
 struct tables;
 
 struct tables_config {
-	const char *pin_dir; // created 0700 when missing; must be on a bpffs (mounted there when it is not)
-	uint32_t endpoints, peers, cidrs, policies, sparse_cells, ct, frags, denied, totals; // 0: default
+	const char *pin_dir; // created 0700 when missing, a bpffs mounted when it is on none
+	// Sizes; 0: default.
+	uint32_t endpoints, peers, cidrs, policies, sparse_cells, ct, frags, denied, totals;
+	uint32_t ct_scale; // time-outs are halved this many times (tests; 0 in production)
 };
 
 // Opens the pinned tables, or creates and pins them. *retadopted: they were there before, of this ABI
@@ -39,7 +41,8 @@ int tables_unpin(const char *pin_dir, struct err *reterr);
 int tables_fd(const struct tables *tables, const char *map_name); // borrowed; -ENOENT
 
 // ---- endpoints: plain stores into the mapping -------------------------------------------------------------------
-volatile struct bh_endpoint *tables_endpoint(struct tables *tables, uint32_t slot); // NULL beyond the end
+// NULL beyond the end.
+volatile struct bh_endpoint *tables_endpoint(struct tables *tables, uint32_t slot);
 int tables_identity_get(const struct tables *tables, uint32_t slot, struct bh_identity *ret);
 int tables_identity_set(struct tables *tables, uint32_t slot, const struct bh_identity *identity);
 int tables_identity_del(struct tables *tables, uint32_t slot);
@@ -68,7 +71,8 @@ struct tables_answer {
 	uint32_t policy, cls, pcls;
 	struct bh_judgement judgement;
 	bool exact; // the class came from bh_peer, else from bh_cidr
-	struct bh_cidr prefix; // of the bh_cidr entry is not known to the kernel: the address itself when exact
+	// The address itself when exact, else empty: the kernel does not say which prefix matched.
+	struct bh_cidr prefix;
 };
 // What a program of this endpoint would read now for a new flow; the same order, the same code.
 enum bh_reason tables_ask(struct tables *tables, uint32_t slot, enum bh_dir dir,
@@ -76,10 +80,14 @@ enum bh_reason tables_ask(struct tables *tables, uint32_t slot, enum bh_dir dir,
 			  struct tables_answer *ret);
 
 // ---- host addresses, extra addresses ---------------------------------------------------------------------------------
-int tables_host_set(struct tables *tables, const struct bh_addr *addr, uint32_t flags); // 0 flags: remove
+// 0 flags: remove.
+int tables_host_set(struct tables *tables, const struct bh_addr *addr, uint32_t flags);
 // Removes every host address but these.
 int tables_host_keep(struct tables *tables, const struct bh_addr *addrs, uint32_t n);
-int tables_extra_set(struct tables *tables, uint32_t ident, const struct bh_cidr *cidr, uint32_t number);
+// number: of the prefix's first address, 1..65535; a prefix of less than 65,536 addresses takes as many
+// numbers if they fit below 65,536, any other one.
+int tables_extra_set(struct tables *tables, uint32_t ident, const struct bh_cidr *cidr,
+		     uint32_t number);
 int tables_extra_clear(struct tables *tables, uint32_t ident);
 
 // ---- connections ---------------------------------------------------------------------------------------------------------
@@ -126,9 +134,11 @@ struct denied_entry {
 };
 typedef int (*denied_each_fn)(void *arg, const struct denied_entry *entry);
 int tables_denied_each(struct tables *tables, denied_each_fn fn, void *arg);
-int tables_denied_clear(struct tables *tables, uint32_t ident, uint32_t older_than); // bh_now() units
+// ident 0: of every endpoint; older_than (bh_now() units) 0: of every age.
+int tables_denied_clear(struct tables *tables, uint32_t ident, uint32_t older_than);
 
-int tables_count_get(const struct tables *tables, uint32_t slot, enum bh_dir dir, struct bh_count *ret);
+int tables_count_get(const struct tables *tables, uint32_t slot, enum bh_dir dir,
+		     struct bh_count *ret);
 int tables_count_clear(struct tables *tables, uint32_t slot);
 int tables_stats_get(const struct tables *tables, uint64_t ret[BH_STAT_MAX]);
 

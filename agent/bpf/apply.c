@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+// apply.c - run a plan: neighbouring steps of one kind are one call, the order between kinds is kept.
+//
+// The order itself is the planner's (see THE PUBLISHING ORDER in agent/policy/plan.h); what this file owes
+// it: a step is visible before the next one starts, waits really wait, and each endpoint, lane, cell and
+// generation changes by one store.
+#include <errno.h>
+#include <linux/bpf.h>
+#include <string.h>
+
+#include <bpf/bpf.h>
+
+#include "agent/bpf/feature.h"
+#include "agent/bpf/state.h"
+#include "agent/bpf/sys.h"
+
+// ---- waiting ----------------------------------------------------------------------------------------
+
+static int array_of(uint32_t type, uint32_t value_bytes, int inner)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts);
+
+	if (inner >= 0)
+		opts.inner_map_fd = (uint32_t)inner;
+	return bpf_map_create(type, "bh_wait", sizeof(uint32_t), value_bytes, 1, &opts);
+}
+
+// The kernel returns from an update of an array of maps when no program can see the old element any more.
+static int wait_by_map(struct tables *tables)
+{
+	uint32_t zero = 0;
+
+	if (tables->wait_inner < 0)
+		tables->wait_inner = array_of(BPF_MAP_TYPE_ARRAY, sizeof(uint32_t), -1);
+	if (tables->wait_inner < 0)
+		return tables->wait_inner;
+	if (tables->wait_outer < 0)
+		tables->wait_outer =
+			array_of(BPF_MAP_TYPE_ARRAY_OF_MAPS, sizeof(uint32_t), tables->wait_inner);
+	if (tables->wait_outer < 0)
+		return tables->wait_outer;
+	return bpf_map_update_elem(tables->wait_outer, &zero, &tables->wait_inner, BPF_ANY);
+}
+
+// Membarrier is refused where some CPUs run without a tick (nohz_full).
+int tables_wait(struct tables *tables)
+{
+	if (feature_have(FEATURE_MEMBARRIER) && sys_membarrier() == 0)
+		return 0;
+	return wait_by_map(tables);
+}
+
+static int run_wait(struct tables *tables, const struct step *steps, uint32_t n, uint32_t *retdone)
+{
+	int r = tables_wait(tables);
+
+	*retdone = r < 0 ? 0 : n; // waits in a row are one
+	return r;
+}
+
+// ---- elements of hashes and tries -------------------------------------------------------------------
+
+struct element {
+	union {
+		struct bh_addr addr;
+		struct bh_cidr cidr;
+		struct bh_cell_key cell_key;
+	};
+	union {
+		struct bh_peer peer;
+		uint32_t cls;
+		struct bh_cell cell;
+	};
+};
+
+static void fill_peer(const struct step *step, struct element *ret)
+{
+	ret->addr = step->peer.cidr.addr;
+	ret->peer = (struct bh_peer){ step->peer.cls, bh_addr_check(&ret->addr) };
+}
+
+static void fill_cidr(const struct step *step, struct element *ret)
+{
+	ret->cidr = step->peer.cidr;
+	ret->cls = step->peer.cls;
+}
+
+static void fill_cell(const struct step *step, struct element *ret)
+{
+	ret->cell_key = step->cell.key;
+	ret->cell = step->cell.cell;
+}
+
+static const struct {
+	enum table table;
+	bool removes;
+	void (*fill)(const struct step *step, struct element *ret);
+} elements[STEP_MAX] = {
+	[STEP_PEER_SET] = { TABLE_PEER, false, fill_peer },
+	[STEP_PEER_DEL] = { TABLE_PEER, true, fill_peer },
+	[STEP_CIDR_SET] = { TABLE_CIDR, false, fill_cidr },
+	[STEP_CIDR_DEL] = { TABLE_CIDR, true, fill_cidr },
+	[STEP_CELL_SET] = { TABLE_CELL, false, fill_cell },
+	[STEP_CELL_DEL] = { TABLE_CELL, true, fill_cell },
+};
+
+struct batch {
+	char keys[MAP_BATCH * sizeof(struct bh_cidr)];
+	char values[MAP_BATCH * sizeof(struct bh_cell)];
+};
+
+static int run_batch(const struct map *map, const struct step *steps, uint32_t n,
+		     struct batch *batch, uint32_t *retdone)
+{
+	enum step_kind kind = steps[0].kind;
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct element element;
+
+		elements[kind].fill(&steps[i], &element);
+		memcpy(batch->keys + i * map->key_bytes, &element.addr, map->key_bytes);
+		memcpy(batch->values + i * map->value_bytes, &element.peer, map->value_bytes);
+	}
+	if (elements[kind].removes)
+		return map_delete(map, batch->keys, n, retdone);
+	return map_write(map, batch->keys, batch->values, n, retdone);
+}
+
+static int run_elements(struct tables *tables, const struct step *steps, uint32_t n,
+			uint32_t *retdone)
+{
+	const struct map *map = &tables->maps[elements[steps[0].kind].table];
+	_cleanup_free_ struct batch *batch = malloc(sizeof(*batch));
+	uint32_t done = 0;
+	int r = batch ? 0 : -ENOMEM;
+
+	while (r == 0 && done < n) {
+		uint32_t some = 0, count = n - done < MAP_BATCH ? n - done : MAP_BATCH;
+
+		r = run_batch(map, steps + done, count, batch, &some);
+		done += some;
+	}
+	*retdone = done;
+	return r;
+}
+
+// ---- plain stores -----------------------------------------------------------------------------------
+
+static int run_units(struct tables *tables, const struct step *steps, uint32_t n, uint32_t *retdone)
+{
+	int r = 0;
+
+	for (*retdone = 0; *retdone < n && r == 0; *retdone += r == 0) {
+		const struct step *step = &steps[*retdone];
+
+		r = inner_store(tables, step->matrix.policy, step->matrix.index,
+				 &step->matrix.unit);
+	}
+	return r;
+}
+
+static int run_ports(struct tables *tables, const struct step *steps, uint32_t n, uint32_t *retdone)
+{
+	for (*retdone = 0; *retdone < n; ++*retdone) {
+		const struct step *step = &steps[*retdone];
+
+		if (step->port.proto >= BH_PORT_PROTO_MAX)
+			return -ERANGE;
+		for (uint32_t port = step->port.lo; port <= step->port.hi; port++)
+			__atomic_store_n(&tables->ports[port].cls[step->port.proto], step->port.cls,
+					 __ATOMIC_RELEASE);
+	}
+	return 0;
+}
+
+// {policy in, policy out} is one store and {generation in, out} the next: the switch of an endpoint.
+static void store_pair(uint32_t to[2], const uint32_t want[2])
+{
+	uint64_t word;
+
+	memcpy(&word, want, sizeof(word));
+	__atomic_store_n((uint64_t *)(void *)to, word, __ATOMIC_RELEASE);
+}
+
+static int run_endpoints(struct tables *tables, const struct step *steps, uint32_t n,
+			 uint32_t *retdone)
+{
+	for (*retdone = 0; *retdone < n; ++*retdone) {
+		const struct step *step = &steps[*retdone];
+		struct bh_endpoint *endpoint;
+
+		if (step->endpoint.slot >= tables_nendpoints(tables))
+			return -ERANGE;
+		endpoint = &tables->endpoints[step->endpoint.slot];
+		store_pair(endpoint->policy, step->endpoint.policy);
+		store_pair(endpoint->gen, step->endpoint.gen);
+	}
+	return 0;
+}
+
+// ---- the plan ---------------------------------------------------------------------------------------
+
+// waits: the call spends its time in grace periods.
+static const struct {
+	int (*run)(struct tables *tables, const struct step *steps, uint32_t n, uint32_t *retdone);
+	bool waits;
+} runs[STEP_MAX] = {
+	[STEP_WAIT] = { run_wait, true },          [STEP_MATRIX_NEW] = { inner_install, true },
+	[STEP_MATRIX_UNIT] = { run_units, false }, [STEP_MATRIX_FREE] = { inner_free, true },
+	[STEP_CELL_SET] = { run_elements, false }, [STEP_CELL_DEL] = { run_elements, false },
+	[STEP_PEER_SET] = { run_elements, false }, [STEP_PEER_DEL] = { run_elements, false },
+	[STEP_CIDR_SET] = { run_elements, false }, [STEP_CIDR_DEL] = { run_elements, false },
+	[STEP_PORT_SET] = { run_ports, false },    [STEP_ENDPOINT] = { run_endpoints, false },
+};
+
+static uint32_t run_of(const struct plan *plan, uint32_t from)
+{
+	uint32_t n = 1;
+
+	while (from + n < plan->nsteps && plan->steps[from + n].kind == plan->steps[from].kind)
+		n++;
+	return n;
+}
+
+static int step_failed(const struct plan *plan, uint32_t step, int r, struct err *reterr)
+{
+	const char *why = r == -ENOSPC ? "the table is full" : strerror(-r);
+
+	return err_set(reterr, r, "step %u of %u (%s): %s", step + 1, plan->nsteps,
+		       step_kind_name(plan->steps[step].kind), why);
+}
+
+int tables_apply(struct tables *tables, const struct plan *plan, struct apply_stats *retstats,
+		 struct err *reterr)
+{
+	struct apply_stats stats = { 0 };
+	int r = 0;
+
+	while (stats.steps < plan->nsteps && r == 0) {
+		enum step_kind kind = plan->steps[stats.steps].kind;
+		uint32_t done = 0, n = run_of(plan, stats.steps);
+		uint64_t start = sys_now_ns();
+
+		r = runs[kind].run(tables, plan->steps + stats.steps, n, &done);
+		stats.steps += done;
+		stats.waits += runs[kind].waits;
+		*(runs[kind].waits ? &stats.wait_ns : &stats.work_ns) += sys_now_ns() - start;
+	}
+	if (retstats)
+		*retstats = stats;
+	return r < 0 ? step_failed(plan, stats.steps, r, reterr) : 0;
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+// ask.c - what a program would read now for a new flow: the programs' own reader over system calls.
+//
+// Callable from the loop's thread while a plan runs on the helper: it shares nothing but the kernel.
+#include <errno.h>
+#include <string.h>
+
+#include <bpf/bpf.h>
+
+#include "agent/bpf/state.h"
+
+struct asking {
+	const struct tables *tables;
+	int matrix;
+	union bh_unit unit; // the one read last
+	struct bh_cell cell;
+};
+
+static const union bh_unit *ask_unit(struct asking *asking, __u32 index)
+{
+	if (bpf_map_lookup_elem(asking->matrix, &index, &asking->unit) < 0)
+		return NULL;
+	return &asking->unit;
+}
+
+static const struct bh_cell *ask_cell(struct asking *asking, const struct bh_cell_key *key)
+{
+	if (bpf_map_lookup_elem(asking->tables->maps[TABLE_CELL].fd, key, &asking->cell) < 0)
+		return NULL;
+	return &asking->cell;
+}
+
+BH_DEFINE_MATRIX_READ(ask_matrix, struct asking *, ask_unit, ask_cell)
+
+static uint32_t peer_class(const struct tables *tables, const struct bh_addr *addr,
+			   struct tables_answer *ret)
+{
+	struct bh_cidr whole = { 128, *addr };
+	struct bh_peer peer;
+	uint32_t cls;
+
+	ret->exact = bpf_map_lookup_elem(tables->maps[TABLE_PEER].fd, addr, &peer) == 0;
+	if (ret->exact) {
+		ret->prefix = whole;
+		return peer.cls;
+	}
+	if (bpf_map_lookup_elem(tables->maps[TABLE_CIDR].fd, &whole, &cls) < 0)
+		return BH_CLASS_NONE;
+	return cls;
+}
+
+static uint32_t port_class(const struct tables *tables, uint8_t proto, uint16_t port)
+{
+	static const uint8_t protocols[BH_PORT_PROTO_MAX] = {
+		[BH_PORT_TCP] = BH_PROTO_TCP,
+		[BH_PORT_UDP] = BH_PROTO_UDP,
+		[BH_PORT_SCTP] = BH_PROTO_SCTP,
+	};
+
+	for (int i = 0; i < BH_PORT_PROTO_MAX; i++)
+		if (protocols[i] == proto)
+			return __atomic_load_n(&tables->ports[port].cls[i], __ATOMIC_ACQUIRE);
+	return BH_PORT_CLASS_NONE;
+}
+
+static enum bh_reason fixed(uint32_t policy, struct bh_judgement *ret)
+{
+	bool allow = policy == BH_POLICY_ALLOW;
+
+	ret->gen = BH_GEN_OF(policy);
+	ret->verdict = BH_CELL_WORD(allow ? BH_VERDICT_ALLOW : BH_VERDICT_DENY, BH_RULE_NONE);
+	ret->shadow = ret->verdict;
+	return allow ? BH_REASON_ALLOWED : BH_REASON_POLICY_DENIED;
+}
+
+enum bh_reason tables_ask(struct tables *tables, uint32_t slot, enum bh_dir dir,
+			  const struct bh_addr *remote, uint8_t proto, uint16_t port,
+			  struct tables_answer *ret)
+{
+	struct asking asking = { .tables = tables };
+	const struct bh_matrix_head *head = &asking.unit.head;
+	struct bh_matrix_head copy = { 0 };
+	enum bh_reason reason = BH_REASON_NO_POLICY;
+
+	memset(ret, 0, sizeof(*ret));
+	if (slot >= tables_nendpoints(tables) || !tables->endpoints[slot].ident)
+		return BH_REASON_NO_POLICY;
+	ret->policy = __atomic_load_n(&tables->endpoints[slot].policy[dir], __ATOMIC_ACQUIRE);
+	asking.matrix = ret->policy < BH_POLICY_FIRST ? -1 : inner_open(tables, ret->policy);
+	if (asking.matrix >= 0 && ask_unit(&asking, 0)) {
+		copy = *head;
+		ret->judgement.gen = copy.gen;
+	}
+	ret->cls = peer_class(tables, remote, ret);
+	ret->pcls = port_class(tables, proto, port);
+	if (ret->policy < BH_POLICY_FIRST)
+		reason = fixed(ret->policy, &ret->judgement);
+	else if (ret->judgement.gen)
+		reason = ask_matrix(&asking, &copy, ret->policy, ret->cls, ret->pcls,
+				    &ret->judgement);
+	closep(&asking.matrix);
+	return reason;
+}

@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: Apache-2.0
+// attach_clsact.c - programs as filters of a clsact qdisc, for kernels without tcx.
+//
+// Ours stand at priority 1, the lowest there is, under two handles of their own; cls_bpf runs the newest
+// filter of a priority first. A filter is replaced in its place; when a foreign one came in front, ours is
+// made anew under the other handle and the old one goes after it.
+#include <errno.h>
+#include <limits.h>
+#include <linux/pkt_cls.h>
+#include <linux/pkt_sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <libmnl/libmnl.h>
+
+#include "agent/base/cleanup.h"
+#include "agent/base/vec.h"
+#include "agent/bpf/attach.h"
+#include "agent/bpf/nl.h"
+#include "agent/bpf/pin.h"
+#include "agent/bpf/sys.h"
+
+#define PRIORITY 1
+#define HANDLE_A 0x62680001u // "bh"
+#define HANDLE_B 0x62680002u
+#define QDISC_MARK "qdisc" // folder in the endpoint's: we made the qdisc
+#define DUMP_TRIES 5
+
+struct filter {
+	uint32_t priority, handle;
+	char kind[16];
+	bool ours;
+};
+typedef VEC(struct filter) filters_t;
+
+// ---- listing ----------------------------------------------------------------------------------------
+
+static bool named_ours(const struct nlattr *options)
+{
+	const struct nlattr *attrs[TCA_BPF_MAX + 1];
+	const char *name;
+
+	if (!options)
+		return false;
+	nl_nested(options, attrs, TCA_BPF_MAX);
+	if (!attrs[TCA_BPF_NAME])
+		return false;
+	name = mnl_attr_get_str(attrs[TCA_BPF_NAME]);
+	return !strncmp(name, "bh_from_pod", 11) || !strncmp(name, "bh_to_pod", 9);
+}
+
+static int add_filter(void *arg, const struct nlmsghdr *nlh)
+{
+	const struct tcmsg *tc = mnl_nlmsg_get_payload(nlh);
+	const struct nlattr *attrs[TCA_MAX + 1];
+	struct filter filter = { .priority = TC_H_MAJ(tc->tcm_info) >> 16,
+				 .handle = tc->tcm_handle };
+
+	nl_attrs(nlh, sizeof(*tc), attrs, TCA_MAX);
+	if (nlh->nlmsg_type != RTM_NEWTFILTER || !tc->tcm_handle || !attrs[TCA_KIND])
+		return 0;
+	if (attrs[TCA_CHAIN] && mnl_attr_get_u32(attrs[TCA_CHAIN])) // reached by a goto only
+		return 0;
+	snprintf(filter.kind, sizeof(filter.kind), "%.15s", mnl_attr_get_str(attrs[TCA_KIND]));
+	filter.ours = !strcmp(filter.kind, "bpf") && filter.priority == PRIORITY &&
+		      (filter.handle == HANDLE_A || filter.handle == HANDLE_B) &&
+		      named_ours(attrs[TCA_OPTIONS]);
+	return vec_push((filters_t *)arg, filter);
+}
+
+// In the order in which they run. A device without such a qdisc has none.
+static int filters_list(const struct hook *hook, filters_t *ret)
+{
+	_cleanup_nl_ struct nl nl = { 0 };
+	int r = nl_open(&nl, NETLINK_ROUTE, 0);
+
+	if (r < 0)
+		return r;
+	r = -EAGAIN;
+	for (int i = 0; i < DUMP_TRIES && r == -EAGAIN; i++) {
+		char buf[NL_REQUEST_BYTES];
+		struct tcmsg *tc;
+		struct nlmsghdr *nlh =
+			nl_request(buf, RTM_GETTFILTER, NLM_F_DUMP, sizeof(*tc), &tc);
+
+		tc->tcm_ifindex = hook->ifindex;
+		tc->tcm_parent =
+			TC_H_MAKE(TC_H_CLSACT, hook->egress ? TC_H_MIN_EGRESS : TC_H_MIN_INGRESS);
+		vec_clear(ret);
+		r = nl_talk(&nl, nlh, add_filter, ret);
+	}
+	return r == -ENODEV || r == -EINVAL ? 0 : r;
+}
+
+static const struct filter *ours_in(const filters_t *filters)
+{
+	vec_each(const struct filter, filter, filters)
+		if (filter->ours)
+			return filter;
+	return NULL;
+}
+
+// ---- attaching --------------------------------------------------------------------------------------
+
+// libbpf wants the padding at the end to be 0, too.
+static void tc_hook(const struct hook *hook, struct bpf_tc_hook *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	ret->sz = sizeof(*ret);
+	ret->ifindex = hook->ifindex;
+	ret->attach_point = hook->egress ? BPF_TC_EGRESS : BPF_TC_INGRESS;
+}
+
+static int qdisc_make(const struct hook *hook)
+{
+	struct bpf_tc_hook tc;
+	char mark[PATH_MAX];
+	int r;
+
+	tc_hook(hook, &tc);
+	r = bpf_tc_hook_create(&tc);
+	if (r == -EEXIST)
+		return 0;
+	if (r < 0)
+		return r;
+	snprintf(mark, sizeof(mark), "%s/" QDISC_MARK, hook->folder);
+	return mkdir(mark, 0700) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+static int filter_put(const struct hook *hook, int program, uint32_t handle, bool replace)
+{
+	struct bpf_tc_hook tc;
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = handle, .priority = PRIORITY, .prog_fd = program,
+		    .flags = replace ? BPF_TC_F_REPLACE : 0);
+
+	tc_hook(hook, &tc);
+	return bpf_tc_attach(&tc, &opts);
+}
+
+static int filter_take(const struct hook *hook, uint32_t handle)
+{
+	struct bpf_tc_hook tc;
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = handle, .priority = PRIORITY);
+	int r;
+
+	tc_hook(hook, &tc);
+	r = bpf_tc_detach(&tc, &opts);
+	return r == -ENOENT || r == -ENODEV || r == -EINVAL ? 0 : r;
+}
+
+static int put_filter(const struct hook *hook, int program, const filters_t *filters)
+{
+	const struct filter *ours = ours_in(filters);
+	int r;
+
+	if (ours && ours == filters->v)
+		return filter_put(hook, program, ours->handle, true);
+	r = filter_put(hook, program, ours && ours->handle == HANDLE_A ? HANDLE_B : HANDLE_A,
+		       false);
+	if (r < 0 || !ours)
+		return r;
+	return filter_take(hook, ours->handle);
+}
+
+static int refused(const struct hook *hook, const filters_t *filters, int r, struct err *reterr)
+{
+	const struct filter *first = filters->n ? &filters->v[0] : NULL;
+	char device[ATTACH_DEVICE_BYTES];
+
+	attach_device(hook->ifindex, device);
+	if (first && !first->ours && first->priority == PRIORITY && strcmp(first->kind, "bpf") != 0)
+		return err_set(reterr, -EXDEV,
+			       "%s: a foreign '%s' filter holds priority %d of its %s: nothing can "
+			       "stand in front of it; give it another priority",
+			       device, first->kind, PRIORITY, hook->egress ? "egress" : "ingress");
+	return err_set(reterr, r, "%s: cannot attach a filter to its %s: %s", device,
+		       hook->egress ? "egress" : "ingress", strerror(-r));
+}
+
+static int clsact_put(const struct hook *hook, int program, struct err *reterr)
+{
+	filters_t filters = { 0 };
+	char path[PATH_MAX];
+	int r = qdisc_make(hook);
+
+	if (r == 0)
+		r = filters_list(hook, &filters);
+	if (r == 0)
+		r = put_filter(hook, program, &filters);
+	if (r == 0) {
+		snprintf(path, sizeof(path), "%s/%s", hook->folder,
+			 attach_clsact.pins[hook->egress]);
+		r = pin_replace(program, path);
+	}
+	if (r < 0)
+		r = refused(hook, &filters, r, reterr);
+	vec_fini(&filters);
+	return r;
+}
+
+// A tcx program runs before every filter.
+static int check_tcx(const struct hook *hook, const char *device, struct err *reterr)
+{
+	struct sys_tcx_order order;
+
+	if (sys_tcx_order(hook->ifindex, hook->egress ? SYS_TCX_EGRESS : SYS_TCX_INGRESS, &order) <
+		    0 ||
+	    !order.n)
+		return 0;
+	return err_set(reterr, -EXDEV, "%s: tcx program %u is in front of our filter on its %s",
+		       device, order.program[0], hook->egress ? "egress" : "ingress");
+}
+
+static int clsact_check(const struct hook *hook, struct err *reterr)
+{
+	const char *side = hook->egress ? "egress" : "ingress";
+	char device[ATTACH_DEVICE_BYTES];
+	filters_t filters = { 0 };
+	int r = filters_list(hook, &filters);
+
+	attach_device(hook->ifindex, device);
+	if (r < 0)
+		r = err_set(reterr, r, "%s: cannot list filters: %s", device, strerror(-r));
+	else if (!ours_in(&filters))
+		r = err_set(reterr, -ENOENT, "%s: our filter is not on its %s", device, side);
+	else if (!filters.v[0].ours)
+		r = err_set(
+			reterr, -EXDEV,
+			"%s: a foreign '%s' filter of priority %u is in front of ours on its %s",
+			device, filters.v[0].kind, filters.v[0].priority, side);
+	else
+		r = check_tcx(hook, device, reterr);
+	vec_fini(&filters);
+	return r;
+}
+
+// ---- detaching --------------------------------------------------------------------------------------
+
+// Only if we made it and nobody's filter is left on either side.
+static int qdisc_remove(const struct hook *hook)
+{
+	struct hook side = *hook;
+	struct bpf_tc_hook tc;
+	filters_t filters = { 0 };
+	char mark[PATH_MAX];
+	size_t left = 0;
+	int r = 0;
+
+	snprintf(mark, sizeof(mark), "%s/" QDISC_MARK, hook->folder);
+	if (access(mark, F_OK) < 0)
+		return 0;
+	for (int egress = 0; egress < 2 && r == 0; egress++) {
+		side.egress = egress;
+		r = filters_list(&side, &filters);
+		left += filters.n;
+		vec_clear(&filters);
+	}
+	vec_fini(&filters);
+	if (r < 0 || left)
+		return r;
+	tc_hook(hook, &tc);
+	tc.attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS;
+	r = bpf_tc_hook_destroy(&tc);
+	if (r < 0 && r != -ENODEV && r != -ENOENT && r != -EINVAL)
+		return r;
+	return rmdir(mark) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+static int clsact_take(const struct hook *hook, struct err *reterr)
+{
+	char path[PATH_MAX], device[ATTACH_DEVICE_BYTES];
+	filters_t filters = { 0 };
+	int r = filters_list(hook, &filters);
+
+	for (size_t i = 0; i < filters.n && r == 0; i++)
+		if (filters.v[i].ours)
+			r = filter_take(hook, filters.v[i].handle);
+	vec_fini(&filters);
+	if (r == 0)
+		r = qdisc_remove(hook);
+	snprintf(path, sizeof(path), "%s/%s", hook->folder, attach_clsact.pins[hook->egress]);
+	if (r == 0)
+		r = pin_remove(path);
+	if (r < 0)
+		return err_set(reterr, r, "%s: cannot take our filter off: %s",
+			       attach_device(hook->ifindex, device), strerror(-r));
+	return 0;
+}
+
+const struct attach attach_clsact = {
+	.put = clsact_put,
+	.check = clsact_check,
+	.take = clsact_take,
+	.pins = { "from_program", "to_program" },
+};

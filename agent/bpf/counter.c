@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+// counter.c - what the programs counted: totals, denies in detail, packets that passed, node-wide numbers.
+#include <errno.h>
+#include <string.h>
+
+#include <bpf/bpf.h>
+
+#include "agent/bpf/state.h"
+
+// Sums the copies of all CPUs.
+static struct bh_count sum(const void *value, uint32_t bytes)
+{
+	const struct bh_count *of_cpu = value;
+	struct bh_count all = { 0 };
+
+	for (uint32_t i = 0; i < bytes / sizeof(*of_cpu); i++) {
+		all.packets += of_cpu[i].packets;
+		all.bytes += of_cpu[i].bytes;
+	}
+	return all;
+}
+
+// ---- totals -----------------------------------------------------------------------------------------
+
+struct totals {
+	struct tables *tables;
+	total_each_fn fn;
+	void *arg;
+	uint32_t ident; // to clear
+};
+
+static int tell_total(void *arg, const void *key, const void *value)
+{
+	const struct totals *totals = arg;
+	struct bh_count all = sum(value, totals->tables->maps[TABLE_TOTAL].value_bytes);
+	struct total_entry entry = { .packets = all.packets, .bytes = all.bytes };
+
+	memcpy(&entry.key, key, sizeof(entry.key));
+	return totals->fn(totals->arg, &entry);
+}
+
+int tables_total_each(struct tables *tables, total_each_fn fn, void *arg)
+{
+	struct totals totals = { .tables = tables, .fn = fn, .arg = arg };
+
+	return map_each(&tables->maps[TABLE_TOTAL], tell_total, &totals);
+}
+
+static int clear_total(void *arg, const void *key, const void *value)
+{
+	const struct totals *totals = arg;
+
+	if (((const struct bh_total_key *)key)->ident == totals->ident)
+		bpf_map_delete_elem(totals->tables->maps[TABLE_TOTAL].fd, key);
+	return 0;
+}
+
+int tables_total_clear(struct tables *tables, uint32_t ident)
+{
+	struct totals totals = { .tables = tables, .ident = ident };
+
+	return map_each(&tables->maps[TABLE_TOTAL], clear_total, &totals);
+}
+
+// ---- denies -----------------------------------------------------------------------------------------
+
+struct denies {
+	struct tables *tables;
+	denied_each_fn fn;
+	void *arg;
+	uint32_t ident, older_than; // to clear
+};
+
+static int tell_denied(void *arg, const void *key, const void *value)
+{
+	const struct denies *denies = arg;
+	struct denied_entry entry;
+
+	memcpy(&entry.key, key, sizeof(entry.key));
+	memcpy(&entry.value, value, sizeof(entry.value));
+	return denies->fn(denies->arg, &entry);
+}
+
+int tables_denied_each(struct tables *tables, denied_each_fn fn, void *arg)
+{
+	struct denies denies = { .tables = tables, .fn = fn, .arg = arg };
+
+	return map_each(&tables->maps[TABLE_DENIED], tell_denied, &denies);
+}
+
+// The endpoint's count is shared with the programs and never goes below 0.
+static void denied_uncount(struct tables *tables, uint32_t ident)
+{
+	uint32_t slot = BH_SLOT(ident), seen;
+	struct bh_endpoint *endpoint;
+
+	if (slot >= tables_nendpoints(tables))
+		return;
+	endpoint = &tables->endpoints[slot];
+	if (__atomic_load_n(&endpoint->ident, __ATOMIC_ACQUIRE) != ident)
+		return;
+	seen = __atomic_load_n(&endpoint->denied_count, __ATOMIC_RELAXED);
+	while (seen && !__atomic_compare_exchange_n(&endpoint->denied_count, &seen, seen - 1, true,
+						    __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		;
+}
+
+static int clear_denied(void *arg, const void *key, const void *value)
+{
+	const struct denies *denies = arg;
+	const struct bh_denied *denied = value;
+	uint32_t ident = ((const struct bh_denied_key *)key)->ident;
+	uint32_t last = denied->last ? denied->last : denied->first; // just made
+
+	if (denies->ident && ident != denies->ident)
+		return 0;
+	if (denies->older_than && (int32_t)(last - denies->older_than) >= 0)
+		return 0;
+	if (bpf_map_delete_elem(denies->tables->maps[TABLE_DENIED].fd, key) == 0)
+		denied_uncount(denies->tables, ident);
+	return 0;
+}
+
+int tables_denied_clear(struct tables *tables, uint32_t ident, uint32_t older_than)
+{
+	struct denies denies = { .tables = tables, .ident = ident, .older_than = older_than };
+
+	return map_each(&tables->maps[TABLE_DENIED], clear_denied, &denies);
+}
+
+// ---- passes and node-wide numbers -------------------------------------------------------------------
+
+int tables_count_get(const struct tables *tables, uint32_t slot, enum bh_dir dir,
+		     struct bh_count *ret)
+{
+	const struct map *map = &tables->maps[TABLE_COUNT];
+	_cleanup_free_ void *value = malloc(map->value_bytes);
+	uint32_t key = slot * BH_DIR_MAX + dir;
+	int r;
+
+	if (!value)
+		return -ENOMEM;
+	r = bpf_map_lookup_elem(map->fd, &key, value);
+	if (r == 0)
+		*ret = sum(value, map->value_bytes);
+	return r;
+}
+
+int tables_count_clear(struct tables *tables, uint32_t slot)
+{
+	const struct map *map = &tables->maps[TABLE_COUNT];
+	_cleanup_free_ void *zero = calloc(1, map->value_bytes);
+	int r = 0;
+
+	if (!zero)
+		return -ENOMEM;
+	for (uint32_t dir = 0; dir < BH_DIR_MAX && r == 0; dir++) {
+		uint32_t key = slot * BH_DIR_MAX + dir;
+
+		r = bpf_map_update_elem(map->fd, &key, zero, BPF_ANY);
+	}
+	return r;
+}
+
+int tables_stats_get(const struct tables *tables, uint64_t ret[BH_STAT_MAX])
+{
+	const struct map *map = &tables->maps[TABLE_STAT];
+	_cleanup_free_ uint64_t *value = malloc(map->value_bytes);
+	int r = value ? 0 : -ENOMEM;
+
+	for (uint32_t stat = 0; stat < BH_STAT_MAX && r == 0; stat++) {
+		r = bpf_map_lookup_elem(map->fd, &stat, value);
+		ret[stat] = 0;
+		for (uint32_t i = 0; r == 0 && i < map->value_bytes / sizeof(*value); i++)
+			ret[stat] += value[i];
+	}
+	return r;
+}

@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+// program.c - load a pod's programs against the tables; attach, check and detach both.
+#include "agent/bpf/program.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <bpf/bpf.h>
+
+#include "agent/bpf/attach.h"
+#include "agent/bpf/feature.h"
+#include "agent/bpf/pin.h"
+#include "agent/bpf/state.h"
+#include "bpf/pod.skel.h"
+
+#define DEVICE "device" // symbolic link in the endpoint's folder, to the host side's ifindex
+
+// ---- loading ----------------------------------------------------------------------------------------
+
+typedef struct pod_bpf *skel_t;
+static void skel_freep(skel_t *skel)
+{
+	pod_bpf__destroy(*skel);
+}
+
+static void set_knobs(struct pod_bpf *skel, const struct tables *tables,
+		      const struct program_config *config)
+{
+	uint32_t ct = tables->maps[TABLE_CT].max_entries;
+
+	skel->rodata->ident = config->ident;
+	skel->rodata->features = (config->variant == PROGRAM_TRACK ? BH_FEATURE_TRACK : 0) |
+				 (config->record ? BH_FEATURE_RECORD : 0) |
+				 (config->extra ? BH_FEATURE_EXTRA : 0);
+	skel->rodata->ct_scale = tables->ct_scale;
+	skel->rodata->ct_quota = ct / 8;
+	skel->rodata->ct_unreplied_quota = ct / 32;
+	skel->rodata->denied_quota = tables->maps[TABLE_DENIED].max_entries / 8;
+}
+
+static int keep_fd(const struct bpf_program *program)
+{
+	int fd = fcntl(bpf_program__fd(program), F_DUPFD_CLOEXEC, 3);
+
+	return fd < 0 ? -errno : fd;
+}
+
+int program_load(struct tables *tables, const struct program_config *config,
+		 struct program_pair *ret, struct err *reterr)
+{
+	_cleanup_(skel_freep) skel_t skel = pod_bpf__open();
+	struct program_pair pair = { -1, -1 };
+	int r;
+
+	if (!skel)
+		return err_set(reterr, -errno, "cannot read the built-in programs: %s",
+			       strerror(errno));
+	set_knobs(skel, tables, config);
+	r = tables_reuse(tables, skel->obj);
+	if (r == 0)
+		r = pod_bpf__load(skel);
+	if (r < 0)
+		return err_set(reterr, r, "the kernel refuses the programs: %s", strerror(-r));
+	pair.from_pod = keep_fd(skel->progs.bh_from_pod);
+	pair.to_pod = keep_fd(skel->progs.bh_to_pod);
+	if (pair.from_pod < 0 || pair.to_pod < 0) {
+		program_pair_close(&pair);
+		return err_set(reterr, -EMFILE, "no file descriptors left for programs");
+	}
+	*ret = pair;
+	return 0;
+}
+
+void program_pair_close(struct program_pair *pair)
+{
+	closep(&pair->from_pod);
+	closep(&pair->to_pod);
+	*pair = (struct program_pair){ -1, -1 };
+}
+
+enum bh_attach program_attach_best(void)
+{
+	return feature_have(FEATURE_TCX) ? BH_ATTACH_TCX : BH_ATTACH_CLSACT;
+}
+
+// ---- the folder of an endpoint ----------------------------------------------------------------------
+
+static const struct attach *const ways[BH_ATTACH_MAX] = {
+	[BH_ATTACH_TCX] = &attach_tcx,
+	[BH_ATTACH_CLSACT] = &attach_clsact,
+};
+
+static const struct attach *way_of(enum bh_attach mode)
+{
+	return mode < BH_ATTACH_MAX ? ways[mode] : NULL;
+}
+
+static void folder_of(const struct tables *tables, uint32_t slot, char ret[static PIN_FOLDER_BYTES])
+{
+	snprintf(ret, PIN_FOLDER_BYTES, "%s/ep/%u", tables->pin_dir, slot);
+}
+
+static int folder_ifindex(const char *folder)
+{
+	char path[PATH_MAX], text[16];
+	ssize_t len;
+
+	snprintf(path, sizeof(path), "%s/" DEVICE, folder);
+	len = readlink(path, text, sizeof(text) - 1);
+	if (len <= 0)
+		return 0;
+	text[len] = 0;
+	return atoi(text);
+}
+
+static int folder_make(const struct tables *tables, const char *folder, int ifindex)
+{
+	char path[PATH_MAX], text[16];
+
+	snprintf(path, sizeof(path), "%s/ep", tables->pin_dir);
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		return -errno;
+	if (mkdir(folder, 0700) < 0 && errno != EEXIST)
+		return -errno;
+	if (folder_ifindex(folder) == ifindex)
+		return 0;
+	snprintf(path, sizeof(path), "%s/" DEVICE, folder);
+	if (unlink(path) < 0 && errno != ENOENT)
+		return -errno;
+	snprintf(text, sizeof(text), "%d", ifindex);
+	return symlink(text, path) < 0 ? -errno : 0;
+}
+
+static bool has_pin(const char *folder, const char *name)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	return faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+// Takes off what one way left in the folder; forced: also without a record of it.
+static int take(const char *folder, int ifindex, const struct attach *way, bool forced,
+		struct err *reterr)
+{
+	int r = 0;
+
+	for (int egress = 0; egress < 2 && r == 0; egress++) {
+		struct hook hook = { folder, ifindex, egress };
+
+		if (forced || has_pin(folder, way->pins[egress]))
+			r = way->take(&hook, reterr);
+	}
+	return r;
+}
+
+static int take_folder(const char *folder, int ifindex, enum bh_attach mode, struct err *reterr)
+{
+	int r = 0;
+
+	for (int i = 0; i < BH_ATTACH_MAX && r == 0; i++)
+		if (ways[i])
+			r = take(folder, ifindex, ways[i], mode == (enum bh_attach)i, reterr);
+	if (r < 0)
+		return r;
+	r = pin_remove(folder);
+	return r < 0 ? err_set(reterr, r, "%s: %s", folder, strerror(-r)) : 0;
+}
+
+// ---- attaching --------------------------------------------------------------------------------------
+
+// The device that the folder speaks of was another one: what is left there goes first.
+static int folder_open(const struct tables *tables, const char *folder, int ifindex,
+		       struct err *reterr)
+{
+	int before = folder_ifindex(folder);
+	int r = 0;
+
+	if (before && before != ifindex)
+		r = take_folder(folder, before, BH_ATTACH_NONE, reterr);
+	if (r < 0)
+		return r;
+	r = folder_make(tables, folder, ifindex);
+	return r < 0 ? err_set(reterr, r, "%s: %s", folder, strerror(-r)) : 0;
+}
+
+int program_attach(struct tables *tables, uint32_t slot, int ifindex, enum bh_attach mode,
+		   const struct program_pair *pair, struct err *reterr)
+{
+	const struct attach *way = way_of(mode);
+	char folder[PIN_FOLDER_BYTES];
+	struct hook from = { folder, ifindex, false }, to = { folder, ifindex, true };
+	int r;
+
+	if (!way)
+		return err_set(reterr, -EINVAL, "no way to attach programs was chosen");
+	folder_of(tables, slot, folder);
+	r = folder_open(tables, folder, ifindex, reterr);
+	if (r == 0)
+		r = way->put(&from, pair->from_pod, reterr);
+	if (r == 0)
+		r = way->put(&to, pair->to_pod, reterr);
+	for (int i = 0; i < BH_ATTACH_MAX && r == 0; i++)
+		if (ways[i] && ways[i] != way) // the other way, after a change of it: now twice
+			r = take(folder, ifindex, ways[i], false, reterr);
+	return r;
+}
+
+int program_check(struct tables *tables, uint32_t slot, int ifindex, enum bh_attach mode,
+		  struct err *reterr)
+{
+	const struct attach *way = way_of(mode);
+	char folder[PIN_FOLDER_BYTES];
+	int r = 0;
+
+	if (!way)
+		return err_set(reterr, -ENOENT, "nothing is attached");
+	folder_of(tables, slot, folder);
+	for (int egress = 0; egress < 2 && r == 0; egress++) {
+		struct hook hook = { folder, ifindex, egress };
+
+		r = way->check(&hook, reterr);
+	}
+	return r;
+}
+
+int program_detach(struct tables *tables, uint32_t slot, int ifindex, enum bh_attach mode,
+		   struct err *reterr)
+{
+	char folder[PIN_FOLDER_BYTES];
+
+	folder_of(tables, slot, folder);
+	return take_folder(folder, ifindex, mode, reterr);
+}
+
+int program_detach_all(const char *pin_dir, struct err *reterr)
+{
+	char path[PIN_FOLDER_BYTES];
+	struct dirent *entry;
+	int r = 0;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "%s/ep", pin_dir);
+	dir = opendir(path);
+	if (!dir)
+		return 0;
+	while (r == 0 && (entry = readdir(dir))) {
+		char folder[PIN_FOLDER_BYTES + sizeof(entry->d_name)];
+
+		if (entry->d_name[0] == '.')
+			continue;
+		snprintf(folder, sizeof(folder), "%s/%s", path, entry->d_name);
+		r = take_folder(folder, folder_ifindex(folder), BH_ATTACH_NONE, reterr);
+	}
+	closedir(dir);
+	return r;
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+// slot.c - one endpoint's element, who it is, its counters; addresses of the host and further ones of pods.
+#include <endian.h>
+#include <errno.h>
+#include <string.h>
+
+#include <bpf/bpf.h>
+
+#include "agent/base/vec.h"
+#include "agent/bpf/state.h"
+
+#define INCARNATIONS (1u << (32 - BH_SLOT_BITS))
+
+volatile struct bh_endpoint *tables_endpoint(struct tables *tables, uint32_t slot)
+{
+	return slot < tables_nendpoints(tables) ? &tables->endpoints[slot] : NULL;
+}
+
+int tables_identity_get(const struct tables *tables, uint32_t slot, struct bh_identity *ret)
+{
+	struct bh_identity identity;
+	int r = bpf_map_lookup_elem(tables->maps[TABLE_IDENTITY].fd, &slot, &identity);
+
+	if (r == 0)
+		*ret = identity;
+	return r;
+}
+
+int tables_identity_set(struct tables *tables, uint32_t slot, const struct bh_identity *identity)
+{
+	if (slot >= tables_nendpoints(tables))
+		return -ERANGE;
+	return bpf_map_update_elem(tables->maps[TABLE_IDENTITY].fd, &slot, identity, BPF_ANY);
+}
+
+int tables_identity_del(struct tables *tables, uint32_t slot)
+{
+	int r = bpf_map_delete_elem(tables->maps[TABLE_IDENTITY].fd, &slot);
+
+	return r == -ENOENT ? 0 : r;
+}
+
+// Written before it is handed out: a crash skips a number, never repeats one.
+uint32_t tables_next_incarnation(struct tables *tables)
+{
+	struct bh_node node = { 0 };
+	uint32_t zero = 0, incarnation;
+
+	bpf_map_lookup_elem(tables->maps[TABLE_NODE].fd, &zero, &node);
+	incarnation = node.next_incarnation % INCARNATIONS;
+	if (!incarnation)
+		incarnation = 1;
+	node.next_incarnation = incarnation + 1;
+	bpf_map_update_elem(tables->maps[TABLE_NODE].fd, &zero, &node, BPF_ANY);
+	return incarnation;
+}
+
+// ---- host addresses ---------------------------------------------------------------------------------
+
+int tables_host_set(struct tables *tables, const struct bh_addr *addr, uint32_t flags)
+{
+	struct bh_host host = { flags, bh_addr_check(addr) };
+	int fd = tables->maps[TABLE_HOST].fd, r;
+
+	if (flags)
+		return bpf_map_update_elem(fd, addr, &host, BPF_ANY);
+	r = bpf_map_delete_elem(fd, addr);
+	return r == -ENOENT ? 0 : r;
+}
+
+struct keep {
+	struct tables *tables;
+	const struct bh_addr *addrs;
+	uint32_t n;
+};
+
+static int keep_host(void *arg, const void *key, const void *value)
+{
+	struct keep *keep = arg;
+
+	for (uint32_t i = 0; i < keep->n; i++)
+		if (bh_addr_equal(&keep->addrs[i], key))
+			return 0;
+	return tables_host_set(keep->tables, key, 0);
+}
+
+int tables_host_keep(struct tables *tables, const struct bh_addr *addrs, uint32_t n)
+{
+	struct keep keep = { tables, addrs, n };
+
+	return map_each(&tables->maps[TABLE_HOST], keep_host, &keep);
+}
+
+// ---- further addresses of a pod ---------------------------------------------------------------------
+
+// Each address of a small prefix has its own number; those of a large one share theirs.
+int tables_extra_set(struct tables *tables, uint32_t ident, const struct bh_cidr *cidr,
+		     uint32_t number)
+{
+	struct bh_extra_key key = { .prefixlen = 32 + cidr->prefixlen, .ident = ident };
+	uint32_t host_bits = 128 - cidr->prefixlen;
+	uint32_t mask = host_bits < 16 ? (1u << host_bits) - 1 : 0;
+	struct bh_extra extra;
+
+	if (!number || number > UINT16_MAX || cidr->prefixlen > 128)
+		return -ERANGE;
+	if (number + mask > UINT16_MAX)
+		mask = 0;
+	extra = (struct bh_extra){ (__u16)number, (__u16)mask };
+	memcpy(key.addr, &cidr->addr, sizeof(key.addr));
+	return bpf_map_update_elem(tables->maps[TABLE_EXTRA].fd, &key, &extra, BPF_ANY);
+}
+
+typedef VEC(struct bh_extra_key) extras_t;
+struct extras {
+	uint32_t ident;
+	extras_t keys;
+};
+
+static int collect_extra(void *arg, const void *key, const void *value)
+{
+	const struct bh_extra_key *extra = key;
+	struct extras *extras = arg;
+
+	return extra->ident == extras->ident ? vec_push(&extras->keys, *extra) : 0;
+}
+
+// Collected first: a trie starts its walk over when the element it stands on goes.
+int tables_extra_clear(struct tables *tables, uint32_t ident)
+{
+	const struct map *map = &tables->maps[TABLE_EXTRA];
+	struct extras extras = { .ident = ident };
+	uint32_t done;
+	int r = map_each(map, collect_extra, &extras);
+
+	if (r == 0)
+		r = map_delete(map, extras.keys.v, (uint32_t)extras.keys.n, &done);
+	vec_fini(&extras.keys);
+	return r;
+}

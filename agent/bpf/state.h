@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// state.h - what struct tables is made of; for the files of this room only.
+//
+// World: host. Pure: no. Owns: see each field.
+// Threads: fds, sizes and the two mappings never change while open. `matrices` and `drift` belong to the
+// helper thread.
+#pragma once
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <bpf/libbpf.h>
+
+#include "agent/bpf/map.h"
+#include "agent/bpf/pin.h"
+#include "agent/bpf/tables.h"
+
+enum table {
+	TABLE_NODE,
+	TABLE_ENDPOINT,
+	TABLE_POLICY,
+	TABLE_PEER,
+	TABLE_CIDR,
+	TABLE_PORT,
+	TABLE_CELL,
+	TABLE_CT,
+	TABLE_CT6,
+	TABLE_FRAG,
+	TABLE_EXTRA,
+	TABLE_HOST,
+	TABLE_IDENTITY,
+	TABLE_TOTAL,
+	TABLE_DENIED,
+	TABLE_COUNT,
+	TABLE_STAT,
+	TABLE_MAX,
+};
+
+extern const char *const table_names[TABLE_MAX];
+
+// A mapping of a matrix's units.
+struct matrix {
+	union bh_unit *units; // NULL: not mapped
+	uint32_t nunits;
+	uint32_t id; // of the inner map
+};
+
+struct drift { // counted in the last walk minus what the endpoint said
+	int32_t count, unreplied;
+};
+
+struct tables {
+	char pin_dir[PIN_DIR_BYTES];
+	struct map maps[TABLE_MAX]; // fd -1: none
+	struct bh_endpoint *endpoints; // mapping
+	struct bh_port *ports; // mapping
+	uint32_t ct_scale;
+
+	struct matrix *matrices; // by policy id
+	int empty; // the inner map of free policy slots, -1: not made yet
+	int wait_outer, wait_inner; // for waits without membarrier, -1: not made yet
+
+	struct drift *drift; // by slot
+};
+
+// Gives every map of an object the fd of the table of its name, so that loading makes none.
+int tables_reuse(const struct tables *tables, struct bpf_object *object);
+
+static inline uint32_t tables_nendpoints(const struct tables *tables)
+{
+	return tables->maps[TABLE_ENDPOINT].max_entries;
+}
+
+// ---- inner.c: the inner maps of bh_policy; helper thread ----
+
+// Makes one inner map per step and puts all into bh_policy. *retdone: how many are in force.
+int inner_install(struct tables *tables, const struct step *steps, uint32_t n, uint32_t *retdone);
+int inner_free(struct tables *tables, const struct step *steps, uint32_t n, uint32_t *retdone);
+int inner_store(struct tables *tables, uint32_t policy, uint32_t index, const union bh_unit *unit);
+
+// A copy of the units that the kernel holds; -ENOENT when the slot is free. Any thread.
+int inner_copy(const struct tables *tables, uint32_t policy, union bh_unit **ret,
+		uint32_t *retnunits);
+// fd of the inner map, or -ENOENT. Any thread.
+int inner_open(const struct tables *tables, uint32_t policy);
+void inner_unmap_all(struct tables *tables);
