@@ -72,18 +72,26 @@ static void print_arguments(FILE *out, const struct option_page *page)
 	fputs(" ;;\n", out);
 }
 
-// Verbs and the first words of verbs of two words, each once, as "first" lines.
+static size_t first_word(const struct option_page *page)
+{
+	return strcspn(verb_of(page), " ");
+}
+
+// Verbs, and the first words of verbs of two words once for a run of them.
 static void print_verbs(FILE *out, const struct option_page *const *pages, size_t npages)
 {
 	fputs("\tlocal verbs=\"", out);
 	for (size_t i = 0; i < npages; i++) {
-		const char *space = pages[i]->verb ? strchr(pages[i]->verb, ' ') : NULL;
+		const char *verb = verb_of(pages[i]);
+		size_t len = first_word(pages[i]);
+		bool known = i > 0 && first_word(pages[i - 1]) == len &&
+			     !memcmp(verb_of(pages[i - 1]), verb, len);
 
-		if (!pages[i]->verb)
+		if (!*verb)
 			continue;
-		if (space)
-			fprintf(out, "|%.*s", (int)(space - pages[i]->verb), pages[i]->verb);
-		fprintf(out, "|%s", pages[i]->verb);
+		if (verb[len] && !known)
+			fprintf(out, "|%.*s", (int)len, verb);
+		fprintf(out, "|%s", verb);
 	}
 	fputs("|\"\n", out);
 }
@@ -120,7 +128,7 @@ void option_completion(FILE *out, const struct option_page *const *pages, size_t
 	      "\tfor word in $verbs; do\n"
 	      "\t\t[[ $word == \"${verb:+$verb }\"* ]] || continue\n"
 	      "\t\tword=${word#\"${verb:+$verb }\"}\n"
-	      "\t\tnext+=\"${word%% *} \"\n"
+	      "\t\t[[ \" $next\" == *\" ${word%% *} \"* ]] || next+=\"${word%% *} \"\n"
 	      "\tdone\n"
 	      "\tIFS=$' \\t\\n'\n"
 	      "\tif [[ ${next// /} && $next != \"$verb \" ]]; then\n"

@@ -92,13 +92,15 @@ static void help_option(FILE *out, const struct option *option)
 	wrap(out, HELP_COLUMN, HELP_COLUMN, right, strlen(right));
 }
 
-static void help_text(FILE *out, const char *text)
+static void help_text(FILE *out, const char *text, bool apart)
 {
 	const char *part;
 	size_t len;
 
 	while ((len = next_paragraph(&text, &part)) > 0) {
-		fputc('\n', out);
+		if (apart)
+			fputc('\n', out);
+		apart = true;
 		if (part[0] == ' ')
 			fprintf(out, "%.*s\n", (int)len, part);
 		else
@@ -118,12 +120,12 @@ void option_help(FILE *out, const struct option_page *page)
 	usage(out, page);
 	fputc('\n', out);
 	wrap(out, 0, 0, page->summary, strlen(page->summary));
-	help_text(out, page->text);
+	help_text(out, page->text, true);
 	fputs("\nOptions:\n", out);
 	each_shown(page, out, help_option);
 	for (const struct option_note *note = page->notes; note && note->title; note++) {
 		fprintf(out, "\n%s:\n", note->title);
-		help_text(out, note->text);
+		help_text(out, note->text, false);
 	}
 }
 

@@ -106,7 +106,10 @@ static int unknown_verb(const struct cli *cli, const char *word)
 
 static void print_help(const struct cli *cli)
 {
-	option_help(cli->out, &cli_page);
+	struct option_page brief = cli_page;
+
+	brief.notes = NULL;
+	option_help(cli->out, &brief);
 	fputs("\nVerbs:\n", cli->out);
 	for (const struct cli_verb *const *verb = cli_verbs(); *verb; verb++) {
 		if (!(*verb)->hidden)

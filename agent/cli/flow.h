@@ -21,7 +21,8 @@ struct flow_options {
 	{ "port", 'p', OPTION_TEXT, offsetof(type, flow.port), "N",                                \
 	  .help = "destination port, 1..65535" },                                                  \
 	{ "protocol", 'P', OPTION_TEXT, offsetof(type, flow.protocol), "PROTOCOL",                 \
-	  "TCP, UDP, SCTP or the number of another IP protocol", .fallback = "TCP" },              \
+	  "TCP, UDP, SCTP, ICMP or the number of another IP protocol", .fallback = "TCP",          \
+	  .choices = "TCP|UDP|SCTP|ICMP|ICMPv6" },                                                 \
 	{ "family", 0, OPTION_CHOICE, offsetof(type, flow.family), "FAMILY",                       \
 	  "IP version, where both ends have both", "any", .choices = "any|4|6" }
 
