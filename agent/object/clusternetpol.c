@@ -15,8 +15,10 @@
 
 #define AUDIT_ANNOTATION "bulkhead.io/audit"
 
-static const char *const spec_fields[] = {"tier", "priority", "subject", "ingress", "egress", NULL};
-static const char *const subject_fields[] = {"namespaces", "pods", NULL};
+static const char *const spec_fields[] = {
+	"tier", "priority", "subject", "ingress", "egress", NULL
+};
+static const char *const subject_fields[] = { "namespaces", "pods", NULL };
 
 // One direction that cannot be read at all: nothing passes.
 static int deny_all(struct rules *rules)
@@ -25,7 +27,7 @@ static int deny_all(struct rules *rules)
 	if (!rules->v)
 		return -ENOMEM;
 	rules->n = 1;
-	rules->v[0] = (struct rule){.action = ACTION_DENY, .any_peer = true, .any_port = true};
+	rules->v[0] = (struct rule){ .action = ACTION_DENY, .any_peer = true, .any_port = true };
 	return 0;
 }
 
@@ -126,7 +128,7 @@ static int clusternetpol_parse(struct json_object *json, struct object *object, 
 	struct clusternetpol *policy = (struct clusternetpol *)object;
 	struct at root = at_root(json);
 	struct at spec = at_field(&root, "spec");
-	struct trouble trouble = {0};
+	struct trouble trouble = { 0 };
 	int r;
 
 	r = at_object(&spec, reterr);

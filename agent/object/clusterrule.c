@@ -10,17 +10,12 @@
 
 #define NETWORK_TEXT_MAX 43
 
-static const char *const pods_fields[] = {"namespaceSelector", "podSelector", NULL};
-static const char *const protocol_fields[] = {"destinationPort", NULL};
-static const char *const port_fields[] = {"number", "range", NULL};
-static const char *const range_fields[] = {"start", "end", NULL};
-
 static const struct direction {
 	const char *peers;
 	const char *rule_fields[5];
 } directions[BH_DIR_MAX] = {
-	[BH_INGRESS] = {"from", {"name", "action", "from", "protocols", NULL}},
-	[BH_EGRESS] = {"to", {"name", "action", "to", "protocols", NULL}},
+	[BH_INGRESS] = { "from", { "name", "action", "from", "protocols", NULL } },
+	[BH_EGRESS] = { "to", { "name", "action", "to", "protocols", NULL } },
 };
 
 // A rule while it is read.
@@ -31,41 +26,9 @@ struct reading {
 	peer_vec peers;
 	port_vec ports;
 	bool no_pods; // a peer has no named ports
-	bool named;   // a port is named
+	bool named; // a port is named
 	bool unknown; // a peer is of an unknown kind
 };
-
-struct err *trouble_refused(struct trouble *trouble)
-{
-	return trouble->refused.code ? &trouble->spare : &trouble->refused;
-}
-
-struct err *trouble_unknown(struct trouble *trouble)
-{
-	return trouble->unknown.code ? &trouble->spare : &trouble->unknown;
-}
-
-const char *trouble_text(const struct trouble *trouble)
-{
-	if (trouble->refused.code)
-		return trouble->refused.text;
-	return trouble->unknown.code ? trouble->unknown.text : NULL;
-}
-
-int cluster_pods_read(const struct at *at, struct selector *namespaces, struct selector *pods,
-		      struct err *reterr)
-{
-	struct at ns_selector = at_field(at, "namespaceSelector");
-	struct at pod_selector = at_field(at, "podSelector");
-	int r = at_only(at, pods_fields, reterr);
-
-	if (r < 0)
-		return r;
-	if (!pod_selector.json)
-		return at_fail(&pod_selector, reterr, "is missing");
-	r = selector_read(&ns_selector, namespaces, reterr);
-	return r < 0 ? r : selector_read(&pod_selector, pods, reterr);
-}
 
 static int add_peer(struct reading *reading, const struct peer *peer)
 {
@@ -76,14 +39,14 @@ static int add_peer(struct reading *reading, const struct peer *peer)
 static int add_closed(struct reading *reading)
 {
 	bool accept = reading->rule->action == ACTION_ACCEPT;
-	struct peer peer = {.kind = accept ? PEER_NONE : PEER_ANY};
+	struct peer peer = { .kind = accept ? PEER_NONE : PEER_ANY };
 
 	return add_peer(reading, &peer);
 }
 
 static int read_selectors(struct reading *reading, const struct at *at, const char *field)
 {
-	struct peer peer = {.kind = PEER_PODS};
+	struct peer peer = { .kind = PEER_PODS };
 	int r;
 
 	if (!strcmp(field, "pods")) {
@@ -107,7 +70,7 @@ static int read_selectors(struct reading *reading, const struct at *at, const ch
 static int read_network(struct reading *reading, const struct at *at)
 {
 	struct err *refused = trouble_refused(reading->trouble);
-	struct peer peer = {.kind = PEER_CIDR};
+	struct peer peer = { .kind = PEER_CIDR };
 	const char *text = "";
 
 	if (at_string(at, &text, refused) < 0)
@@ -178,9 +141,9 @@ static int read_domains(struct reading *reading, const struct at *list)
 static int read_unknown(struct reading *reading, const struct at *at)
 {
 	at_fail(at, trouble_unknown(reading->trouble),
-		reading->rule->action == ACTION_ACCEPT
-			? "is a peer of an unknown kind: the rule accepts nothing"
-			: "is a peer of an unknown kind: the rule denies everything");
+		reading->rule->action == ACTION_ACCEPT ?
+			"is a peer of an unknown kind: the rule accepts nothing" :
+			"is a peer of an unknown kind: the rule denies everything");
 	reading->unknown = true;
 	return 0;
 }
@@ -233,52 +196,6 @@ static int read_peers(struct reading *reading, const struct at *list)
 	return 0;
 }
 
-static int read_range(const struct at *range, struct port *port, struct err *reterr)
-{
-	struct at start = at_field(range, "start");
-	struct at end = at_field(range, "end");
-	int64_t lo = 0, hi = 0;
-	int r = at_only(range, range_fields, reterr);
-
-	if (r >= 0)
-		r = at_int(&start, 1, UINT16_MAX, &lo, reterr);
-	if (r >= 0)
-		r = at_int(&end, 1, UINT16_MAX, &hi, reterr);
-	if (r < 0)
-		return r;
-	if (!lo || !hi)
-		return at_fail(lo ? &end : &start, reterr, "is missing");
-	if (lo >= hi)
-		return at_fail(range, reterr, "start %lld must be less than end %lld",
-			       (long long)lo, (long long)hi);
-	port->lo = (uint16_t)lo;
-	port->hi = (uint16_t)hi;
-	return 0;
-}
-
-static int read_numbers(const struct at *protocol, struct port *port, struct err *reterr)
-{
-	struct at destination = at_field(protocol, "destinationPort");
-	struct at number = at_field(&destination, "number");
-	struct at range = at_field(&destination, "range");
-	int64_t value = 0;
-	int r = at_only(protocol, protocol_fields, reterr);
-
-	if (r >= 0)
-		r = at_only(&destination, port_fields, reterr);
-	if (r < 0)
-		return r;
-	if (!destination.json)
-		return at_fail(&destination, reterr, "is missing");
-	if (!number.json == !range.json)
-		return at_fail(&destination, reterr, "must be exactly one of number and range");
-	if (range.json)
-		return read_range(&range, port, reterr);
-	r = at_int(&number, 1, UINT16_MAX, &value, reterr);
-	port->lo = port->hi = (uint16_t)value;
-	return r;
-}
-
 static int read_named(struct reading *reading, const struct at *at, struct port *port)
 {
 	int r = at_intern(at, &port->name, trouble_refused(reading->trouble));
@@ -297,7 +214,9 @@ static int read_port(struct reading *reading, const struct at *at, struct port *
 	static const struct {
 		const char *field;
 		uint8_t protocol;
-	} protocols[] = {{"tcp", PROTOCOL_TCP}, {"udp", PROTOCOL_UDP}, {"sctp", PROTOCOL_SCTP}};
+	} protocols[] = { { "tcp", PROTOCOL_TCP },
+			  { "udp", PROTOCOL_UDP },
+			  { "sctp", PROTOCOL_SCTP } };
 	struct err *refused = trouble_refused(reading->trouble);
 	struct at named = at_field(at, "destinationNamedPort");
 	int r = at_object(at, refused);
@@ -314,10 +233,18 @@ static int read_port(struct reading *reading, const struct at *at, struct port *
 		if (!protocol.json)
 			continue;
 		port->protocol = protocols[i].protocol;
-		read_numbers(&protocol, port, refused); // on trouble: every port of the protocol
+		cluster_port_read(&protocol, port, refused);
 		return 0;
 	}
 	return at_fail(at, refused, "is none of tcp, udp, sctp, destinationNamedPort");
+}
+
+// Every port: then none needs to be named.
+static void forget_ports(struct reading *reading)
+{
+	vec_each(struct port, port, &reading->ports)
+		intern_put(port->name);
+	vec_clear(&reading->ports);
 }
 
 static int read_ports(struct reading *reading, const struct at *list)
@@ -331,7 +258,7 @@ static int read_ports(struct reading *reading, const struct at *list)
 		at_fail(list, refused, "must not be empty");
 	for (uint32_t i = 0; i < n; i++) {
 		struct at item = at_item(list, i);
-		struct port port = {0};
+		struct port port = { 0 };
 
 		r = read_port(reading, &item, &port);
 		if (r == -ENOMEM)
@@ -345,6 +272,8 @@ static int read_ports(struct reading *reading, const struct at *list)
 			return -ENOMEM;
 		}
 	}
+	if (reading->rule->any_port)
+		forget_ports(reading);
 	return 0;
 }
 
@@ -428,7 +357,7 @@ static int close_rule(struct rule *rule)
 int clusterrule_read(struct trouble *trouble, const struct at *at, enum bh_dir dir,
 		     struct rule *rule)
 {
-	struct reading reading = {.trouble = trouble, .dir = dir, .rule = rule};
+	struct reading reading = { .trouble = trouble, .dir = dir, .rule = rule };
 	int r = read_parts(&reading, at);
 
 	rule_take_peers(rule, &reading.peers);

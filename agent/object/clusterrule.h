@@ -27,3 +27,6 @@ int clusterrule_read(struct trouble *trouble, const struct at *at, enum bh_dir d
 // {namespaceSelector, podSelector}; podSelector is required. 0 or more, -EBADMSG, -ENOMEM.
 int cluster_pods_read(const struct at *at, struct selector *namespaces, struct selector *pods,
 		      struct err *reterr);
+
+// {destinationPort: {number | range}}; on trouble *port is every port. 0 or more, -EBADMSG.
+int cluster_port_read(const struct at *protocol, struct port *port, struct err *reterr);

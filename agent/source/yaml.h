@@ -2,9 +2,9 @@
 // yaml.h - YAML text to JSON, as Kubernetes' own tools convert it. JSON beside it.
 //
 // World: host. Pure: yes. Owns: nothing between calls.
-// Plain scalars become null, booleans (y, yes, on, ... too), integers (0x, 0o, 0b, leading 0 octal) and
-// numbers; quoted ones are strings. Keys become strings. Merge keys (<<) are applied. A key that stands
-// twice is an error.
+// Plain scalars become null, booleans (yes, on, ... too; y and n are strings), integers (0x, 0o, 0b,
+// leading 0 octal) and numbers; quoted ones are strings. Keys become strings. Merge keys (<<) are applied.
+// A key that stands twice is an error in YAML; in JSON the last one counts, as for Go.
 #pragma once
 
 #include <json-c/json.h>

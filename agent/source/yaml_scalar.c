@@ -14,10 +14,13 @@
 #define EXACT_INTEGERS 9007199254740992.0 // 2^53
 
 static const char *const nulls[] = { "", "~", "null", "Null", "NULL" };
-static const char *const trues[] = { "y",    "Y",    "yes", "Yes", "YES", "true",
-				     "True", "TRUE", "on",  "On",  "ON" };
-static const char *const falses[] = { "n",     "N",     "no",  "No",  "NO", "false",
-				      "False", "FALSE", "off", "Off", "OFF" };
+// Not y and n, which Kubernetes' own tools take for booleans too, and then refuse where names stand:
+// they are names of namespaces and pods more often than a yes.
+static const char *const trues[] = {
+	"yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"
+};
+static const char *const falses[] = { "no",    "No",  "NO",  "false", "False",
+				      "FALSE", "off", "Off", "OFF" };
 static const char *const infinities[] = { ".inf",  ".Inf",  ".INF",  "+.inf", "+.Inf", "+.INF",
 					  "-.inf", "-.Inf", "-.INF", ".nan",  ".NaN",  ".NAN" };
 
