@@ -1,0 +1,89 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The command line against a live agent: status, endpoint, policy, explain, ct, and its answers to nonsense.
+# shellcheck source=tests/e2e/_init.sh
+. "$(dirname "$0")/_init.sh"
+
+field() { jq -r "$1" <<<"$out"; } # of the last JSON answer
+json() { # WHAT ARGUMENTS...: the answer into out
+	local what=$1
+	shift
+	if out=$(bh "$@" -o json 2>&1); then pass "$what answers"; else fail "$what answers" "$out"; fi
+}
+refused() { # WHAT CODE PATTERN ARGUMENTS...
+	local what=$1 code=$2 pattern=$3 said
+	shift 3
+	said=$(bh "$@" 2>&1)
+	equal "$what: exit status" $? "$code"
+	matches "$what: one sentence" "$said" "$pattern"
+}
+
+node_up
+refused "no agent" 3 'bulkheadd|agent|listen' status
+namespace shop
+pod web shop
+pod api shop
+pod job shop
+default_deny shop
+policy web shop <<<'{podSelector: {matchLabels: {app: web}}, policyTypes: [Egress], egress: [{to: [{podSelector: {matchLabels: {app: api}}}]}]}'
+policy api shop <<-EOT
+	podSelector: {matchLabels: {app: api}}
+	ingress:
+	- from: [{podSelector: {matchLabels: {app: nobody}}}]
+	- from: [{podSelector: {matchLabels: {app: web}}}]
+	  ports: [{port: 80}]
+EOT
+agent_start
+sync
+stream s web api 80 tcp 4
+tool_ask s "echoed 5 3000"
+expect "some denied traffic to count" <<-EOT
+	silent job api 80 tcp
+	silent web api 8080 tcp
+EOT
+
+json "status" status
+equal "status: all that was seen is in force" "$(field '.ready and .synced and .generation.seen == .generation.applied')" true
+equal "status: endpoints" "$(field '.endpoints | "\(.total) \(.enforce)"')" "3 3"
+equal "status: the node" "$(field .node)" "$NODE"
+check "status for people" bh status
+
+json "endpoint list" endpoint list
+equal "endpoint list: pods" "$(field '[.endpoints[].name] | sort | join(" ")')" "api job web"
+json "endpoint get" endpoint get shop/api
+equal "endpoint get: isolated by both" "$(field '.ingress.policies | sort | map(sub(".*/"; "")) | join(" ")')" "api default-deny"
+equal "endpoint get: attached as asked" "$(field .attach)" "${ATTACH/auto/$(field .attach)}"
+matches "endpoint get: what was denied, by whom" "$(field '.denied[] | "\(.reason) \(.remote_name) \(.port) \(.protocol)"')" \
+	'policy-denied (Pod )?shop/job 80 TCP'
+matches "endpoint get: totals are exact and have a rule" "$(field '.totals[] | "\(.direction) \(.reason) \(.rule.kind) \(.packets)"')" \
+	'ingress policy-denied default-deny [1-9]'
+check "endpoint get for people" bh endpoint get shop/api
+
+json "policy list" policy list
+equal "policy list: three" "$(field '.policies | length')" 3
+json "policy show" policy show shop/api
+matches "policy show: its pods" "$(field '.endpoints | tostring')" 'api'
+matches "policy show: which rule was used" "$(field '.rule_totals[] | "\(.direction) \(.index) \(.judgements)"')" 'ingress 1 [1-9]'
+
+json "explain" explain --from shop/web --to shop/api --port 80
+equal "explain: allowed, by which rule" "$(field '"\(.verdict) \(.ingress.policy) \(.ingress.rule) \(.egress.policy)"')" "allow shop/api 1 shop/web"
+json "explain" explain --from shop/job --to shop/api --port 80
+equal "explain: denied at both ends" "$(field '"\(.verdict) \(.egress.verdict) \(.ingress.verdict)"')" "deny deny deny"
+matches "explain: who isolates" "$(field '.ingress.policies | join(" ")')" 'shop/default-deny'
+json "explain" explain --from "${POD6[web]}" --to shop/api --port 80 --protocol UDP
+equal "explain: an address, another protocol" "$(field .verdict)" deny
+json "explain" explain --from shop/web --to "$WORLD4" --port 80
+equal "explain: the far end is not judged here" "$(field '"\(.verdict) \(.egress.verdict)"')" "deny deny"
+
+json "ct list" ct list shop/api
+matches "ct list: the stream" "$(field '.connections[] | "\(.direction) \(.protocol) \(.local_port) \(.state)"')" 'ingress TCP 80 established'
+json "ct flush" ct flush shop/job
+
+refused "a verb that is none" 2 'no verb|unknown|frobnicate' frobnicate
+refused "a pod that is none" 4 'shop/nobody|nobody' endpoint get shop/nobody
+refused "a port that is none" 2 'port|70000' explain --from shop/web --to shop/api --port 70000
+refused "an end that is none" 4 'nowhere' explain --from nowhere --to shop/api --port 80
+matches "the socket says no to nonsense" "$("$TRAFFIC" ask "$SOCKET" 'nonsense')" '"ok": ?false'
+matches "the socket says no to an unknown operation" "$(ask '{"op":"reboot"}')" '"ok": ?false.*reboot'
+check "and answers still" bh version
+end
