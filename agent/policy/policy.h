@@ -54,6 +54,9 @@ int policy_compile(struct policy *policy, struct plan **ret);
 // True when an endpoint needs no judging in either direction: its programs may be the open variant.
 bool policy_endpoint_open(const struct policy *policy, uint32_t slot);
 
+// Rules that no matrix holds any more but records may: so many stay known.
+#define POLICY_RETIRED_MAX 65536
+
 // ---- asking ---------------------------------------------------------------------------------------------------
 
 // What a rule id says. Names are borrowed until the next policy_compile(); retired rules stay known

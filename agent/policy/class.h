@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// class.h - equivalence classes: a set of atoms (the signature), and the id under which tables know it.
+//
+// World: host, one thread. Pure: yes. Owns: the classes; each lives while a location is shown as it.
+// Peer classes and port classes are two of these sets.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent/base/hash.h"
+#include "agent/base/vec.h"
+#include "agent/policy/ids.h"
+
+struct cls {
+	uint32_t id; // IDS_NONE: not in the tables yet
+	uint32_t members; // locations that the tables show as this class
+	uint64_t hash;
+	bool interned; // found by its signature; adopted classes and fragments are not
+	bool adopted; // read from the kernel: what it stands for is not known
+	bool touched;
+	// Scratch of one plan.
+	uint32_t leaving; // members that move away
+	uint32_t from; // replaced matrices judge it as the class of this id
+	uint32_t heir; // 1 + the pair whose new class takes over the id
+	bool lent; // the id is the heir's now
+	uint32_t n;
+	uint32_t sig[]; // ids of atoms, ascending
+};
+
+struct classes {
+	struct hash by_sig;
+	struct ids ids;
+	VEC(struct cls *) by_id;
+	VEC(struct cls *) touched;
+};
+
+void classes_init(struct classes *classes, uint32_t first, uint32_t max);
+void classes_fini(struct classes *classes);
+
+// The class of a signature, made when it is new (without an id).
+struct cls *cls_get(struct classes *classes, const uint32_t *sig, size_t n);
+
+// A class that no signature finds: a fragment, or one read from the kernel.
+struct cls *cls_loose(struct classes *classes, const uint32_t *sig, size_t n);
+
+void cls_join(struct cls *cls);
+void cls_leave(struct classes *classes, struct cls *cls); // cls may be NULL
+
+// Gives a class the next free id, or this one. False: none is free.
+bool cls_number(struct classes *classes, struct cls *cls);
+void cls_number_as(struct classes *classes, struct cls *cls, uint32_t id);
+
+// heir takes over the id of a class that every member leaves.
+void cls_inherit(struct classes *classes, struct cls *heir, struct cls *from);
+
+// Ends a plan: classes without members go, their ids wait.
+void classes_sweep(struct classes *classes);
+
+// Sorts a list of ids and drops repetitions.
+size_t sig_sort(uint32_t *sig, size_t n);

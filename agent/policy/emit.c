@@ -1,0 +1,424 @@
+// SPDX-License-Identifier: Apache-2.0
+// emit.c - the steps of a plan, in the publishing order (plan.h says why).
+#include <assert.h>
+#include <string.h>
+
+#include "agent/policy/must.h"
+#include "agent/policy/publish.h"
+
+static void add(struct publish *pub, struct step step)
+{
+	struct plan *plan = pub->plan;
+
+	if (plan->nsteps == plan->capacity) {
+		plan->capacity = plan->capacity ? plan->capacity * 2 : 16;
+		plan->steps = must(reallocarray(plan->steps, plan->capacity, sizeof(*plan->steps)));
+	}
+	plan->steps[plan->nsteps++] = step;
+}
+
+static void wait_here(struct publish *pub)
+{
+	add(pub, (struct step){ .kind = STEP_WAIT });
+}
+
+// ---- matrices -----------------------------------------------------------------------------------------------
+
+static void cell_step(struct publish *pub, enum step_kind kind, struct bh_cell_key key,
+		      struct bh_cell cell)
+{
+	struct step step = { .kind = kind };
+
+	step.cell.key = key;
+	step.cell.cell = cell;
+	add(pub, step);
+}
+
+static void set_cells(struct publish *pub, const struct matrix *matrix, uint32_t first)
+{
+	for (uint32_t row = first; matrix->sparse && row < matrix->rows.n; row++)
+		for (uint32_t i = 0; i < matrix->rows.v[row]->n; i++) {
+			const struct row_cell *cell = &matrix->rows.v[row]->v[i];
+
+			cell_step(pub, STEP_CELL_SET,
+				  (struct bh_cell_key){ matrix->id, (uint16_t)row,
+							(uint16_t)cell->col },
+				  cell->cell);
+		}
+}
+
+static void install(struct publish *pub, struct matrix *matrix)
+{
+	struct step step = { .kind = STEP_MATRIX_NEW };
+	size_t bytes = matrix->nunits * sizeof(*matrix->units);
+
+	set_cells(pub, matrix, 0);
+	step.matrix.policy = matrix->id;
+	step.matrix.nunits = matrix->nunits;
+	step.matrix.units = must(malloc(bytes));
+	memcpy(step.matrix.units, matrix->units, bytes);
+	add(pub, step);
+	matrix->installed = true;
+}
+
+static void free_step(struct publish *pub, uint32_t id)
+{
+	struct step step = { .kind = STEP_MATRIX_FREE };
+
+	step.matrix.policy = id;
+	add(pub, step);
+}
+
+static void unit_step(struct publish *pub, const struct matrix *matrix, uint32_t index)
+{
+	struct step step = { .kind = STEP_MATRIX_UNIT };
+
+	step.matrix.policy = matrix->id;
+	step.matrix.index = index;
+	step.matrix.unit = matrix->units[index];
+	add(pub, step);
+}
+
+// Cells come after the maps in an image, so they are written first: from the end.
+static void write_touched(struct publish *pub, struct matrix *matrix)
+{
+	matrix->touched.n = sig_sort(matrix->touched.v, matrix->touched.n);
+	for (size_t i = matrix->touched.n; i--;)
+		unit_step(pub, matrix, matrix->touched.v[i]);
+	vec_clear(&matrix->touched);
+}
+
+static void endpoint_step(struct publish *pub, const struct endpoint *endpoint)
+{
+	struct step step = { .kind = STEP_ENDPOINT };
+
+	step.endpoint.slot = endpoint->slot;
+	memcpy(step.endpoint.policy, endpoint->policy, sizeof(endpoint->policy));
+	memcpy(step.endpoint.gen, endpoint->gen, sizeof(endpoint->gen));
+	add(pub, step);
+}
+
+// ---- before a: a matrix without room for the fresh ids moves to a larger image of the same content ------------------
+
+static bool grow(struct publish *pub, struct matrix *matrix)
+{
+	struct policy *policy = pub->policy;
+	uint32_t classes = (uint32_t)policy->classes.by_id.n, id;
+	uint32_t port_classes = (uint32_t)policy->ports.classes.by_id.n;
+
+	if (matrix_fits(matrix, classes, port_classes))
+		return false;
+	id = ids_take(&policy->policy_ids);
+	if (id == IDS_NONE)
+		return false; // ids that do not fit are denied: class-unknown
+	matrix->grown = true;
+	matrix->old_id = matrix->id;
+	matrix->nold_rows = matrix->sparse ? matrix->shown_rows : 0;
+	matrix->id = id;
+	matrix_layout(matrix, classes, port_classes, policy->limits.dense_cells);
+	vec_clear(&matrix->touched);
+	install(pub, matrix);
+	return true;
+}
+
+static void follow_grown(struct publish *pub)
+{
+	vec_each(struct endpoint *, at, &pub->policy->slots) {
+		struct endpoint *endpoint = *at;
+		bool moved = false;
+
+		for (int dir = 0; endpoint && dir < BH_DIR_MAX; dir++) {
+			if (!endpoint->shown[dir] || !endpoint->shown[dir]->grown)
+				continue;
+			endpoint->policy[dir] = endpoint->shown[dir]->id;
+			moved = true;
+		}
+		if (moved)
+			endpoint_step(pub, endpoint);
+	}
+}
+
+static void grow_all(struct publish *pub)
+{
+	bool grown = false;
+
+	vec_each(struct matrix *, matrix, &pub->staying)
+		grown |= grow(pub, *matrix);
+	vec_each(struct matrix *, matrix, &pub->replaced)
+		grown |= grow(pub, *matrix);
+	if (!grown)
+		return;
+	follow_grown(pub);
+	wait_here(pub);
+}
+
+// ---- a, b: new matrices, lanes for fresh ids --------------------------------------------------------------------------
+
+static void write_lanes(struct publish *pub, struct matrix *matrix)
+{
+	if (!matrix->grown)
+		set_cells(pub, matrix, matrix->shown_rows);
+	matrix_show_rows(matrix);
+	vec_each(struct pending_lane, lane, &matrix->pending)
+		matrix_set_row(matrix, lane->cls, lane->row);
+	vec_clear(&matrix->pending);
+	vec_each(struct cls *, cls, &pub->ports.born)
+		if ((*cls)->from != IDS_NONE)
+			matrix_set_col(matrix, (*cls)->id, matrix_col_of(matrix, (*cls)->from));
+	write_touched(pub, matrix);
+}
+
+static void prepare(struct publish *pub)
+{
+	vec_each(struct matrix *, matrix, &pub->fresh)
+		if ((*matrix)->id != IDS_NONE)
+			install(pub, *matrix);
+	vec_each(struct matrix *, matrix, &pub->staying)
+		write_lanes(pub, *matrix);
+	vec_each(struct matrix *, matrix, &pub->replaced)
+		write_lanes(pub, *matrix);
+}
+
+// ---- c: moves -------------------------------------------------------------------------------------------------------------
+
+static uint32_t id_of(const struct cls *cls)
+{
+	return cls && cls->id != IDS_NONE ? cls->id : BH_CLASS_NONE;
+}
+
+static void peer_step(struct publish *pub, enum step_kind kind, const struct spot *spot,
+		      const struct cls *cls)
+{
+	struct step step = { .kind = kind };
+
+	step.peer.cidr = spot->cidr;
+	if (kind == STEP_PEER_DEL)
+		step.peer.cidr.prefixlen = 128;
+	step.peer.cls = kind == STEP_PEER_SET || kind == STEP_CIDR_SET ? id_of(cls) : 0;
+	add(pub, step);
+}
+
+static bool needs_entry(struct spot *spot, bool exact)
+{
+	const struct loc *loc = exact ? &spot->exact : &spot->prefix;
+	const struct loc *above;
+
+	if (!loc->live)
+		return false;
+	above = space_live_above(spot, exact);
+	return !above || spot->cidr.prefixlen == 0 || above->want != loc->want ||
+	       (!exact && spot->cidr.prefixlen == BH_V4_PREFIX && bh_addr_is4(&spot->cidr.addr));
+}
+
+static void move_location(struct publish *pub, struct spot *spot, bool exact, uint32_t pair)
+{
+	struct loc *loc = exact ? &spot->exact : &spot->prefix;
+	const struct cls *p = pair == PAIR_NONE ? loc->cls : pub->peers.pairs.v[pair].p;
+	bool direct = exact && !pub->prefixes && !pub->replaced.n;
+
+	if (!needs_entry(spot, exact)) {
+		if (!loc->in_table)
+			return;
+		if (direct) {
+			peer_step(pub, STEP_PEER_DEL, spot, NULL);
+			loc->in_table = false;
+			pub->policy->cluster.space.peers--;
+		} else if (id_of(p) != id_of(loc->cls)) {
+			peer_step(pub, exact ? STEP_PEER_SET : STEP_CIDR_SET, spot, p);
+		}
+		return;
+	}
+	if (!loc->in_table || id_of(p) != id_of(loc->cls))
+		peer_step(pub, exact ? STEP_PEER_SET : STEP_CIDR_SET, spot, p);
+	if (!loc->in_table)
+		*(exact ? &pub->policy->cluster.space.peers : &pub->policy->cluster.space.cidrs) +=
+			1;
+	loc->in_table = true;
+}
+
+static void port_step(struct publish *pub, const struct port_move *move, const struct cls *cls)
+{
+	struct step step = { .kind = STEP_PORT_SET };
+
+	step.port.proto = (uint8_t)move->proto;
+	step.port.lo = (uint16_t)move->lo;
+	step.port.hi = (uint16_t)move->hi;
+	step.port.cls = (uint16_t)id_of(cls);
+	add(pub, step);
+}
+
+// Exact addresses first: until they are set, prefixes that move must still answer for them.
+static void move_all(struct publish *pub)
+{
+	vec_each(struct spot_move, move, &pub->spots)
+		move_location(pub, move->spot, true, move->exact);
+	vec_each(struct spot_move, move, &pub->spots)
+		move_location(pub, move->spot, false, move->prefix);
+	vec_each(struct port_move, move, &pub->port_moves)
+		if (move->pair != PAIR_NONE &&
+		    id_of(pub->ports.pairs.v[move->pair].p) != id_of(move->x))
+			port_step(pub, move, pub->ports.pairs.v[move->pair].p);
+}
+
+// ---- d: flips -------------------------------------------------------------------------------------------------------------
+
+static void bump(struct publish *pub)
+{
+	vec_each(struct matrix *, at, &pub->staying) {
+		struct matrix *matrix = *at;
+
+		if (!matrix->bump)
+			continue;
+		matrix_set_gen(matrix, gen_next(pub->policy));
+		unit_step(pub, matrix, 0);
+	}
+}
+
+// A matrix without an id: the table of policies is full, so nothing may pass.
+static struct matrix *judge_of(struct policy *policy, const struct endpoint *endpoint, int dir)
+{
+	struct matrix *matrix = endpoint->next[dir];
+
+	return matrix->id == IDS_NONE ? &policy->fixed[BH_POLICY_DENY] : matrix;
+}
+
+static bool refresh(struct policy *policy, struct endpoint *endpoint, bool *retswitch)
+{
+	bool changed = false;
+
+	for (int dir = 0; dir < BH_DIR_MAX; dir++) {
+		struct matrix *matrix = judge_of(policy, endpoint, dir);
+
+		*retswitch |= endpoint->shown[dir] && endpoint->shown[dir] != matrix;
+		changed |= !endpoint->shown[dir] || endpoint->policy[dir] != matrix->id ||
+			   endpoint->gen[dir] != matrix->gen;
+		endpoint->shown[dir] = matrix;
+		endpoint->policy[dir] = matrix->id;
+		endpoint->gen[dir] = matrix->gen;
+	}
+	return changed;
+}
+
+static void flip(struct publish *pub, bool moved)
+{
+	struct policy *policy = pub->policy;
+	VEC(struct endpoint *) list = { 0 };
+	bool switches = false;
+
+	bump(pub);
+	vec_each(struct endpoint *, endpoint, &policy->slots)
+		if (*endpoint && (*endpoint)->next[0] && refresh(policy, *endpoint, &switches))
+			must_push(&list, *endpoint);
+	if (switches && moved)
+		wait_here(pub);
+	vec_each(struct endpoint *, endpoint, &list)
+		endpoint_step(pub, *endpoint);
+	vec_fini(&list);
+}
+
+// ---- e: what nobody can see any more ----------------------------------------------------------------------------------------
+
+static void merge_location(struct publish *pub, struct spot *spot, bool exact, uint32_t pair)
+{
+	const struct loc *loc = exact ? &spot->exact : &spot->prefix;
+
+	if (loc->in_table && pair != PAIR_NONE && pub->peers.pairs.v[pair].p != loc->want &&
+	    needs_entry(spot, exact))
+		peer_step(pub, exact ? STEP_PEER_SET : STEP_CIDR_SET, spot, loc->want);
+}
+
+static void drop_location(struct publish *pub, struct spot *spot, bool exact)
+{
+	struct loc *loc = exact ? &spot->exact : &spot->prefix;
+
+	if (!loc->in_table || needs_entry(spot, exact))
+		return;
+	peer_step(pub, exact ? STEP_PEER_DEL : STEP_CIDR_DEL, spot, NULL);
+	loc->in_table = false;
+	*(exact ? &pub->policy->cluster.space.peers : &pub->policy->cluster.space.cidrs) -= 1;
+}
+
+static void delete_cells(struct publish *pub, const struct matrix *matrix, uint32_t id,
+			 uint32_t rows)
+{
+	for (uint32_t row = 0; row < rows; row++)
+		for (uint32_t i = 0; i < matrix->rows.v[row]->n; i++)
+			cell_step(pub, STEP_CELL_DEL,
+				  (struct bh_cell_key){ id, (uint16_t)row,
+							(uint16_t)matrix->rows.v[row]->v[i].col },
+				  (struct bh_cell){ 0 });
+}
+
+static void free_matrices(struct publish *pub)
+{
+	vec_each(struct matrix *, at, &pub->policy->matrices) {
+		struct matrix *matrix = *at;
+
+		if (matrix->grown) {
+			free_step(pub, matrix->old_id);
+			delete_cells(pub, matrix, matrix->old_id, matrix->nold_rows);
+		}
+		if (matrix->users || !matrix->installed)
+			continue;
+		free_step(pub, matrix->id);
+		if (matrix->sparse)
+			delete_cells(pub, matrix, matrix->id, matrix->shown_rows);
+	}
+}
+
+static void clean(struct publish *pub)
+{
+	free_matrices(pub);
+	vec_each(struct port_move, move, &pub->port_moves)
+		if (move->pair != PAIR_NONE && pub->ports.pairs.v[move->pair].p != move->y)
+			port_step(pub, move, move->y);
+	// what stays is set to its class before anything falls back to it
+	vec_each(struct spot_move, move, &pub->spots) {
+		merge_location(pub, move->spot, false, move->prefix);
+		merge_location(pub, move->spot, true, move->exact);
+	}
+	vec_each(struct spot_move, move, &pub->spots)
+		drop_location(pub, move->spot, true);
+	vec_each(struct spot_move, move, &pub->spots)
+		drop_location(pub, move->spot, false);
+}
+
+static bool crowded(const struct policy *policy)
+{
+	return ids_crowded(&policy->classes.ids) || ids_crowded(&policy->ports.classes.ids) ||
+	       ids_crowded(&policy->policy_ids);
+}
+
+// True if readers may hold something that a step since `from` has changed.
+static bool moved_since(const struct plan *plan, uint32_t from)
+{
+	for (uint32_t i = from; i < plan->nsteps; i++)
+		if (plan->steps[i].kind != STEP_MATRIX_NEW && plan->steps[i].kind != STEP_CELL_SET)
+			return true;
+	return false;
+}
+
+static void finish(struct publish *pub)
+{
+	struct plan *plan = pub->plan;
+	uint32_t before = plan->nsteps;
+
+	wait_here(pub);
+	clean(pub);
+	if (plan->nsteps == before + 1)
+		plan->nsteps = before; // nothing goes: nothing to wait for
+	if (crowded(pub->policy))
+		wait_here(pub);
+}
+
+void emit(struct publish *pub)
+{
+	uint32_t first;
+
+	grow_all(pub);
+	first = pub->plan->nsteps;
+	prepare(pub);
+	move_all(pub);
+	flip(pub, moved_since(pub->plan, first));
+	finish(pub);
+}

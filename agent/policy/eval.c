@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+// eval.c - asking the compiled state: verdicts by the datapath's own lines, rules by name, numbers.
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/policy/must.h"
+#include "agent/policy/room.h"
+
+static const union bh_unit *unit_at(const struct matrix *matrix, uint32_t index)
+{
+	return index < matrix->nunits ? &matrix->units[index] : NULL;
+}
+
+static const struct bh_cell *exception_at(const struct matrix *matrix,
+					  const struct bh_cell_key *key)
+{
+	const struct row *row = key->row < matrix->rows.n ? matrix->rows.v[key->row] : NULL;
+
+	for (uint32_t i = 0; row && i < row->n; i++)
+		if (row->v[i].col == key->col)
+			return &row->v[i].cell;
+	return NULL;
+}
+
+BH_DEFINE_MATRIX_READ(read_matrix, const struct matrix *, unit_at, exception_at)
+
+static const struct cls *class_of(const struct policy *policy, const struct bh_addr *addr)
+{
+	const struct spot *spot = space_reach(&policy->cluster.space, addr);
+	const struct loc *above;
+
+	if (spot->cidr.prefixlen == 128 && spot->exact.in_table)
+		return spot->exact.cls;
+	above = space_shown_above((struct spot *)spot, true);
+	return above ? above->cls : NULL;
+}
+
+static enum bh_reason judge_fixed(const struct matrix *matrix, struct bh_judgement *ret)
+{
+	bool allow = matrix->id == BH_POLICY_ALLOW;
+
+	ret->gen = matrix->gen;
+	ret->verdict = ret->shadow =
+		BH_CELL_WORD(allow ? BH_VERDICT_ALLOW : BH_VERDICT_DENY, BH_RULE_NONE);
+	return allow ? BH_REASON_ALLOWED : BH_REASON_POLICY_DENIED;
+}
+
+enum bh_reason policy_eval(const struct policy *policy, uint32_t slot, enum bh_dir dir,
+			   const struct bh_addr *remote, uint8_t proto, uint16_t port, bool as_node,
+			   struct bh_judgement *ret)
+{
+	const struct endpoint *endpoint = slot < policy->slots.n ? policy->slots.v[slot] : NULL;
+	const struct matrix *matrix = endpoint ? endpoint->shown[dir] : NULL;
+	const struct cls *cls, *pcls;
+	enum bh_reason reason;
+
+	*ret = (struct bh_judgement){ 0 };
+	if (!matrix)
+		return BH_REASON_NO_POLICY;
+	if (matrix_fixed(policy, matrix)) {
+		reason = judge_fixed(matrix, ret);
+	} else {
+		ret->gen = matrix->gen;
+		cls = class_of(policy, remote);
+		pcls = portset_find(&policy->ports, proto, port);
+		reason = read_matrix(matrix, &matrix->units->head, matrix->id,
+				     cls && cls->id != IDS_NONE ? cls->id : BH_CLASS_NONE,
+				     pcls->id, ret);
+	}
+	if (as_node && reason == BH_REASON_POLICY_DENIED &&
+	    BH_CELL_VERDICT(ret->verdict) == BH_VERDICT_DENY)
+		return BH_REASON_OWN_NODE;
+	return reason;
+}
+
+// ---- names --------------------------------------------------------------------------------------------------
+
+bool policy_rule_info(const struct policy *policy, uint32_t rule, struct rule_info *ret)
+{
+	const struct ruleid *ruleid;
+
+	*ret = (struct rule_info){ .kind = RULE_NONE };
+	if (rule == BH_RULE_NONE)
+		return true;
+	ruleid = ruleid_find(&policy->ruleids, rule);
+	if (!ruleid) {
+		ret->kind = RULE_UNKNOWN;
+		return false;
+	}
+	*ret = ruleid->info;
+	return true;
+}
+
+static void print_info(FILE *out, const struct rule_info *info)
+{
+	switch (info->kind) {
+	case RULE_NONE:
+		fputs("no policy", out);
+		break;
+	case RULE_NETPOL:
+		fprintf(out, "NetworkPolicy %s rule %u", info->policies[0], info->index);
+		break;
+	case RULE_CLUSTERNETPOL:
+		fprintf(out, "ClusterNetworkPolicy %s rule %u", info->policies[0], info->index);
+		if (info->name)
+			fprintf(out, " '%s'", info->name);
+		break;
+	case RULE_DEFAULT_DENY:
+		fputs("default deny (", out);
+		for (uint32_t i = 0; i < info->npolicies; i++)
+			fprintf(out, "%s%s", i ? ", " : "", info->policies[i]);
+		fputc(')', out);
+		break;
+	case RULE_UNKNOWN:
+		fputs("unknown rule", out);
+		break;
+	}
+}
+
+const char *policy_rule_text(const struct policy *policy, uint32_t rule, char *buf, size_t bytes)
+{
+	struct rule_info info;
+	char *text = NULL;
+	size_t len = 0;
+	FILE *out = must(open_memstream(&text, &len));
+
+	policy_rule_info(policy, rule, &info);
+	print_info(out, &info);
+	if (fclose(out))
+		abort();
+	snprintf(buf, bytes, "%s", text);
+	free(text);
+	return buf;
+}
+
+void policy_problem_each(const struct policy *policy, policy_problem_fn fn, void *arg)
+{
+	struct polent *polent;
+	size_t at = 0;
+
+	while ((polent = hash_next(&policy->polents, &at))) {
+		if (polent->object && polent->object->problem)
+			fn(arg, polent->kind, polent->ns, polent->name, polent->object->problem);
+		if (polent->object && polent->lowered && polent->refusal)
+			fn(arg, polent->kind, polent->ns, polent->name, polent->problem);
+	}
+}
+
+void policy_selecting_each(const struct policy *policy, uint32_t slot, enum bh_dir dir,
+			   policy_selecting_fn fn, void *arg)
+{
+	const struct endpoint *endpoint = slot < policy->slots.n ? policy->slots.v[slot] : NULL;
+
+	for (size_t i = 0; endpoint && i < endpoint->selecting[dir].n; i++)
+		if (endpoint->selecting[dir].v[i]->object)
+			fn(arg, endpoint->selecting[dir].v[i]->object);
+}
+
+// ---- numbers ------------------------------------------------------------------------------------------------
+
+static uint32_t count_classes(const struct classes *classes)
+{
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < classes->by_id.n; i++)
+		n += classes->by_id.v[i] != NULL;
+	return n;
+}
+
+void policy_stats(const struct policy *policy, struct policy_stats *ret)
+{
+	*ret = (struct policy_stats){
+		.peer_classes = count_classes(&policy->classes),
+		.port_classes = count_classes(&policy->ports.classes),
+		.peers = policy->cluster.space.peers,
+		.cidrs = policy->cluster.space.cidrs,
+		.matrices = (uint32_t)policy->matrices.n,
+		.rules = (uint32_t)policy->ruleids.by_id.n,
+		.compiles = policy->compiles,
+	};
+	for (size_t i = 0; i < policy->slots.n; i++)
+		ret->endpoints += policy->slots.v[i] && !policy->slots.v[i]->gone;
+	for (size_t i = 0; i < policy->matrices.n; i++) {
+		ret->matrix_bytes +=
+			(uint64_t)policy->matrices.v[i]->nunits * sizeof(union bh_unit);
+		ret->sparse_cells += policy->matrices.v[i]->sparse_cells;
+	}
+}

@@ -1,0 +1,450 @@
+// SPDX-License-Identifier: Apache-2.0
+// matrix.c - keys, indexes, rows and columns.
+#include "agent/policy/matrix.h"
+
+#include <string.h>
+
+#include "agent/policy/must.h"
+
+#define RULE_NEVER UINT32_MAX
+
+uint64_t matrix_key_hash(const struct matrix_key *key)
+{
+	uint64_t hash = hash_mix((uintptr_t)key->deny[0], (uintptr_t)key->deny[1]);
+
+	return hash_mix(hash, hash_bytes(key->entries.v, key->entries.n * sizeof(struct entry)));
+}
+
+bool matrix_key_equal(const struct matrix_key *a, const struct matrix_key *b)
+{
+	return a->deny[0] == b->deny[0] && a->deny[1] == b->deny[1] &&
+	       a->entries.n == b->entries.n &&
+	       (!a->entries.n ||
+		!memcmp(a->entries.v, b->entries.v, a->entries.n * sizeof(struct entry)));
+}
+
+struct matrix *matrix_new(void)
+{
+	struct matrix *matrix = must_new(sizeof(*matrix));
+
+	matrix->id = IDS_NONE;
+	return matrix;
+}
+
+// A restricted signature and the number of its row or column.
+struct memo {
+	uint32_t number;
+	uint32_t n;
+	uint32_t sig[];
+};
+
+static void memo_fini(struct hash *table)
+{
+	struct memo *memo;
+	size_t at = 0;
+
+	while ((memo = hash_next(table, &at)))
+		free(memo);
+	hash_fini(table);
+}
+
+void matrix_free(struct matrix *matrix)
+{
+	if (!matrix)
+		return;
+	vec_fini(&matrix->key.entries);
+	vec_fini(&matrix->atoms);
+	vec_fini(&matrix->first);
+	vec_fini(&matrix->order);
+	for (int i = 0; i < VIEW_MAX * SECTION_MAX; i++)
+		free(matrix->base[i / SECTION_MAX][i % SECTION_MAX]);
+	vec_fini(&matrix->port_atoms);
+	vec_each(atom_ids, cols, &matrix->cols_of)
+		vec_fini(cols);
+	vec_fini(&matrix->cols_of);
+	memo_fini(&matrix->col_memo);
+	memo_fini(&matrix->row_memo);
+	vec_each(struct row *, row, &matrix->rows)
+		free(*row);
+	vec_fini(&matrix->rows);
+	hash_fini(&matrix->row_table);
+	vec_fini(&matrix->row_of);
+	vec_fini(&matrix->col_of);
+	vec_fini(&matrix->touched);
+	vec_fini(&matrix->pending);
+	free(matrix->units);
+	free(matrix);
+}
+
+static bool is_memo(const void *item, const void *key)
+{
+	const struct memo *memo = item;
+	const atom_ids *sig = key;
+
+	return memo->n == sig->n && !memcmp(memo->sig, sig->v, sig->n * sizeof(*sig->v));
+}
+
+static uint64_t sig_hash(const atom_ids *sig)
+{
+	return hash_bytes(sig->v, sig->n * sizeof(*sig->v));
+}
+
+static void memo_add(struct hash *table, const atom_ids *sig, uint32_t number)
+{
+	struct memo *memo = must_new(sizeof(*memo) + sig->n * sizeof(*sig->v));
+
+	memo->number = number;
+	memo->n = (uint32_t)sig->n;
+	if (sig->n)
+		memcpy(memo->sig, sig->v, sig->n * sizeof(*sig->v));
+	must_ok(hash_add(table, sig_hash(sig), memo));
+}
+
+// Position of an id in a sorted list, or n.
+static size_t position(const uint32_t *v, size_t n, uint32_t id)
+{
+	size_t lo = 0, hi = n;
+
+	while (lo < hi) {
+		size_t mid = (lo + hi) / 2;
+
+		if (v[mid] < id)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < n && v[lo] == id ? lo : n;
+}
+
+// The part of a signature that this list refers to, as positions in known[].
+static void restrict_to(const struct cls *cls, const uint32_t *known, size_t n, atom_ids *out)
+{
+	for (uint32_t i = 0; i < cls->n; i++) {
+		size_t at = position(known, n, cls->sig[i]);
+
+		if (at < n)
+			must_push(out, (uint32_t)at);
+	}
+}
+
+// ---- indexes ----------------------------------------------------------------------------------------------
+
+struct use {
+	uint32_t atom, entry;
+};
+
+static int by_atom(const void *a, const void *b)
+{
+	const struct use *x = a, *y = b;
+
+	if (x->atom != y->atom)
+		return x->atom < y->atom ? -1 : 1;
+	return x->entry < y->entry ? -1 : x->entry > y->entry;
+}
+
+static void index_peers(struct matrix *matrix)
+{
+	VEC(struct use) uses = { 0 };
+
+	for (size_t i = 0; i < matrix->key.entries.n; i++)
+		if (matrix->key.entries.v[i].peer)
+			must_push(&uses, (struct use){ matrix->key.entries.v[i].peer->id,
+						       (uint32_t)i });
+	vec_sort(&uses, by_atom);
+	for (size_t i = 0; i < uses.n; i++) {
+		if (!i || uses.v[i].atom != uses.v[i - 1].atom) {
+			must_push(&matrix->atoms, uses.v[i].atom);
+			must_push(&matrix->first, (uint32_t)i);
+		}
+		must_push(&matrix->order, uses.v[i].entry);
+	}
+	must_push(&matrix->first, (uint32_t)uses.n);
+	vec_fini(&uses);
+}
+
+static void index_ports(struct matrix *matrix)
+{
+	vec_each(struct entry, entry, &matrix->key.entries)
+		if (entry->ports)
+			must_push(&matrix->port_atoms, entry->ports->id);
+	matrix->port_atoms.n = sig_sort(matrix->port_atoms.v, matrix->port_atoms.n);
+	for (size_t i = 0; i < matrix->port_atoms.n; i++)
+		must_push(&matrix->cols_of, (atom_ids){ 0 });
+}
+
+uint32_t matrix_col(struct matrix *matrix, const struct cls *cls)
+{
+	const struct memo *memo;
+	atom_ids sig = { 0 };
+	uint32_t col;
+
+	restrict_to(cls, matrix->port_atoms.v, matrix->port_atoms.n, &sig);
+	memo = hash_find(&matrix->col_memo, sig_hash(&sig), is_memo, &sig);
+	col = memo ? memo->number : matrix->ncols;
+	if (!memo) {
+		matrix->ncols++;
+		memo_add(&matrix->col_memo, &sig, col);
+		vec_each(uint32_t, at, &sig)
+			must_push(&matrix->cols_of.v[*at], col);
+	}
+	vec_fini(&sig);
+	return col;
+}
+
+static void apply(const struct matrix *matrix, uint32_t *first, uint32_t index)
+{
+	const struct entry *entry = &matrix->key.entries.v[index];
+	const atom_ids *cols = NULL;
+	uint32_t n = matrix->ncols;
+
+	if (entry->ports) {
+		cols = &matrix->cols_of.v[position(matrix->port_atoms.v, matrix->port_atoms.n,
+						   entry->ports->id)];
+		n = (uint32_t)cols->n;
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t col = cols ? cols->v[i] : i;
+
+		if (index < first[col])
+			first[col] = index;
+	}
+}
+
+static void apply_views(const struct matrix *matrix, uint32_t *first[VIEW_MAX][SECTION_MAX],
+			uint32_t index)
+{
+	const struct entry *entry = &matrix->key.entries.v[index];
+
+	if (!entry->audit)
+		apply(matrix, first[VIEW_ENFORCED][entry->section], index);
+	if (matrix->split)
+		apply(matrix, first[VIEW_SHADOW][entry->section], index);
+}
+
+static void index_base(struct matrix *matrix)
+{
+	matrix->split = matrix->key.deny[0] != matrix->key.deny[1];
+	vec_each(struct entry, entry, &matrix->key.entries)
+		matrix->split |= entry->audit;
+	for (int i = 0; i < VIEW_MAX * SECTION_MAX; i++) {
+		uint32_t **base = &matrix->base[i / SECTION_MAX][i % SECTION_MAX];
+
+		*base = must_new(matrix->ncols * sizeof(**base));
+		memset(*base, 0xff, matrix->ncols * sizeof(**base));
+	}
+	for (size_t i = 0; i < matrix->key.entries.n; i++)
+		if (!matrix->key.entries.v[i].peer)
+			apply_views(matrix, matrix->base, (uint32_t)i);
+}
+
+void matrix_index(struct matrix *matrix, const struct portset *ports)
+{
+	index_peers(matrix);
+	index_ports(matrix);
+	matrix_col(matrix, ports->none);
+	vec_each(struct cls *, cls, &ports->classes.by_id)
+		if (*cls && !(*cls)->adopted)
+			matrix_col(matrix, *cls);
+	index_base(matrix);
+	matrix->indexed = true;
+}
+
+// ---- rows -------------------------------------------------------------------------------------------------
+
+static uint32_t word_of(const struct entry *entry)
+{
+	enum bh_verdict verdict = entry->action == ACTION_ACCEPT ? BH_VERDICT_ALLOW :
+								   BH_VERDICT_DENY_CLUSTER;
+
+	return BH_CELL_WORD(verdict, entry->rule->id);
+}
+
+// Admin, then NetworkPolicy if it isolates, then Baseline, then allow. Pass goes to the next tier.
+static uint32_t resolve(const struct matrix *matrix, enum view view,
+			uint32_t *first[VIEW_MAX][SECTION_MAX], uint32_t col)
+{
+	const struct ruleid *deny = matrix->key.deny[view];
+	const struct entry *entries = matrix->key.entries.v;
+	uint32_t at = first[view][SECTION_ADMIN][col];
+
+	if (at != RULE_NEVER && entries[at].action != ACTION_PASS)
+		return word_of(&entries[at]);
+	at = first[view][SECTION_NETPOL][col];
+	if (deny)
+		return at != RULE_NEVER ? word_of(&entries[at]) :
+					  BH_CELL_WORD(BH_VERDICT_DENY, deny->id);
+	at = first[view][SECTION_BASELINE][col];
+	if (at != RULE_NEVER && entries[at].action != ACTION_PASS)
+		return word_of(&entries[at]);
+	return BH_CELL_WORD(BH_VERDICT_ALLOW, BH_RULE_NONE);
+}
+
+static void compute(const struct matrix *matrix, const atom_ids *sig, struct bh_cell *cells)
+{
+	size_t bytes = matrix->ncols * sizeof(uint32_t);
+	uint32_t *first[VIEW_MAX][SECTION_MAX], *scratch = must_new(VIEW_MAX * SECTION_MAX * bytes);
+
+	for (int i = 0; i < VIEW_MAX * SECTION_MAX; i++) {
+		first[i / SECTION_MAX][i % SECTION_MAX] = scratch + (size_t)i * matrix->ncols;
+		memcpy(scratch + (size_t)i * matrix->ncols,
+		       matrix->base[i / SECTION_MAX][i % SECTION_MAX], bytes);
+	}
+	vec_each(const uint32_t, at, sig)
+		for (uint32_t i = matrix->first.v[*at]; i < matrix->first.v[*at + 1]; i++)
+			apply_views(matrix, first, matrix->order.v[i]);
+	for (uint32_t col = 0; col < matrix->ncols; col++) {
+		cells[col].verdict = resolve(matrix, VIEW_ENFORCED, first, col);
+		cells[col].shadow = matrix->split ? resolve(matrix, VIEW_SHADOW, first, col) :
+						    cells[col].verdict;
+	}
+	free(scratch);
+}
+
+static uint32_t add_row(struct matrix *matrix, const atom_ids *sig)
+{
+	struct bh_cell *cells = must_new(matrix->ncols * sizeof(*cells));
+	uint32_t row;
+
+	compute(matrix, sig, cells);
+	row = matrix_row_add(matrix, cells);
+	free(cells);
+	return row;
+}
+
+uint32_t matrix_row(struct matrix *matrix, const struct cls *cls)
+{
+	const struct memo *memo;
+	atom_ids sig = { 0 };
+	uint32_t row;
+
+	restrict_to(cls, matrix->atoms.v, matrix->atoms.n, &sig);
+	memo = hash_find(&matrix->row_memo, sig_hash(&sig), is_memo, &sig);
+	row = memo ? memo->number : add_row(matrix, &sig);
+	if (!memo)
+		memo_add(&matrix->row_memo, &sig, row);
+	vec_fini(&sig);
+	return row;
+}
+
+// ---- taking over ------------------------------------------------------------------------------------------
+
+// Gives a port class the column that it has in the image. Two signatures in one column, or one in two,
+// are not this list's work.
+static bool claim_col(struct matrix *matrix, const struct cls *cls, uint32_t col, uint8_t *claimed)
+{
+	const struct memo *memo;
+	atom_ids sig = { 0 };
+	bool fits;
+
+	restrict_to(cls, matrix->port_atoms.v, matrix->port_atoms.n, &sig);
+	memo = hash_find(&matrix->col_memo, sig_hash(&sig), is_memo, &sig);
+	fits = memo ? memo->number == col : col < matrix->ncols && !claimed[col];
+	if (fits && !memo) {
+		claimed[col] = 1;
+		memo_add(&matrix->col_memo, &sig, col);
+		vec_each(uint32_t, at, &sig)
+			must_push(&matrix->cols_of.v[*at], col);
+	}
+	vec_fini(&sig);
+	return fits;
+}
+
+static bool claim_cols(struct matrix *matrix, const struct matrix *read,
+		       const struct portset *ports, uint8_t *claimed)
+{
+	matrix->ncols = read->ncols;
+	vec_each(struct cls *, cls, &ports->classes.by_id)
+		if (*cls && !(*cls)->adopted &&
+		    !claim_col(matrix, *cls, matrix_col_of(read, (*cls)->id), claimed))
+			return false;
+	return true;
+}
+
+static bool claim_row(struct matrix *matrix, const struct matrix *read, const struct cls *cls,
+		      const uint8_t *claimed, struct bh_cell *cells)
+{
+	uint32_t row = matrix_row_of(read, cls->id);
+	const struct memo *memo;
+	atom_ids sig = { 0 };
+	bool fits = row != BH_ROW_NONE;
+
+	restrict_to(cls, matrix->atoms.v, matrix->atoms.n, &sig);
+	memo = hash_find(&matrix->row_memo, sig_hash(&sig), is_memo, &sig);
+	if (fits && !(memo && memo->number == row)) {
+		compute(matrix, &sig, cells);
+		for (uint32_t col = 0; fits && col < matrix->ncols; col++) {
+			struct bh_cell have = row_cell(read->rows.v[row], col);
+
+			fits = !claimed[col] || (have.verdict == cells[col].verdict &&
+						 have.shadow == cells[col].shadow);
+		}
+	}
+	if (fits && !memo)
+		memo_add(&matrix->row_memo, &sig, row);
+	vec_fini(&sig);
+	return fits;
+}
+
+static void forget_index(struct matrix *matrix)
+{
+	vec_fini(&matrix->atoms);
+	vec_fini(&matrix->first);
+	vec_fini(&matrix->order);
+	vec_fini(&matrix->port_atoms);
+	vec_each(atom_ids, cols, &matrix->cols_of)
+		vec_fini(cols);
+	vec_fini(&matrix->cols_of);
+	memo_fini(&matrix->col_memo);
+	memo_fini(&matrix->row_memo);
+	for (int i = 0; i < VIEW_MAX * SECTION_MAX; i++) {
+		free(matrix->base[i / SECTION_MAX][i % SECTION_MAX]);
+		matrix->base[i / SECTION_MAX][i % SECTION_MAX] = NULL;
+	}
+	matrix->ncols = 0;
+}
+
+#define TAKE(field)                                              	do {                                                     		matrix->field = read->field;                     		memset(&read->field, 0, sizeof(read->field));    	} while (0)
+
+static void take_image(struct matrix *matrix, struct matrix *read)
+{
+	TAKE(gen);
+	TAKE(rows);
+	TAKE(row_table);
+	TAKE(row_of);
+	TAKE(col_of);
+	TAKE(row_cap);
+	TAKE(sparse);
+	TAKE(sparse_cells);
+	TAKE(nunits);
+	TAKE(units);
+	TAKE(shown_rows);
+	TAKE(installed);
+	matrix->id = read->id;
+	read->id = IDS_NONE;
+	matrix->indexed = true;
+}
+
+bool matrix_take_over(struct matrix *matrix, struct matrix *read, const struct portset *ports,
+		      const struct classes *peers)
+{
+	struct bh_cell *cells = must_new(read->ncols * sizeof(*cells));
+	uint8_t *claimed = must_new(read->ncols);
+	bool fits;
+
+	index_peers(matrix);
+	index_ports(matrix);
+	fits = claim_cols(matrix, read, ports, claimed);
+	if (fits) {
+		index_base(matrix);
+		vec_each(struct cls *, cls, &peers->by_id)
+			fits = fits && (!*cls || (*cls)->adopted ||
+					claim_row(matrix, read, *cls, claimed, cells));
+	}
+	if (fits)
+		take_image(matrix, read);
+	else
+		forget_index(matrix);
+	free(claimed);
+	free(cells);
+	return fits;
+}

@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: Apache-2.0
+// publish.c - the difference between what the tables show and what they should: moves, ids, lanes.
+#include "agent/policy/publish.h"
+
+#include <assert.h>
+
+#include "agent/policy/must.h"
+
+// ---- what every dirty location should be ----------------------------------------------------------------------
+
+static void resolve_shown(struct loc *loc, struct loc *above)
+{
+	if (loc->cls || !above)
+		return;
+	loc->cls = above->cls;
+	cls_join(loc->cls);
+}
+
+static bool present(const struct loc *loc)
+{
+	return loc->live || loc->in_table || loc->cls;
+}
+
+static void want_prefix(struct policy *policy, struct spot *spot, atom_ids *scratch)
+{
+	vec_clear(scratch);
+	space_blocks(&policy->cluster.space, spot, NULL, scratch);
+	scratch->n = sig_sort(scratch->v, scratch->n);
+	spot->prefix.want = cls_get(&policy->classes, scratch->v, scratch->n);
+}
+
+static void want_exact(struct policy *policy, struct spot *spot, atom_ids *scratch)
+{
+	if (!spot->exact.live) {
+		spot->exact.want = space_live_above(spot, true)->want;
+		return;
+	}
+	vec_clear(scratch);
+	cluster_signature(&policy->cluster, spot, scratch);
+	spot->exact.want = cls_get(&policy->classes, scratch->v, scratch->n);
+}
+
+static void find_wanted(struct policy *policy)
+{
+	struct space *space = &policy->cluster.space;
+	atom_ids scratch = { 0 };
+
+	// what a location shows must be known before any prefix of this plan counts
+	vec_each(struct spot *, spot, &space->dirty) {
+		if (present(&(*spot)->prefix))
+			resolve_shown(&(*spot)->prefix, space_shown_above(*spot, false));
+		if (present(&(*spot)->exact))
+			resolve_shown(&(*spot)->exact, space_shown_above(*spot, true));
+	}
+	vec_each(struct spot *, spot, &space->dirty)
+		if ((*spot)->prefix.live)
+			want_prefix(policy, *spot, &scratch);
+	vec_each(struct spot *, spot, &space->dirty) {
+		if (present(&(*spot)->prefix) && !(*spot)->prefix.live)
+			(*spot)->prefix.want = space_live_above(*spot, false)->want;
+		if (present(&(*spot)->exact))
+			want_exact(policy, *spot, &scratch);
+	}
+	vec_fini(&scratch);
+}
+
+static uint32_t count_move(struct shift *shift, struct loc *loc)
+{
+	if (!present(loc) || loc->cls == loc->want)
+		return PAIR_NONE;
+	return shift_add(shift, loc->cls, loc->want);
+}
+
+static void find_moves(struct publish *pub)
+{
+	struct space *space = &pub->policy->cluster.space;
+
+	vec_each(struct spot *, spot, &space->dirty) {
+		struct spot_move move = { .spot = *spot };
+
+		move.prefix = count_move(&pub->peers, &(*spot)->prefix);
+		move.exact = count_move(&pub->peers, &(*spot)->exact);
+		if (move.prefix != PAIR_NONE)
+			pub->prefixes = true;
+		must_push(&pub->spots, move);
+	}
+}
+
+// ---- ports: both cuts of the port space, one over the other ------------------------------------------------------
+
+static void overlay(struct publish *pub, uint32_t proto)
+{
+	const port_spans *shown = &pub->policy->ports.shown[proto], *wanted = &pub->wanted[proto];
+	uint32_t lo = 0;
+
+	for (size_t i = 0, j = 0; i < shown->n && j < wanted->n;) {
+		uint32_t hi = shown->v[i].hi < wanted->v[j].hi ? shown->v[i].hi : wanted->v[j].hi;
+
+		must_push(&pub->port_moves,
+			  (struct port_move){ proto, lo, hi, shown->v[i].cls, wanted->v[j].cls,
+					      PAIR_NONE });
+		lo = hi + 1;
+		i += shown->v[i].hi == hi;
+		j += wanted->v[j].hi == hi;
+	}
+}
+
+static void find_port_moves(struct publish *pub)
+{
+	struct portset *ports = &pub->policy->ports;
+
+	if (!ports->changed && !pub->policy->adopting)
+		return;
+	portset_cut(ports, pub->wanted);
+	pub->recut = true;
+	for (uint32_t proto = 0; proto < BH_PORT_PROTO_MAX; proto++) {
+		overlay(pub, proto);
+		vec_each(struct port_span, span, &ports->shown[proto])
+			cls_leave(&ports->classes, span->cls);
+	}
+	// membership counts pieces while the plan is made
+	vec_each(struct port_move, move, &pub->port_moves)
+		cls_join(move->x);
+	vec_each(struct port_move, move, &pub->port_moves)
+		if (move->x != move->y)
+			move->pair = shift_add(&pub->ports, move->x, move->y);
+}
+
+static void settle_ports(struct publish *pub)
+{
+	struct portset *ports = &pub->policy->ports;
+
+	if (!pub->recut)
+		return;
+	vec_each(struct port_move, move, &pub->port_moves)
+		cls_leave(&ports->classes, move->x);
+	for (uint32_t proto = 0; proto < BH_PORT_PROTO_MAX; proto++) {
+		vec_fini(&ports->shown[proto]);
+		ports->shown[proto] = pub->wanted[proto];
+		vec_each(struct port_span, span, &ports->shown[proto])
+			cls_join(span->cls);
+	}
+}
+
+// ---- matrices -----------------------------------------------------------------------------------------------------
+
+static void sort_matrices(struct publish *pub)
+{
+	vec_clear(&pub->staying);
+	vec_clear(&pub->replaced);
+	vec_clear(&pub->fresh);
+	vec_each(struct matrix *, matrix, &pub->policy->matrices) {
+		if ((*matrix)->installed)
+			must_push((*matrix)->users ? &pub->staying : &pub->replaced, *matrix);
+		else if ((*matrix)->users)
+			must_push(&pub->fresh, *matrix);
+	}
+}
+
+static void take_over(struct policy *policy, struct endpoint *endpoint, enum bh_dir dir)
+{
+	struct matrix *want = endpoint->next[dir], *have = endpoint->shown[dir];
+
+	if (!have || have->keyed || !have->installed || !want->keyed || want->installed)
+		return;
+	if (!matrix_take_over(want, have, &policy->ports, &policy->classes))
+		return;
+	vec_each(struct endpoint *, other, &policy->slots)
+		for (int d = 0; *other && d < BH_DIR_MAX; d++)
+			if ((*other)->shown[d] == have)
+				(*other)->shown[d] = want;
+}
+
+static void take_over_all(struct policy *policy)
+{
+	vec_each(struct endpoint *, endpoint, &policy->slots)
+		for (int dir = 0; *endpoint && dir < BH_DIR_MAX; dir++)
+			if ((*endpoint)->next[dir] && !matrix_fixed(policy, (*endpoint)->next[dir]))
+				take_over(policy, *endpoint, dir);
+}
+
+static void pend(struct matrix *matrix, uint32_t cls, uint32_t row)
+{
+	if (matrix_row_of(matrix, cls) != row)
+		must_push(&matrix->pending, (struct pending_lane){ cls, row });
+}
+
+// A matrix that stays judges a class by what it is now.
+static void plan_staying(struct publish *pub, struct matrix *matrix)
+{
+	vec_each(struct pair, pair, &pub->peers.pairs)
+		if (pair->x && pair->x->id != IDS_NONE && !matrix->bump)
+			matrix->bump = matrix_tightens(matrix, matrix_row_of(matrix, pair->x->id),
+						       matrix_row(matrix, pair->y));
+	vec_each(struct cls *, heir, &pub->peers.heirs)
+		pend(matrix, (*heir)->id, matrix_row(matrix, *heir));
+	vec_each(struct cls *, cls, &pub->peers.born)
+		pend(matrix, (*cls)->id, matrix_row(matrix, *cls));
+}
+
+// A matrix that goes judges it as what it was.
+static void plan_replaced(struct publish *pub, struct matrix *matrix)
+{
+	vec_each(struct cls *, cls, &pub->peers.born)
+		if ((*cls)->from != IDS_NONE)
+			pend(matrix, (*cls)->id, matrix_row_of(matrix, (*cls)->from));
+}
+
+static void build(struct publish *pub, struct matrix *matrix)
+{
+	struct policy *policy = pub->policy;
+
+	matrix->id = ids_take(&policy->policy_ids);
+	if (matrix->id == IDS_NONE)
+		return;
+	matrix->gen = gen_next(policy);
+	matrix_index(matrix, &policy->ports);
+	vec_each(struct cls *, cls, &policy->classes.by_id)
+		if (*cls && !(*cls)->adopted)
+			matrix_set_row(matrix, (*cls)->id, matrix_row(matrix, *cls));
+	vec_each(struct cls *, cls, &policy->ports.classes.by_id)
+		if (*cls && !(*cls)->adopted)
+			matrix_set_col(matrix, (*cls)->id, matrix_col(matrix, *cls));
+	matrix_layout(matrix, (uint32_t)policy->classes.by_id.n,
+		      (uint32_t)policy->ports.classes.by_id.n, policy->limits.dense_cells);
+}
+
+static void plan_matrices(struct publish *pub)
+{
+	vec_each(struct matrix *, matrix, &pub->staying)
+		plan_staying(pub, *matrix);
+	vec_each(struct matrix *, matrix, &pub->replaced)
+		plan_replaced(pub, *matrix);
+	vec_each(struct matrix *, matrix, &pub->fresh)
+		build(pub, *matrix);
+}
+
+// ---- the state after the plan --------------------------------------------------------------------------------------
+
+static void settle_loc(struct policy *policy, struct loc *loc)
+{
+	if (loc->cls != loc->want) {
+		cls_leave(&policy->classes, loc->cls);
+		loc->cls = loc->want;
+		cls_join(loc->cls);
+	}
+	if (loc->live || loc->in_table || !loc->cls)
+		return;
+	cls_leave(&policy->classes, loc->cls);
+	loc->cls = loc->want = NULL;
+}
+
+static void settle_spots(struct publish *pub)
+{
+	struct space *space = &pub->policy->cluster.space;
+
+	vec_each(struct spot_move, move, &pub->spots) {
+		if (present(&move->spot->prefix))
+			settle_loc(pub->policy, &move->spot->prefix);
+		if (present(&move->spot->exact))
+			settle_loc(pub->policy, &move->spot->exact);
+	}
+	vec_each(struct spot *, spot, &space->dirty) {
+		(*spot)->dirty = false;
+		space_put(space, *spot);
+	}
+	vec_clear(&space->dirty);
+}
+
+static void settle_matrices(struct policy *policy)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < policy->matrices.n; i++) {
+		struct matrix *matrix = policy->matrices.v[i];
+
+		if (matrix->grown)
+			ids_put(&policy->policy_ids, matrix->old_id);
+		matrix->grown = matrix->bump = false;
+		if (matrix->users) {
+			policy->matrices.v[kept++] = matrix;
+			continue;
+		}
+		if (matrix->id != IDS_NONE)
+			ids_put(&policy->policy_ids, matrix->id);
+		matrix_drop(policy, matrix);
+	}
+	policy->matrices.n = kept;
+}
+
+static void settle_ids(struct policy *policy, const struct plan *plan)
+{
+	bool ended = plan->nsteps && plan->steps[plan->nsteps - 1].kind == STEP_WAIT, waited = false;
+
+	for (uint32_t i = 0; i < plan->nsteps && !waited; i++)
+		waited = plan->steps[i].kind == STEP_WAIT;
+	ids_settle(&policy->classes.ids, waited, ended);
+	ids_settle(&policy->ports.classes.ids, waited, ended);
+	ids_settle(&policy->policy_ids, waited, ended);
+	// atoms stand in no table
+	ids_settle(&policy->cluster.atoms.ids, true, true);
+	ids_settle(&policy->ports.atom_ids, true, true);
+}
+
+static void publish_fini(struct publish *pub)
+{
+	vec_fini(&pub->staying);
+	vec_fini(&pub->replaced);
+	vec_fini(&pub->fresh);
+	shift_fini(&pub->peers);
+	shift_fini(&pub->ports);
+	vec_fini(&pub->spots);
+	vec_fini(&pub->port_moves);
+}
+
+void publish(struct policy *policy, struct plan *plan)
+{
+	struct publish pub = { .policy = policy, .plan = plan };
+
+	pub.peers.classes = &policy->classes;
+	pub.ports.classes = &policy->ports.classes;
+	pub.ports.ports = true;
+	find_wanted(policy);
+	find_moves(&pub);
+	find_port_moves(&pub);
+	sort_matrices(&pub);
+	shift_inherit(&pub.peers, &pub.staying);
+	shift_inherit(&pub.ports, &pub.staying);
+	if (policy->adopting) {
+		take_over_all(policy);
+		sort_matrices(&pub);
+	}
+	shift_number(&pub.peers, &pub.replaced);
+	shift_number(&pub.ports, &pub.replaced);
+	plan_matrices(&pub);
+	emit(&pub);
+	settle_spots(&pub);
+	settle_ports(&pub);
+	settle_matrices(policy);
+	classes_sweep(&policy->classes);
+	classes_sweep(&policy->ports.classes);
+	settle_ids(policy, plan);
+	publish_fini(&pub);
+	policy->adopting = false;
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+// shift.c - pairs of classes, heirs, fresh ids, fragments.
+#include "agent/policy/shift.h"
+
+#include "agent/policy/must.h"
+
+void shift_fini(struct shift *shift)
+{
+	vec_fini(&shift->pairs);
+	hash_fini(&shift->index);
+	vec_fini(&shift->born);
+	vec_fini(&shift->heirs);
+}
+
+struct pair_key {
+	const struct shift *shift;
+	const struct cls *x, *y;
+};
+
+static bool is_pair(const void *item, const void *arg)
+{
+	const struct pair_key *key = arg;
+	const struct pair *pair = &key->shift->pairs.v[(uintptr_t)item - 1];
+
+	return pair->x == key->x && pair->y == key->y;
+}
+
+uint32_t shift_add(struct shift *shift, struct cls *x, struct cls *y)
+{
+	uint64_t hash = hash_mix((uintptr_t)x, (uintptr_t)y);
+	struct pair_key key = { shift, x, y };
+	uintptr_t at = (uintptr_t)hash_find(&shift->index, hash, is_pair, &key);
+
+	if (!at) {
+		must_push(&shift->pairs, (struct pair){ .x = x, .y = y });
+		at = shift->pairs.n;
+		must_ok(hash_add(&shift->index, hash, (void *)at));
+	}
+	shift->pairs.v[at - 1].n++;
+	if (x)
+		x->leaving++;
+	return (uint32_t)at - 1;
+}
+
+uint32_t shift_lane(const struct shift *shift, const struct matrix *matrix, uint32_t id)
+{
+	return shift->ports ? matrix_col_of(matrix, id) : matrix_row_of(matrix, id);
+}
+
+// Class 0 of ports is the empty signature for ever.
+static bool can_vanish(const struct shift *shift, const struct cls *x)
+{
+	return x && x->id != IDS_NONE && x->leaving == x->members &&
+	       !(shift->ports && x->id == BH_PORT_CLASS_NONE);
+}
+
+// A matrix that stays judges both alike, so that its lane need not change while others still have the id.
+static bool alike(const struct shift *shift, const struct pair *pair, const matrices *staying)
+{
+	if (shift->ports || pair->n == pair->x->members)
+		return true;
+	for (size_t i = 0; i < staying->n; i++)
+		if (matrix_row(staying->v[i], pair->y) !=
+		    matrix_row_of(staying->v[i], pair->x->id))
+			return false;
+	return true;
+}
+
+static void propose(struct shift *shift, const matrices *staying)
+{
+	for (size_t i = 0; i < shift->pairs.n; i++) {
+		struct pair *pair = &shift->pairs.v[i];
+
+		if (!can_vanish(shift, pair->x) || pair->y->id != IDS_NONE)
+			continue;
+		if (pair->x->heir && shift->pairs.v[pair->x->heir - 1].n >= pair->n)
+			continue;
+		if (alike(shift, pair, staying))
+			pair->x->heir = (uint32_t)i + 1;
+	}
+}
+
+void shift_inherit(struct shift *shift, const matrices *staying)
+{
+	propose(shift, staying);
+	for (size_t i = 0; i < shift->pairs.n; i++) {
+		struct pair *pair = &shift->pairs.v[i];
+
+		if (!pair->x || pair->x->heir != i + 1 || pair->y->id != IDS_NONE)
+			continue;
+		cls_inherit(shift->classes, pair->y, pair->x);
+		must_push(&shift->heirs, pair->y);
+	}
+}
+
+static bool same_lanes(const struct shift *shift, const matrices *replaced, uint32_t a, uint32_t b)
+{
+	for (size_t i = 0; a != b && i < replaced->n; i++)
+		if (shift_lane(shift, replaced->v[i], a) != shift_lane(shift, replaced->v[i], b))
+			return false;
+	return true;
+}
+
+static bool give_birth(struct shift *shift, struct cls *cls, uint32_t from)
+{
+	if (!cls_number(shift->classes, cls))
+		return false;
+	cls->from = from;
+	must_push(&shift->born, cls);
+	return true;
+}
+
+bool shift_number(struct shift *shift, const matrices *replaced)
+{
+	bool enough = true;
+
+	vec_each(struct pair, pair, &shift->pairs) {
+		uint32_t from = pair->x ? pair->x->id : IDS_NONE;
+		struct cls *fragment;
+
+		pair->p = pair->y;
+		if (pair->y->id == IDS_NONE) {
+			enough &= give_birth(shift, pair->y, from);
+			continue;
+		}
+		if (!pair->x || same_lanes(shift, replaced, from, pair->y->from))
+			continue;
+		fragment = cls_loose(shift->classes, pair->y->sig, pair->y->n);
+		if (give_birth(shift, fragment, from))
+			pair->p = fragment;
+	}
+	return enough;
+}

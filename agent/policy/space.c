@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: Apache-2.0
+// space.c - a path-compressed binary trie over mapped addresses.
+#include "agent/policy/space.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <string.h>
+
+#include "agent/policy/must.h"
+
+static unsigned int bit_at(const struct bh_addr *addr, uint32_t i)
+{
+	const uint8_t *bytes = (const uint8_t *)addr;
+
+	return bytes[i / 8] >> (7 - i % 8) & 1;
+}
+
+// Length of the common prefix, at most max.
+static uint32_t common(const struct bh_addr *a, const struct bh_addr *b, uint32_t max)
+{
+	for (uint32_t i = 0; i < 4 && i * 32 < max; i++) {
+		uint32_t diff = ntohl(a->w[i] ^ b->w[i]);
+
+		if (diff) {
+			uint32_t n = i * 32 + (uint32_t)__builtin_clz(diff);
+
+			return n < max ? n : max;
+		}
+	}
+	return max;
+}
+
+static struct bh_cidr truncate_to(const struct bh_addr *addr, uint32_t len)
+{
+	struct bh_cidr cidr = { .prefixlen = len };
+
+	for (uint32_t i = 0; i < 4; i++) {
+		uint32_t keep = len <= i * 32 ? 0 : len - i * 32;
+		uint32_t mask = keep >= 32 ? UINT32_MAX : keep ? ~(UINT32_MAX >> keep) : 0;
+
+		cidr.addr.w[i] = addr->w[i] & htonl(mask);
+	}
+	return cidr;
+}
+
+static struct spot *spot_new(const struct bh_addr *addr, uint32_t len)
+{
+	struct spot *spot = must_new(sizeof(*spot));
+
+	spot->cidr = truncate_to(addr, len);
+	return spot;
+}
+
+static void spot_free(struct spot *spot)
+{
+	vec_fini(&spot->marks);
+	vec_fini(&spot->pods);
+	vec_fini(&spot->nodes);
+	free(spot);
+}
+
+static void attach(struct spot *up, struct spot *spot)
+{
+	up->child[bit_at(&spot->cidr.addr, up->cidr.prefixlen)] = spot;
+	spot->up = up;
+}
+
+void space_init(struct space *space)
+{
+	struct bh_addr any4 = bh_addr_from4(0);
+
+	*space = (struct space){ .round = 1 };
+	space->root = spot_new(&(struct bh_addr){ 0 }, 0);
+	space->root4 = space_get(space, &(struct bh_cidr){ BH_V4_PREFIX, any4 });
+	space->root->prefix.live = space->root4->prefix.live = true;
+	space_touch(space, space->root);
+	space_touch(space, space->root4);
+}
+
+static void free_below(struct spot *spot)
+{
+	if (!spot)
+		return;
+	free_below(spot->child[0]);
+	free_below(spot->child[1]);
+	spot_free(spot);
+}
+
+void space_fini(struct space *space)
+{
+	free_below(space->root);
+	vec_fini(&space->dirty);
+	vec_fini(&space->changed);
+}
+
+const struct spot *space_reach(const struct space *space, const struct bh_addr *addr)
+{
+	const struct spot *spot = space->root;
+
+	while (spot->cidr.prefixlen < 128) {
+		const struct spot *next = spot->child[bit_at(addr, spot->cidr.prefixlen)];
+
+		if (!next || common(&next->cidr.addr, addr, 128) < next->cidr.prefixlen)
+			break;
+		spot = next;
+	}
+	return spot;
+}
+
+struct spot *space_find(const struct space *space, const struct bh_addr *addr)
+{
+	const struct spot *spot = space_reach(space, addr);
+
+	return spot->cidr.prefixlen == 128 ? (struct spot *)spot : NULL;
+}
+
+struct spot *space_get(struct space *space, const struct bh_cidr *cidr)
+{
+	struct spot *at = space->root, *spot, *fork, *next;
+	uint32_t len = cidr->prefixlen, shared;
+
+	for (;; at = next) {
+		if (at->cidr.prefixlen == len)
+			return at;
+		next = at->child[bit_at(&cidr->addr, at->cidr.prefixlen)];
+		if (!next)
+			break;
+		shared = common(&next->cidr.addr, &cidr->addr,
+				len < next->cidr.prefixlen ? len : next->cidr.prefixlen);
+		if (shared == next->cidr.prefixlen)
+			continue;
+		fork = spot_new(&cidr->addr, shared);
+		attach(at, fork);
+		attach(fork, next);
+		if (shared == len)
+			return fork;
+		at = fork;
+		break;
+	}
+	spot = spot_new(&cidr->addr, len);
+	attach(at, spot);
+	return spot;
+}
+
+static bool idle(const struct spot *spot)
+{
+	return !spot->marks.n && !spot->pods.n && !spot->nodes.n && !spot->dirty &&
+	       !spot->prefix.live && !spot->prefix.in_table && !spot->exact.live &&
+	       !spot->exact.in_table && !spot->exact.cls && !spot->prefix.cls;
+}
+
+void space_put(struct space *space, struct spot *spot)
+{
+	while (spot != space->root && idle(spot)) {
+		struct spot *up = spot->up, *only;
+
+		if (spot->child[0] && spot->child[1])
+			return;
+		only = spot->child[0] ? spot->child[0] : spot->child[1];
+		up->child[bit_at(&spot->cidr.addr, up->cidr.prefixlen)] = only;
+		if (only)
+			only->up = up;
+		spot_free(spot);
+		spot = up;
+	}
+}
+
+void space_touch(struct space *space, struct spot *spot)
+{
+	if (!spot->dirty)
+		must_push(&space->dirty, spot);
+	spot->dirty = true;
+}
+
+void space_mark(struct space *space, const struct bh_cidr *cidr, struct mark mark)
+{
+	struct spot *spot = space_get(space, cidr);
+
+	must_push(&spot->marks, mark);
+	space->guarded += mark.atom->port_name != NULL;
+	spot->prefix.live = true;
+	space_touch(space, spot);
+	must_push(&space->changed, spot);
+}
+
+void space_unmark(struct space *space, const struct bh_cidr *cidr, struct mark mark)
+{
+	struct spot *spot = space_get(space, cidr);
+
+	for (size_t i = 0; i < spot->marks.n; i++) {
+		if (spot->marks.v[i].atom != mark.atom || spot->marks.v[i].peer != mark.peer ||
+		    spot->marks.v[i].except != mark.except)
+			continue;
+		vec_drop(&spot->marks, i);
+		break;
+	}
+	space->guarded -= mark.atom->port_name != NULL;
+	spot->prefix.live = spot->marks.n || spot == space->root || spot == space->root4;
+	space_touch(space, spot);
+	must_push(&space->changed, spot);
+}
+
+static void touch_below(struct space *space, struct spot *spot)
+{
+	if (!spot || spot->swept == space->round)
+		return;
+	spot->swept = space->round;
+	if (spot->prefix.live || spot->prefix.in_table || spot->exact.live || spot->exact.in_table)
+		space_touch(space, spot);
+	for (int i = 0; i < 2; i++)
+		if (spot->child[i] != space->root4)
+			touch_below(space, spot->child[i]);
+}
+
+void space_sweep(struct space *space)
+{
+	vec_each(struct spot *, spot, &space->changed)
+		touch_below(space, *spot);
+	vec_clear(&space->changed);
+	space->round++;
+}
+
+struct loc *space_live_above(struct spot *spot, bool self)
+{
+	for (spot = self ? spot : spot->up; spot; spot = spot->up)
+		if (spot->prefix.live)
+			return &spot->prefix;
+	return NULL;
+}
+
+struct loc *space_shown_above(struct spot *spot, bool self)
+{
+	for (spot = self ? spot : spot->up; spot; spot = spot->up)
+		if (spot->prefix.in_table)
+			return &spot->prefix;
+	return NULL;
+}
+
+static int by_atom(const void *a, const void *b)
+{
+	const struct mark *x = a, *y = b;
+
+	if (x->atom != y->atom)
+		return x->atom->id < y->atom->id ? -1 : 1;
+	if (x->peer != y->peer)
+		return x->peer < y->peer ? -1 : 1;
+	return (int)y->except - (int)x->except;
+}
+
+typedef VEC(struct mark) mark_list;
+
+static void push_matches(const mark_list *list, const struct pod *pod, atom_ids *out)
+{
+	const struct mark *last = NULL;
+
+	// an except sorts before its own block and speaks for this peer only
+	vec_each(const struct mark, m, list) {
+		bool first = !last || last->atom != m->atom || last->peer != m->peer;
+
+		if (!first)
+			continue;
+		last = m;
+		if (m->except)
+			continue;
+		if (m->atom->port_name && !(pod && atom_port_holds(m->atom, pod)))
+			continue;
+		must_push(out, m->atom->id);
+	}
+}
+
+void space_blocks(const struct space *space, const struct spot *spot, const struct pod *pod,
+		  atom_ids *out)
+{
+	mark_list list = { 0 };
+
+	for (; spot; spot = spot == space->root4 ? NULL : spot->up)
+		vec_each(struct mark, m, &spot->marks)
+			must_push(&list, *m);
+	vec_sort(&list, by_atom);
+	push_matches(&list, pod, out);
+	vec_fini(&list);
+}

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// space.h - the address space as one trie: prefixes that ipBlocks name, addresses of pods and nodes.
+//
+// World: host, one thread. Pure: yes. Owns: the spots. Borrows: atoms, pods, nodes.
+// A location is what the tables can hold: a prefix (bh_cidr) or an exact address (bh_peer). A spot may
+// be both (a /128 prefix that is a pod's address). A location that is in no table is answered by the
+// nearest prefix above that is.
+#pragma once
+
+#include <bulkhead/addr.h>
+
+#include "agent/policy/atom.h"
+#include "agent/policy/class.h"
+
+struct loc {
+	struct cls *cls; // what a reader gets; NULL: nothing published yet
+	struct cls *want; // what it should get
+	bool live; // a block or except names it; a pod or node has it
+	bool in_table;
+};
+
+struct mark {
+	struct atom *atom;
+	uint32_t peer; // index in the atom
+	bool except;
+};
+
+struct podent;
+struct nodeent;
+
+struct spot {
+	struct bh_cidr cidr;
+	struct spot *up, *child[2];
+	struct loc prefix, exact;
+	bool dirty;
+	uint32_t swept; // the round in which all below was marked dirty
+	VEC(struct mark) marks;
+	VEC(struct podent *) pods; // claimants of the exact address
+	VEC(struct nodeent *) nodes;
+};
+
+struct space {
+	struct spot *root, *root4; // ::/0 and 0.0.0.0/0, always live
+	uint32_t round;
+	uint32_t guarded; // marks of atoms with a port condition
+	uint32_t peers, cidrs; // in the tables
+	VEC(struct spot *) dirty;
+	VEC(struct spot *) changed; // marks changed: all below becomes dirty
+};
+
+void space_init(struct space *space);
+void space_fini(struct space *space);
+
+struct spot *space_get(struct space *space, const struct bh_cidr *cidr); // made when missing
+struct spot *space_find(const struct space *space, const struct bh_addr *addr);
+
+// The deepest spot that covers the address: an exact one, a prefix or a fork.
+const struct spot *space_reach(const struct space *space, const struct bh_addr *addr);
+
+// Forgets a spot that is nothing any more.
+void space_put(struct space *space, struct spot *spot);
+
+void space_touch(struct space *space, struct spot *spot);
+void space_mark(struct space *space, const struct bh_cidr *cidr, struct mark mark);
+void space_unmark(struct space *space, const struct bh_cidr *cidr, struct mark mark);
+
+// Makes everything below changed prefixes dirty.
+void space_sweep(struct space *space);
+
+// The nearest prefix at or above (self) or above a spot that is live / in the tables; NULL: none.
+struct loc *space_live_above(struct spot *spot, bool self);
+struct loc *space_shown_above(struct spot *spot, bool self);
+
+typedef VEC(uint32_t) atom_ids;
+
+// Appends the atoms whose ipBlocks cover the spot. pod NULL: without the atoms that ask for a port.
+void space_blocks(const struct space *space, const struct spot *spot, const struct pod *pod,
+		  atom_ids *out);
