@@ -100,3 +100,31 @@ demo: ## three pods, a few policies, and what changes: shows itself in a few sec
 check: ## every suite; the last line sums them all (root)
 	@sh mk/deps.sh
 	$(Q)B=$(B) MAKE='$(MAKE)' tests/check
+
+# ---- fuzzing: libFuzzer over the rooms that read what others wrote -----------------------------------------------------
+SECS ?= 60
+FUZZ_SRC := $(sort $(wildcard tests/fuzz/*_fuzz.c))
+FUZZ_BIN := $(FUZZ_SRC:tests/fuzz/%.c=$(B)/fuzz/%)
+FUZZ_FILTER = $(if $(T),$(foreach b,$(FUZZ_BIN),$(if $(findstring $(T),$(b)),$(b))),$(FUZZ_BIN))
+FUZZ_ROOMS := base object source
+FUZZ_OBJ := $(foreach r,$(FUZZ_ROOMS),$(patsubst %.c,$(B)/fuzz/%.o,$(call room_src,$(r)))) $(B)/fuzz/agent/store/store.o
+FUZZ_CFLAGS := -std=gnu17 -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -Wno-gnu-variable-sized-type-not-at-end
+
+$(B)/fuzz/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,FUZZCC,$<)$(CLANG) -I. -Iinclude -I$(B) -D_GNU_SOURCE -DVERSION='"$(VERSION)"' $(FUZZ_CFLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
+
+$(B)/fuzz/%_fuzz: tests/fuzz/%_fuzz.c $(FUZZ_OBJ)
+	@mkdir -p $(@D)
+	$(call say,FUZZLD,$@)$(CLANG) -I. -Iinclude -D_GNU_SOURCE $(FUZZ_CFLAGS) -fsanitize=fuzzer -o $@ $< $(FUZZ_OBJ) -ljson-c -lyaml -levent -lpthread
+
+.SECONDARY: $(FUZZ_OBJ)
+.PHONY: fuzz
+fuzz: $(FUZZ_FILTER) ## mutate objects and manifests (SECS=60 for each, T=name for one)
+	$(Q)failed=0; n=0; for f in $(FUZZ_FILTER); do name=$$(basename $$f _fuzz); \
+		mkdir -p $(B)/fuzz/corpus/$$name; n=$$((n + 1)); \
+		if $$f -max_total_time=$(SECS) -max_len=16384 -rss_limit_mb=1024 -print_final_stats=1 -artifact_prefix=$(B)/fuzz/$$name- \
+			$(B)/fuzz/corpus/$$name tests/fuzz/corpus/$$name >$(B)/fuzz/$$name.log 2>&1; \
+		then echo "ok    $$f $$(grep -aoE 'number_of_executed_units: .*' $(B)/fuzz/$$name.log)"; \
+		else failed=$$((failed + 1)); echo "FAIL  $$f"; tail -n 30 $(B)/fuzz/$$name.log; fi; \
+	done; echo "$$((n - failed)) passed, $$failed failed"; [ $$failed = 0 ]
