@@ -115,7 +115,7 @@ static int folder_ifindex(const char *folder)
 	if (len <= 0)
 		return 0;
 	text[len] = 0;
-	return atoi(text);
+	return (int)strtol(text, NULL, 10);
 }
 
 static int folder_make(const struct tables *tables, const char *folder, int ifindex)
