@@ -344,6 +344,35 @@ static void a_file_in_the_middle_of_writing(void **state)
 	assert_str(rig->last_text, "");
 }
 
+static long queue_length(void)
+{
+	_cleanup_free_ char *text = test_read("/proc/sys/fs/inotify/max_queued_events", NULL);
+
+	return strtol(text, NULL, 10);
+}
+
+// More events than the kernel queues: the last ones are lost, their files' contents are not.
+static void lost_events_lose_nothing(void **state)
+{
+	struct rig *rig = *state;
+	long events = queue_length();
+
+	write_pod(rig, "a.yaml", "a", "10.0.0.1");
+	write_pod(rig, "b.yaml", "b", "10.0.0.1");
+	open_source(rig);
+	if (events > 65536)
+		skip();
+	for (long i = 0; i < events / 2 + 8; i++) {
+		write_pod(rig, "a.yaml", "a", "10.0.0.2");
+		write_pod(rig, "b.yaml", "b", "10.0.0.3");
+	}
+	write_pod(rig, "c.yaml", "c", "10.0.0.4");
+	while (!pod_is(rig, "c", "10.0.0.4"))
+		wait_for(rig, &rig->batches);
+	assert_true(pod_is(rig, "a", "10.0.0.2"));
+	assert_true(pod_is(rig, "b", "10.0.0.3"));
+}
+
 static void the_source_describes_itself(void **state)
 {
 	_cleanup_json_ struct json_object *json = NULL;
@@ -422,6 +451,7 @@ int main(void)
 		TEST(volumes_swap_by_link),
 		TEST(a_removed_directory_keeps_its_objects),
 		TEST(a_file_in_the_middle_of_writing),
+		TEST(lost_events_lose_nothing),
 		TEST(the_source_describes_itself),
 		TEST(bad_specs_have_a_sentence),
 	};
