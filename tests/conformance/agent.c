@@ -96,6 +96,11 @@ static bool agent_gone(struct agent *agent)
 	return !agent->pid;
 }
 
+bool agent_lives(struct agent *agent)
+{
+	return !agent_gone(agent);
+}
+
 // Waits for the control socket's file to appear in the run folder.
 static int wait_socket(struct agent *agent, int watch, struct err *reterr)
 {
@@ -135,7 +140,8 @@ int agent_start(const struct kernel_config *config, const char *node, unsigned i
 	snprintf(agent->pin_dir, sizeof(agent->pin_dir), "/sys/fs/bpf/node%u", id);
 	snprintf(agent->log, sizeof(agent->log), "/run/node%u.log", id);
 	snprintf(agent->socket, sizeof(agent->socket), "%s/control.sock", agent->run_dir);
-	if (mkdir(agent->run_dir, 0700) < 0 ||
+	unlink(agent->socket); // of one that crashed
+	if ((mkdir(agent->run_dir, 0700) < 0 && errno != EEXIST) ||
 	    inotify_add_watch(watch, agent->run_dir, IN_CREATE | IN_MOVED_TO) < 0)
 		return err_set(reterr, -errno, "%s: %s", agent->run_dir, strerror(errno));
 	agent->pid = fork();

@@ -15,6 +15,8 @@ struct agent;
 // Starts it and returns when its control socket is there.
 int agent_start(const struct kernel_config *config, const char *node, unsigned id, int netns,
 		const char *manifests, struct agent **ret, struct err *reterr);
+// False: its process has ended.
+bool agent_lives(struct agent *agent);
 // SIGTERM, and waits; an agent that left with an error is reported on standard error.
 void agent_free(struct agent *agent);
 DEFINE_CLEANUP(struct agent *, agent_free)

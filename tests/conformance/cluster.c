@@ -62,14 +62,16 @@ void cluster_free(struct cluster *cluster)
 
 // ---- a state --------------------------------------------------------------------------------------------------
 
+// An agent is started once; again only when it crashed, so that one bad case does not fail all others.
 static int start_agents(struct cluster *cluster, struct err *reterr)
 {
 	for (size_t i = 0; i < rig_nodes(cluster->rig); i++) {
 		const struct rig_node *node = rig_node(cluster->rig, i);
 		int r;
 
-		if (cluster->agents[i])
+		if (cluster->agents[i] && agent_lives(cluster->agents[i]))
 			continue;
+		agent_free(TAKE_PTR(cluster->agents[i]));
 		r = agent_start(cluster->config, node->name, node->id, node->netns, MANIFESTS,
 				&cluster->agents[i], reterr);
 		if (r < 0)
