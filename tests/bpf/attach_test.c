@@ -1,0 +1,604 @@
+// SPDX-License-Identifier: Apache-2.0
+// attach_test.c - programs on a real veth, by tcx and by clsact: replaced under traffic, beside foreign ones.
+#include "tests/bpf/rig.h"
+
+#include <pthread.h>
+#include <sys/socket.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "agent/bpf/program.h"
+#include "agent/bpf/sys.h"
+#include "tests/harness/foreign.skel.h"
+
+#define SLOT 3
+#define NET 31
+#define HERE "10.31.0.1"
+#define THERE "10.31.0.2"
+#define DEVICE "vpod"
+
+static const enum bh_attach modes[] = { BH_ATTACH_TCX, BH_ATTACH_CLSACT };
+
+// ---- a pod and its programs -------------------------------------------------------------------------
+
+static uint32_t ident_of(uint32_t incarnation)
+{
+	return BH_IDENT(SLOT, incarnation);
+}
+
+// An open endpoint whose programs pass everything of its own.
+static void endpoint_ready(struct tables *tables, uint32_t incarnation)
+{
+	struct bh_addr addr4 = rig_addr(THERE), addr6 = rig_addr("fd00:1f::2");
+	static const uint8_t mac[6] = { 2, 0, 0, 0, NET, 2 };
+	struct bh_endpoint *e = (void *)tables_endpoint(tables, SLOT);
+
+	for (int dir = 0; dir < BH_DIR_MAX; dir++) {
+		e->policy[dir] = BH_POLICY_ALLOW;
+		e->gen[dir] = BH_GEN_OF(BH_POLICY_ALLOW);
+	}
+	memcpy(e->mac, mac, sizeof(mac));
+	e->addr4 = addr4.w[3];
+	memcpy(e->addr6, &addr6, sizeof(e->addr6));
+	e->ifindex = (uint32_t)net_ifindex(DEVICE);
+	e->state = BH_STATE_ACTIVE;
+	e->ident = ident_of(incarnation);
+}
+
+static struct program_pair load(struct tables *tables, uint32_t incarnation)
+{
+	struct program_config config = { .variant = PROGRAM_TRACK, .ident = ident_of(incarnation) };
+	struct program_pair pair = { -1, -1 };
+	struct err err = { 0 };
+
+	assert_ok_err(program_load(tables, &config, &pair, &err), &err);
+	return pair;
+}
+
+static void attach(struct tables *tables, enum bh_attach mode, uint32_t incarnation)
+{
+	struct program_pair pair = load(tables, incarnation);
+	struct err err = { 0 };
+
+	assert_ok_err(program_attach(tables, SLOT, net_ifindex(DEVICE), mode, &pair, &err), &err);
+	program_pair_close(&pair);
+}
+
+static void detach(struct tables *tables, enum bh_attach mode)
+{
+	struct err err = { 0 };
+
+	assert_ok_err(program_detach(tables, SLOT, net_ifindex(DEVICE), mode, &err), &err);
+}
+
+static int check(struct tables *tables, enum bh_attach mode, struct err *reterr)
+{
+	memset(reterr, 0, sizeof(*reterr));
+	return program_check(tables, SLOT, net_ifindex(DEVICE), mode, reterr);
+}
+
+static void assert_in_force(struct tables *tables, enum bh_attach mode)
+{
+	struct err err = { 0 };
+
+	assert_ok_err(check(tables, mode, &err), &err);
+}
+
+// ---- traffic ----------------------------------------------------------------------------------------
+
+struct pair {
+	int sock[2]; // here, there
+};
+
+static struct pair traffic(void)
+{
+	_cleanup_close_ int pod = net_open("pod");
+	struct timeval wait = { .tv_usec = 200000 };
+	struct pair pair;
+
+	net_udp(pod, HERE, THERE, pair.sock);
+	for (int i = 0; i < 2; i++)
+		setsockopt(pair.sock[i], SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
+	return pair;
+}
+
+static void traffic_end(struct pair *pair)
+{
+	close(pair->sock[0]);
+	close(pair->sock[1]);
+}
+
+// One datagram to the pod (from 0) or from it (from 1); whether it came through.
+static bool passes(const struct pair *pair, int from)
+{
+	char buf[8];
+
+	assert_int_equal(send(pair->sock[from], "x", 1, 0), 1);
+	return recv(pair->sock[!from], buf, sizeof(buf), 0) == 1;
+}
+
+static void assert_passes(bool want)
+{
+	struct pair pair = traffic();
+
+	assert_int_equal(passes(&pair, 0), want);
+	assert_int_equal(passes(&pair, 1), want);
+	traffic_end(&pair);
+}
+
+// ---- foreign programs -------------------------------------------------------------------------------
+
+struct foreign {
+	struct foreign_bpf *skel;
+	int link; // tcx, -1: none
+	uint64_t seen;
+};
+
+static struct foreign foreign_new(void)
+{
+	struct foreign foreign = { .skel = foreign_bpf__open_and_load(), .link = -1 };
+
+	assert_non_null(foreign.skel);
+	return foreign;
+}
+
+static struct foreign foreign_tcx(enum sys_tcx hook)
+{
+	struct sys_tcx_order any = { 0 };
+	struct foreign foreign = foreign_new();
+
+	foreign.link = sys_tcx_attach(bpf_program__fd(foreign.skel->progs.foreign),
+				      net_ifindex(DEVICE), hook, &any);
+	assert_ok(foreign.link);
+	return foreign;
+}
+
+static struct foreign foreign_clsact(enum bpf_tc_attach_point point, uint32_t handle)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = net_ifindex(DEVICE), .attach_point = point);
+	struct foreign foreign = foreign_new();
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = handle, .priority = 1,
+		    .prog_fd = bpf_program__fd(foreign.skel->progs.foreign));
+
+	bpf_tc_hook_create(&hook);
+	assert_ok(bpf_tc_attach(&hook, &opts));
+	return foreign;
+}
+
+static void foreign_end(struct foreign *foreign)
+{
+	closep(&foreign->link);
+	foreign_bpf__destroy(foreign->skel);
+}
+
+// Packets that it saw since it was last asked.
+static uint64_t foreign_saw(struct foreign *foreign)
+{
+	uint32_t zero = 0;
+	uint64_t before = foreign->seen;
+
+	assert_ok(
+		bpf_map_lookup_elem(bpf_map__fd(foreign->skel->maps.seen), &zero, &foreign->seen));
+	return foreign->seen - before;
+}
+
+// ---- tests ------------------------------------------------------------------------------------------
+
+static int setup(void **state)
+{
+	if (rig_setup(state))
+		return -1;
+	net_pod("pod", DEVICE, NET);
+	endpoint_ready(*state, 1);
+	assert_passes(true); // also settles the neighbours
+	return 0;
+}
+
+static void attaches_judges_detaches(struct tables *tables, enum bh_attach mode)
+{
+	struct bh_count count = { 0 };
+	struct err err;
+
+	assert_err(check(tables, mode, &err), -ENOENT);
+	attach(tables, mode, 1);
+	assert_in_force(tables, mode);
+	assert_passes(true);
+	assert_ok(tables_count_get(tables, SLOT, BH_INGRESS, &count));
+	assert_true(count.packets >= 1);
+	assert_ok(tables_count_get(tables, SLOT, BH_EGRESS, &count));
+	assert_true(count.packets >= 1);
+	attach(tables, mode, 2); // another pod's programs: they drop
+	assert_in_force(tables, mode);
+	assert_passes(false);
+	detach(tables, mode);
+	assert_err(check(tables, mode, &err), -ENOENT);
+	assert_passes(true);
+	detach(tables, mode); // again: fine
+	net_run("test ! -e " RIG_DIR "/ep/3");
+}
+
+static void test_tcx_attaches_judges_detaches(void **state)
+{
+	attaches_judges_detaches(*state, BH_ATTACH_TCX);
+}
+
+static void test_clsact_attaches_judges_detaches(void **state)
+{
+	attaches_judges_detaches(*state, BH_ATTACH_CLSACT);
+	net_run("! tc qdisc show dev " DEVICE
+		" | grep -q clsact"); // ours, and nobody else's was on it
+}
+
+// What the best way is follows the kernel and the switch.
+static void test_best_way(void **state)
+{
+	assert_int_equal(program_attach_best(), BH_ATTACH_TCX);
+	feature_force_mask(FEATURE_BIT(FEATURE_TCX));
+	assert_int_equal(program_attach_best(), BH_ATTACH_CLSACT);
+}
+
+struct flood {
+	struct pair pair;
+	volatile bool stop;
+	uint64_t sent;
+};
+
+static void *flood(void *arg)
+{
+	struct flood *f = arg;
+
+	while (!f->stop)
+		f->sent += send(f->pair.sock[0], "x", 1, MSG_DONTWAIT) == 1;
+	return NULL;
+}
+
+// Programs that drop are replaced by programs that drop: a packet that gets through met a gap.
+static void no_gap(struct tables *tables, enum bh_attach mode)
+{
+	struct flood f = { .pair = traffic() };
+	struct program_pair pairs[2] = { load(tables, 2), load(tables, 3) };
+	struct err err = { 0 };
+	pthread_t thread;
+	char buf[8];
+
+	assert_ok_err(program_attach(tables, SLOT, net_ifindex(DEVICE), mode, &pairs[0], &err),
+		      &err);
+	assert_int_equal(pthread_create(&thread, NULL, flood, &f), 0);
+	for (int i = 1; i <= 400; i++)
+		assert_ok_err(program_attach(tables, SLOT, net_ifindex(DEVICE), mode, &pairs[i & 1],
+					     &err),
+			      &err);
+	f.stop = true;
+	pthread_join(thread, NULL);
+	assert_true(f.sent > 1000);
+	assert_int_equal(recv(f.pair.sock[1], buf, sizeof(buf), 0), -1);
+	print_message("400 replacements, %lu packets, none through\n", f.sent);
+	traffic_end(&f.pair);
+	program_pair_close(&pairs[0]);
+	program_pair_close(&pairs[1]);
+	detach(tables, mode);
+}
+
+struct updates {
+	struct tables *tables;
+	enum bh_attach mode;
+	int ifindex;
+	struct program_pair pairs[2];
+	volatile bool stop;
+	int n, r;
+};
+
+static void *update(void *arg)
+{
+	struct updates *u = arg;
+
+	while (!u->stop && u->r == 0)
+		u->r = program_attach(u->tables, SLOT, u->ifindex, u->mode, &u->pairs[u->n++ & 1],
+				      NULL);
+	return NULL;
+}
+
+// R4: programs that pass are replaced by programs that pass: nothing is lost.
+static void no_loss(struct tables *tables, enum bh_attach mode)
+{
+	struct updates u = { .tables = tables,
+			     .mode = mode,
+			     .ifindex = net_ifindex(DEVICE),
+			     .pairs = { load(tables, 1), load(tables, 1) } };
+	struct pair pair = traffic();
+	pthread_t thread;
+
+	attach(tables, mode, 1);
+	assert_int_equal(pthread_create(&thread, NULL, update, &u), 0);
+	for (int i = 0; i < 2000; i++)
+		assert_true(passes(&pair, i & 1));
+	u.stop = true;
+	pthread_join(thread, NULL);
+	assert_ok(u.r);
+	assert_true(u.n > 10);
+	traffic_end(&pair);
+	program_pair_close(&u.pairs[0]);
+	program_pair_close(&u.pairs[1]);
+	detach(tables, mode);
+}
+
+static void test_r4_replacing_leaves_no_gap(void **state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(modes); i++)
+		no_gap(*state, modes[i]);
+}
+
+static void test_r4_replacing_loses_nothing(void **state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(modes); i++)
+		no_loss(*state, modes[i]);
+}
+
+// R40: a foreign program that was there first keeps running, behind ours; one that comes in front is
+// noticed, and put behind without being touched; all outlive ours.
+static void test_r40_foreign_tcx_programs_stay(void **state)
+{
+	struct foreign first = foreign_tcx(SYS_TCX_INGRESS), second;
+	struct err err;
+
+	attach(*state, BH_ATTACH_TCX, 1);
+	assert_in_force(*state, BH_ATTACH_TCX);
+	assert_passes(true);
+	assert_true(foreign_saw(&first) > 0);
+
+	second = foreign_tcx(SYS_TCX_EGRESS);
+	assert_err(check(*state, BH_ATTACH_TCX, &err), -EXDEV);
+	assert_str_contains(err.text, "'" DEVICE "'");
+	assert_str_contains(err.text, "egress");
+	attach(*state, BH_ATTACH_TCX, 1);
+	assert_in_force(*state, BH_ATTACH_TCX);
+	assert_passes(true);
+	assert_true(foreign_saw(&first) > 0 && foreign_saw(&second) > 0);
+
+	attach(*state, BH_ATTACH_TCX, 2); // ours drop: the ones behind see nothing of the pod's
+	foreign_saw(&first);
+	assert_passes(false);
+	assert_int_equal(foreign_saw(&first), 0);
+
+	detach(*state, BH_ATTACH_TCX);
+	assert_passes(true);
+	assert_true(foreign_saw(&first) > 0 && foreign_saw(&second) > 0);
+	foreign_end(&first);
+	foreign_end(&second);
+}
+
+static void test_r40_foreign_filters_stay(void **state)
+{
+	struct foreign first = foreign_clsact(BPF_TC_INGRESS, 1), second;
+	struct err err;
+
+	attach(*state, BH_ATTACH_CLSACT, 1);
+	assert_in_force(*state, BH_ATTACH_CLSACT);
+	assert_passes(true);
+	assert_true(foreign_saw(&first) > 0);
+
+	second = foreign_clsact(BPF_TC_INGRESS, 2); // the newest of a priority runs first
+	assert_err(check(*state, BH_ATTACH_CLSACT, &err), -EXDEV);
+	assert_str_contains(err.text, "ingress");
+	attach(*state, BH_ATTACH_CLSACT, 1);
+	assert_in_force(*state, BH_ATTACH_CLSACT);
+	attach(*state, BH_ATTACH_CLSACT, 1); // in place, under the other handle
+	assert_in_force(*state, BH_ATTACH_CLSACT);
+	assert_passes(true);
+	assert_true(foreign_saw(&first) > 0 && foreign_saw(&second) > 0);
+
+	detach(*state, BH_ATTACH_CLSACT);
+	assert_passes(true);
+	assert_true(foreign_saw(&first) > 0 && foreign_saw(&second) > 0);
+	net_run("tc qdisc show dev " DEVICE " | grep -q clsact"); // not ours
+	net_run("! tc filter show dev " DEVICE " ingress | grep -q bh_");
+	foreign_end(&first);
+	foreign_end(&second);
+}
+
+// Our qdisc stays for as long as somebody else has a filter on it.
+static void test_r40_our_qdisc_stays_under_a_foreign_filter(void **state)
+{
+	struct foreign foreign;
+
+	attach(*state, BH_ATTACH_CLSACT, 1);
+	foreign = foreign_clsact(BPF_TC_EGRESS, 1);
+	detach(*state, BH_ATTACH_CLSACT);
+	assert_passes(true);
+	assert_true(foreign_saw(&foreign) > 0);
+	foreign_end(&foreign);
+}
+
+static void test_tcx_in_front_of_our_filter_is_noticed(void **state)
+{
+	struct foreign foreign;
+	struct err err;
+
+	attach(*state, BH_ATTACH_CLSACT, 1);
+	foreign = foreign_tcx(SYS_TCX_INGRESS);
+	assert_err(check(*state, BH_ATTACH_CLSACT, &err), -EXDEV);
+	assert_str_contains(err.text, "tcx");
+	foreign_end(&foreign);
+	assert_in_force(*state, BH_ATTACH_CLSACT);
+	detach(*state, BH_ATTACH_CLSACT);
+}
+
+static void test_a_priority_held_by_another_kind_is_told(void **state)
+{
+	struct program_pair pair = load(*state, 1);
+	struct err err = { 0 };
+
+	net_run("tc qdisc add dev " DEVICE " clsact && tc filter add dev " DEVICE
+		" ingress prio 1 protocol ip u32 match u32 0 0 classid 1:1");
+	assert_err(program_attach(*state, SLOT, net_ifindex(DEVICE), BH_ATTACH_CLSACT, &pair, &err),
+		   -EXDEV);
+	assert_str_contains(err.text, "'u32'");
+	program_pair_close(&pair);
+	detach(*state, BH_ATTACH_CLSACT);
+	net_run("tc filter show dev " DEVICE " ingress | grep -q u32");
+}
+
+static void test_programs_taken_off_by_others_are_missed(void **state)
+{
+	struct err err;
+
+	attach(*state, BH_ATTACH_CLSACT, 1);
+	net_run("tc qdisc del dev " DEVICE " clsact");
+	assert_err(check(*state, BH_ATTACH_CLSACT, &err), -ENOENT);
+	attach(*state, BH_ATTACH_CLSACT, 1);
+	assert_in_force(*state, BH_ATTACH_CLSACT);
+	detach(*state, BH_ATTACH_CLSACT);
+
+	attach(*state, BH_ATTACH_TCX, 1);
+	net_run("rm " RIG_DIR "/ep/3/to_link");
+	assert_err(check(*state, BH_ATTACH_TCX, &err), -ENOENT);
+	attach(*state, BH_ATTACH_TCX, 1);
+	assert_in_force(*state, BH_ATTACH_TCX);
+	detach(*state, BH_ATTACH_TCX);
+}
+
+static void test_the_way_can_change(void **state)
+{
+	struct sys_tcx_order order;
+
+	attach(*state, BH_ATTACH_CLSACT, 1);
+	attach(*state, BH_ATTACH_TCX, 1);
+	assert_in_force(*state, BH_ATTACH_TCX);
+	net_run("! tc qdisc show dev " DEVICE " | grep -q clsact");
+	attach(*state, BH_ATTACH_CLSACT, 1);
+	assert_in_force(*state, BH_ATTACH_CLSACT);
+	assert_ok(sys_tcx_order(net_ifindex(DEVICE), SYS_TCX_INGRESS, &order));
+	assert_int_equal(order.n, 0);
+	detach(*state, BH_ATTACH_CLSACT);
+}
+
+static void device_goes(struct tables *tables, enum bh_attach mode)
+{
+	int before = net_ifindex(DEVICE);
+	struct err err = { 0 };
+
+	attach(tables, mode, 1);
+	net_run("ip link del " DEVICE);
+	assert_err(program_check(tables, SLOT, before, mode, &err), -ENOENT);
+	net_run("ip netns del pod");
+	net_pod("pod", DEVICE, NET);
+	attach(tables, mode, 1); // the same slot, another device
+	assert_in_force(tables, mode);
+	net_run("ip link del " DEVICE);
+	assert_ok_err(program_detach(tables, SLOT, before + 1, mode, &err), &err);
+	net_run("test ! -e " RIG_DIR "/ep/3 && ip netns del pod");
+	net_pod("pod", DEVICE, NET);
+}
+
+static void test_a_device_that_is_gone(void **state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(modes); i++)
+		device_goes(*state, modes[i]);
+}
+
+// An agent that is gone leaves its programs in force; the clean-up needs the pins only.
+static void test_programs_outlive_the_agent_until_cleaned_up(void **state)
+{
+	struct err err = { 0 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
+		attach(*state, modes[i], 2);
+		tables_close(*state);
+		*state = NULL;
+		assert_passes(false);
+		assert_ok_err(program_detach_all(RIG_DIR, &err), &err);
+		assert_passes(true);
+		net_run("! tc qdisc show dev " DEVICE " | grep -q clsact");
+		assert_ok_err(program_detach_all(RIG_DIR, &err), &err);
+		*state = rig_open(NULL);
+	}
+	assert_ok_err(program_detach_all("/run/bpf/never", &err), &err);
+}
+
+static void test_the_open_variant_passes_all(void **state)
+{
+	struct program_config config = { .variant = PROGRAM_OPEN, .ident = ident_of(1) };
+	struct program_pair pair;
+	struct err err = { 0 };
+
+	assert_ok_err(program_load(*state, &config, &pair, &err), &err);
+	assert_ok_err(program_attach(*state, SLOT, net_ifindex(DEVICE), BH_ATTACH_TCX, &pair, &err),
+		      &err);
+	program_pair_close(&pair);
+	assert_passes(true);
+	attach(*state, BH_ATTACH_TCX, 1); // the tracking variant takes over in place
+	assert_passes(true);
+	detach(*state, BH_ATTACH_TCX);
+}
+
+// ---- figures ----------------------------------------------------------------------------------------
+
+static double since_ms(uint64_t start)
+{
+	return (double)(sys_now_ns() - start) / 1e6;
+}
+
+static void test_figures(void **state)
+{
+	uint64_t start = sys_now_ns();
+	struct program_pair pair = load(*state, 1);
+	int ifindex = net_ifindex(DEVICE);
+	double load_ms = since_ms(start);
+	struct program_config open = { .variant = PROGRAM_OPEN, .ident = ident_of(1) };
+	struct program_pair open_pair;
+	struct err err = { 0 };
+
+	start = sys_now_ns();
+	assert_ok(program_load(*state, &open, &open_pair, &err));
+	print_message("load: tracking %.1f ms, open %.1f ms\n", load_ms, since_ms(start));
+	program_pair_close(&open_pair);
+	for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
+		double put, again, look;
+
+		start = sys_now_ns();
+		assert_ok(program_attach(*state, SLOT, ifindex, modes[i], &pair, &err));
+		put = since_ms(start);
+		start = sys_now_ns();
+		for (int n = 0; n < 100; n++)
+			assert_ok(program_attach(*state, SLOT, ifindex, modes[i], &pair, &err));
+		again = since_ms(start) / 100;
+		start = sys_now_ns();
+		for (int n = 0; n < 100; n++)
+			assert_in_force(*state, modes[i]);
+		look = since_ms(start) / 100;
+		start = sys_now_ns();
+		detach(*state, modes[i]);
+		print_message(
+			"%s: attach %.2f ms, in place %.3f ms, check %.3f ms, detach %.2f ms\n",
+			modes[i] == BH_ATTACH_TCX ? "tcx" : "clsact", put, again, look,
+			since_ms(start));
+	}
+	program_pair_close(&pair);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, rig_teardown)
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		TEST(test_tcx_attaches_judges_detaches),
+		TEST(test_clsact_attaches_judges_detaches),
+		TEST(test_best_way),
+		TEST(test_r4_replacing_leaves_no_gap),
+		TEST(test_r4_replacing_loses_nothing),
+		TEST(test_r40_foreign_tcx_programs_stay),
+		TEST(test_r40_foreign_filters_stay),
+		TEST(test_r40_our_qdisc_stays_under_a_foreign_filter),
+		TEST(test_tcx_in_front_of_our_filter_is_noticed),
+		TEST(test_a_priority_held_by_another_kind_is_told),
+		TEST(test_programs_taken_off_by_others_are_missed),
+		TEST(test_the_way_can_change),
+		TEST(test_a_device_that_is_gone),
+		TEST(test_programs_outlive_the_agent_until_cleaned_up),
+		TEST(test_the_open_variant_passes_all),
+		TEST(test_figures),
+	};
+
+	return net_private() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
+}
