@@ -269,6 +269,7 @@ static int timers_open(struct daemon *daemon)
 	daemon->timers[TIMER_RETRY] = evtimer_new(daemon->base, retry_due, daemon);
 	if (!daemon->timers[TIMER_RETRY])
 		return -ENOMEM;
+	daemon->retry_ms = 0; // objects that came before could not arm it
 	daemon_retry_soon(daemon);
 	return r;
 }
