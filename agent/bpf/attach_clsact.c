@@ -26,11 +26,12 @@
 #define PRIORITY 1
 #define HANDLE_A 0x62680001u // "bh"
 #define HANDLE_B 0x62680002u
-#define QDISC_MARK "qdisc" // folder in the endpoint's: we made the qdisc
+#define QDISC_MARKS "../../qdisc" // beside ep/: a folder per device whose qdisc we made
 #define DUMP_TRIES 5
 
 struct filter {
 	uint32_t priority, handle;
+	uint32_t program; // id
 	char kind[16];
 	bool ours;
 };
@@ -38,7 +39,7 @@ typedef VEC(struct filter) filters_t;
 
 // ---- listing ----------------------------------------------------------------------------------------
 
-static bool named_ours(const struct nlattr *options)
+static bool named_ours(const struct nlattr *options, uint32_t *retprogram)
 {
 	const struct nlattr *attrs[TCA_BPF_MAX + 1];
 	const char *name;
@@ -46,6 +47,8 @@ static bool named_ours(const struct nlattr *options)
 	if (!options)
 		return false;
 	nl_nested(options, attrs, TCA_BPF_MAX);
+	if (attrs[TCA_BPF_ID])
+		*retprogram = mnl_attr_get_u32(attrs[TCA_BPF_ID]);
 	if (!attrs[TCA_BPF_NAME])
 		return false;
 	name = mnl_attr_get_str(attrs[TCA_BPF_NAME]);
@@ -67,7 +70,7 @@ static int add_filter(void *arg, const struct nlmsghdr *nlh)
 	snprintf(filter.kind, sizeof(filter.kind), "%.15s", mnl_attr_get_str(attrs[TCA_KIND]));
 	filter.ours = !strcmp(filter.kind, "bpf") && filter.priority == PRIORITY &&
 		      (filter.handle == HANDLE_A || filter.handle == HANDLE_B) &&
-		      named_ours(attrs[TCA_OPTIONS]);
+		      named_ours(attrs[TCA_OPTIONS], &filter.program);
 	return vec_push((filters_t *)arg, filter);
 }
 
@@ -114,10 +117,17 @@ static void tc_hook(const struct hook *hook, struct bpf_tc_hook *ret)
 	ret->attach_point = hook->egress ? BPF_TC_EGRESS : BPF_TC_INGRESS;
 }
 
+// The mark is the device's and not the endpoint's: a device may pass from one endpoint to another.
+static const char *qdisc_mark(const struct hook *hook, char buf[static PATH_MAX])
+{
+	snprintf(buf, PATH_MAX, "%s/" QDISC_MARKS "/%d", hook->folder, hook->ifindex);
+	return buf;
+}
+
 static int qdisc_make(const struct hook *hook)
 {
 	struct bpf_tc_hook tc;
-	char mark[PATH_MAX];
+	char path[PATH_MAX];
 	int r;
 
 	tc_hook(hook, &tc);
@@ -126,8 +136,10 @@ static int qdisc_make(const struct hook *hook)
 		return 0;
 	if (r < 0)
 		return r;
-	snprintf(mark, sizeof(mark), "%s/" QDISC_MARK, hook->folder);
-	return mkdir(mark, 0700) < 0 && errno != EEXIST ? -errno : 0;
+	snprintf(path, sizeof(path), "%s/" QDISC_MARKS, hook->folder);
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		return -errno;
+	return mkdir(qdisc_mark(hook, path), 0700) < 0 && errno != EEXIST ? -errno : 0;
 }
 
 static int filter_put(const struct hook *hook, int program, uint32_t handle, bool replace)
@@ -249,8 +261,7 @@ static int qdisc_remove(const struct hook *hook)
 	size_t left = 0;
 	int r = 0;
 
-	snprintf(mark, sizeof(mark), "%s/" QDISC_MARK, hook->folder);
-	if (access(mark, F_OK) < 0)
+	if (access(qdisc_mark(hook, mark), F_OK) < 0)
 		return 0;
 	for (int egress = 0; egress < 2 && r == 0; egress++) {
 		side.egress = egress;
@@ -269,19 +280,34 @@ static int qdisc_remove(const struct hook *hook)
 	return rmdir(mark) < 0 && errno != ENOENT ? -errno : 0;
 }
 
+// The id of the program that the endpoint's folder says is in the filter; 0: it does not say.
+static uint32_t pinned_program(const char *path)
+{
+	_cleanup_close_ int program = bpf_obj_get(path);
+	uint32_t id = 0;
+
+	if (program < 0 || sys_program_id(program, &id) < 0)
+		return 0;
+	return id;
+}
+
+// A device may have passed to another endpoint, whose program then replaced ours in the filter: that one
+// stays.
 static int clsact_take(const struct hook *hook, struct err *reterr)
 {
 	char path[PATH_MAX], device[ATTACH_DEVICE_BYTES];
 	filters_t filters = { 0 };
 	int r = filters_list(hook, &filters);
+	uint32_t program;
 
+	snprintf(path, sizeof(path), "%s/%s", hook->folder, attach_clsact.pins[hook->egress]);
+	program = pinned_program(path);
 	for (size_t i = 0; i < filters.n && r == 0; i++)
-		if (filters.v[i].ours)
+		if (filters.v[i].ours && (!program || filters.v[i].program == program))
 			r = filter_take(hook, filters.v[i].handle);
 	vec_fini(&filters);
 	if (r == 0)
 		r = qdisc_remove(hook);
-	snprintf(path, sizeof(path), "%s/%s", hook->folder, attach_clsact.pins[hook->egress]);
 	if (r == 0)
 		r = pin_remove(path);
 	if (r < 0)
