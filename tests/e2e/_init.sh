@@ -184,7 +184,11 @@ link_up() {
 	until_true 10 in_ns node "$TRAFFIC" probe -t 200 "${POD4[$name]}" 0 icmp "${POD6[$name]}" 0 icmp ||
 		die "pod $name does not answer its node"
 }
-link_down() { ip netns del "$P-$1"; unset "POD4[$1]" "POD6[$1]"; }
+link_down() { # the device first: a namespace may outlive its name for a while
+	ip -n "$NODE_NS" link del "v${NUMBER[$1]}"
+	ip netns del "$P-$1"
+	unset "POD4[$1]" "POD6[$1]"
+}
 
 # ---- manifests --------------------------------------------------------------------------------------------
 # manifest NAME: standard input becomes NAME.yaml, by rename.

@@ -54,7 +54,7 @@ json "endpoint get" endpoint get shop/api
 equal "endpoint get: isolated by both" "$(field '.ingress.policies | sort | map(sub(".*/"; "")) | join(" ")')" "api default-deny"
 equal "endpoint get: attached as asked" "$(field .attach)" "${ATTACH/auto/$(field .attach)}"
 matches "endpoint get: what was denied, by whom" "$(field '.denied[] | "\(.reason) \(.remote_name) \(.port) \(.protocol)"')" \
-	'policy-denied (Pod )?shop/job 80 TCP'
+	'policy-denied shop/web 8080 TCP'
 matches "endpoint get: totals are exact and have a rule" "$(field '.totals[] | "\(.direction) \(.reason) \(.rule.kind) \(.packets)"')" \
 	'ingress policy-denied default-deny [1-9]'
 check "endpoint get for people" bh endpoint get shop/api
@@ -66,7 +66,7 @@ matches "policy show: its pods" "$(field '.endpoints | tostring')" 'api'
 matches "policy show: which rule was used" "$(field '.rule_totals[] | "\(.direction) \(.index) \(.judgements)"')" 'ingress 1 [1-9]'
 
 json "explain" explain --from shop/web --to shop/api --port 80
-equal "explain: allowed, by which rule" "$(field '"\(.verdict) \(.ingress.policy) \(.ingress.rule) \(.egress.policy)"')" "allow shop/api 1 shop/web"
+equal "explain: allowed, by which rule" "$(field '"\(.verdict) \(.ingress.policy) \(.ingress.rule.index) \(.egress.policy)"')" "allow shop/api 1 shop/web"
 json "explain" explain --from shop/job --to shop/api --port 80
 equal "explain: denied at both ends" "$(field '"\(.verdict) \(.egress.verdict) \(.ingress.verdict)"')" "deny deny deny"
 matches "explain: who isolates" "$(field '.ingress.policies | join(" ")')" 'shop/default-deny'

@@ -54,7 +54,7 @@ manifest mixed <<-EOT
 	apiVersion: networking.k8s.io/v1
 	kind: NetworkPolicy
 	metadata: {name: bad, namespace: shop}
-	spec: {podSelector: {}, policyTypes: [Ingres]}
+	spec: {podSelector: {matchLabels: {app: nobody}}, policyTypes: [Ingres]}
 	---
 	apiVersion: networking.k8s.io/v1
 	kind: NetworkPolicy

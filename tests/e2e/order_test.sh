@@ -44,7 +44,7 @@ sync
 expect "namespaces with labels: allowed" <<<'open web early 80 tcp'
 
 # The pod dies, another one gets its address at once.
-stream s web early 80 udp 4
+stream s web early 53 udp 4
 tool_ask s "echoed 5 3000"
 tool_stop serve-early
 link_down early
@@ -60,5 +60,14 @@ expect "a new pod on a used address has its own policy" <<-EOT
 EOT
 manifest_rm pod-late
 sync
-equal "a pod whose object is gone is no endpoint" "$(state late)" ""
+equal "a pod that runs on without its object is quarantined" "$(state late)" quarantine
+expect "nothing says any more what it may do" <<-EOT
+	silent world late 80 tcp
+	silent late world 80 tcp
+	open   node late 80 tcp
+EOT
+tool_stop serve-late
+link_down late
+until_true 10 sh -c "! '$TRAFFIC' ask '$SOCKET' '{\"op\":\"endpoint.list\"}' | grep -q late"
+equal "its device is gone, and so is the endpoint" "$(state late)" ""
 end
