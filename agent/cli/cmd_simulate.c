@@ -119,8 +119,8 @@ static int run_question(struct cli *cli, const struct simulate_options *simulate
 		r = load_all(cli, sim, more);
 	if (r != CLI_OK)
 		return r;
-	sim_problem_each(sim, warn, cli);
 	r = ask(cli, sim, &simulate->flow, &question, &answer);
+	sim_problem_each(sim, warn, cli);
 	if (r != CLI_OK)
 		return r;
 	if (cli->common->output == CLI_JSON)

@@ -210,6 +210,17 @@ static bool passes(const struct sim_side *side)
 	return !side->judged || side->reason < BH_REASON_DROP;
 }
 
+// The second pod may have got the first one's seat, then the first gets another.
+static int enroll(struct sim *sim, const struct pod *from, const struct pod *to)
+{
+	const struct pod *const pods[] = { from, to, from };
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(pods); i++)
+		r = pods[i] ? sim_enroll(sim, pods[i]) : 0;
+	return r;
+}
+
 int sim_ask(struct sim *sim, const struct sim_end *from, const struct sim_end *to, uint8_t proto,
 	    uint16_t port, int family, struct sim_answer *ret, struct err *reterr)
 {
@@ -221,7 +232,9 @@ int sim_ask(struct sim *sim, const struct sim_end *from, const struct sim_end *t
 	assert(to);
 	assert(ret);
 
-	r = sim_compile(sim);
+	r = enroll(sim, from->pod, to->pod);
+	if (r == 0)
+		r = sim_compile(sim);
 	if (r < 0)
 		return err_set(reterr, r, "cannot compile the policies: %s", strerror(-r));
 	r = pick_family(from, to, family, addrs, reterr);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// sim.c - a store and a compiled policy in which every pod is an endpoint.
+// sim.c - a store and a compiled policy in which the pods asked about are endpoints.
 #include "agent/sim/sim.h"
 
 #include <assert.h>
@@ -12,36 +12,29 @@
 #include "agent/source/manifest.h"
 #include "agent/sim/sim_private.h"
 
-#define SIM_ENDPOINTS 4096 // what a policy is made for at first; doubled as pods come
-
 struct problem {
 	char *where, *text;
 };
 
-struct seat { // an endpoint's slot
-	const struct pod *pod;
+// A pod becomes an endpoint when it is asked about: of a cluster with more pods than a node can have, a
+// question needs two. The seat taken longest ago is given up for a new one.
+struct seat {
+	const struct pod *pod; // NULL: free
 	uint32_t slot;
 };
 
 struct sim {
 	struct store *store;
-	struct policy *policy; // NULL: to be made by the next question
-	struct hash seats; // struct seat by pod
-	VEC(uint32_t) free_slots;
-	uint32_t next_slot;
-	uint32_t capacity; // endpoints that the policy was made for
+	struct policy *policy;
+	struct hash by_pod; // taken seats
+	struct seat seats[BH_LIMIT_ENDPOINTS];
+	uint32_t next; // seat to take
 	bool dirty;
 	int error; // what a change could not do; the next question says it
 	VEC(struct problem) problems;
 };
 
 // ---- endpoints ---------------------------------------------------------------------------------
-
-// Pods on the host's network are their node, finished ones are nobody.
-static bool has_endpoint(const struct pod *pod)
-{
-	return pod && !pod->host_network && !pod->finished;
-}
 
 static uint64_t pod_hash(const struct pod *pod)
 {
@@ -59,7 +52,40 @@ static bool seat_is(const void *item, const void *key)
 
 static struct seat *seat_of(const struct sim *sim, const struct pod *pod)
 {
-	return hash_find(&sim->seats, pod_hash(pod), seat_is, pod);
+	return hash_find(&sim->by_pod, pod_hash(pod), seat_is, pod);
+}
+
+static int seat_leave(struct sim *sim, struct seat *seat)
+{
+	hash_remove(&sim->by_pod, pod_hash(seat->pod), seat);
+	seat->pod = NULL;
+	sim->dirty = true;
+	return policy_endpoint_remove(sim->policy, seat->slot);
+}
+
+static int seat_take(struct sim *sim, const struct pod *pod)
+{
+	uint32_t slot = sim->next++ % ARRAY_SIZE(sim->seats);
+	struct seat *seat = &sim->seats[slot];
+	int r = seat->pod ? seat_leave(sim, seat) : 0;
+
+	if (r == 0)
+		r = policy_endpoint_add(sim->policy, pod->object.ns, pod->object.name, slot);
+	if (r < 0)
+		return r;
+	*seat = (struct seat){ pod, slot };
+	sim->dirty = true;
+	r = hash_add(&sim->by_pod, pod_hash(pod), seat);
+	if (r < 0) {
+		policy_endpoint_remove(sim->policy, slot);
+		seat->pod = NULL;
+	}
+	return r;
+}
+
+int sim_enroll(struct sim *sim, const struct pod *pod)
+{
+	return seat_of(sim, pod) ? 0 : seat_take(sim, pod);
 }
 
 int sim_slot(const struct sim *sim, const struct pod *pod)
@@ -69,51 +95,15 @@ int sim_slot(const struct sim *sim, const struct pod *pod)
 	return seat ? (int)seat->slot : -ENOENT;
 }
 
-static int seat_add(struct sim *sim, const struct pod *pod)
-{
-	struct seat *seat = calloc(1, sizeof(*seat));
-	int r;
-
-	if (!seat)
-		return -ENOMEM;
-	seat->pod = pod;
-	seat->slot = sim->free_slots.n ? sim->free_slots.v[--sim->free_slots.n] : sim->next_slot++;
-	r = hash_add(&sim->seats, pod_hash(pod), seat);
-	if (r < 0) {
-		free(seat);
-		return r;
-	}
-	// More pods than the policy was made for: a larger one is made for the next question.
-	if (seat->slot >= sim->capacity) {
-		policy_free(TAKE_PTR(sim->policy));
-		return 0;
-	}
-	return sim->policy ? policy_endpoint_add(sim->policy, pod->object.ns, pod->object.name,
-						 seat->slot) :
-			     0;
-}
-
-static int seat_remove(struct sim *sim, struct seat *seat)
-{
-	int r = sim->policy ? policy_endpoint_remove(sim->policy, seat->slot) : 0;
-
-	if (vec_push(&sim->free_slots, seat->slot) < 0)
-		r = -ENOMEM;
-	hash_remove(&sim->seats, pod_hash(seat->pod), seat);
-	free(seat);
-	return r;
-}
-
 static int pod_changed(struct sim *sim, const struct pod *before, const struct pod *after)
 {
-	bool had = has_endpoint(before), has = has_endpoint(after);
+	struct seat *seat = before ? seat_of(sim, before) : NULL;
 
-	if (had && has)
-		seat_of(sim, before)->pod = after;
-	else if (had)
-		return seat_remove(sim, seat_of(sim, before));
-	else if (has)
-		return seat_add(sim, after);
+	if (!seat)
+		return 0;
+	if (!after || after->host_network || after->finished)
+		return seat_leave(sim, seat);
+	seat->pod = after;
 	return 0;
 }
 
@@ -123,8 +113,7 @@ static void on_change(void *arg, const struct object *before, const struct objec
 	int r = 0;
 
 	sim->dirty = true;
-	if (sim->policy)
-		policy_changed(sim->policy, before, after);
+	policy_changed(sim->policy, before, after);
 	if ((after ? after : before)->kind == KIND_POD)
 		r = pod_changed(sim, (const struct pod *)before, (const struct pod *)after);
 	if (r < 0)
@@ -145,6 +134,8 @@ int sim_new(struct sim **ret)
 	sim->dirty = true;
 	r = store_new(&sim->store);
 	if (r == 0)
+		r = policy_new(sim->store, NULL, &sim->policy);
+	if (r == 0)
 		r = store_subscribe(sim->store, on_change, sim);
 	if (r < 0)
 		return r;
@@ -154,16 +145,10 @@ int sim_new(struct sim **ret)
 
 void sim_free(struct sim *sim)
 {
-	struct seat *seat;
-	size_t at = 0;
-
 	if (!sim)
 		return;
 	policy_free(sim->policy);
-	while ((seat = hash_next(&sim->seats, &at)))
-		free(seat);
-	hash_fini(&sim->seats);
-	vec_fini(&sim->free_slots);
+	hash_fini(&sim->by_pod);
 	store_free(sim->store);
 	vec_each(struct problem, problem, &sim->problems) {
 		free(problem->where);
@@ -193,41 +178,11 @@ int sim_remove(struct sim *sim, enum kind kind, const char *ns, const char *name
 
 // ---- compiling ---------------------------------------------------------------------------------
 
-static int make_policy(struct sim *sim)
-{
-	_cleanup_(policy_freep) struct policy *policy = NULL;
-	struct policy_limits limits = { 0 };
-	struct seat *seat;
-	size_t at = 0;
-	int r;
-
-	while (sim->capacity < SIM_ENDPOINTS || sim->capacity < sim->next_slot)
-		sim->capacity = sim->capacity ? sim->capacity * 2 : SIM_ENDPOINTS;
-	// A whole cluster is judged here, not one node: nothing is shared out among tenants.
-	limits.endpoints = sim->capacity;
-	limits.policies = BH_LIMIT_POLICIES + 2 * sim->capacity;
-	r = policy_new(sim->store, &limits, &policy);
-	if (r < 0)
-		return r;
-	while ((seat = hash_next(&sim->seats, &at))) {
-		r = policy_endpoint_add(policy, seat->pod->object.ns, seat->pod->object.name,
-					seat->slot);
-		if (r < 0)
-			return r;
-	}
-	sim->policy = TAKE_PTR(policy);
-	return 0;
-}
-
 int sim_compile(struct sim *sim)
 {
 	_cleanup_(plan_freep) struct plan *plan = NULL;
 	int r = sim->error;
 
-	if (r == 0 && !sim->policy) {
-		r = make_policy(sim);
-		sim->dirty = true;
-	}
 	if (r < 0 || !sim->dirty)
 		return r;
 	r = policy_compile(sim->policy, &plan);

@@ -2,7 +2,8 @@
 // sim.h - ask a set of manifests what would happen, with no cluster and no kernel.
 //
 // World: host, one thread. Pure: reads files, nothing else. Owns: a store and a compiled policy in which
-// every pod of the manifests is an endpoint. The same compiler and the same matrix reading as the agent.
+// the pods that are asked about are endpoints, so that a whole cluster's pods need not fit one node. The
+// same compiler and the same matrix reading as the agent.
 #pragma once
 
 #include <json-c/json.h>
