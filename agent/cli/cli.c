@@ -23,12 +23,7 @@ const struct option cli_common_options[] = {
 };
 
 const struct option_note cli_exit_notes[] = {
-	{ "EXIT STATUS",
-	  "  0  answered; a verdict of deny is an answer, too\n"
-	  "  1  a check failed: cases that failed, or `status --check` found the agent not ready\n"
-	  "  2  wrong usage or unreadable input\n"
-	  "  3  the agent cannot be reached\n"
-	  "  4  the agent answered with an error" },
+	{ "EXIT STATUS", CLI_EXIT_TEXT },
 	{ "FILES", "  " DEFAULT_SOCKET "  the control socket; only root may use it" },
 	{ "SEE ALSO", "bulkhead(1), bulkheadd(8)" },
 	{ NULL },

@@ -40,8 +40,15 @@ struct cli_verb {
 	bool hidden;
 };
 
+#define CLI_EXIT_TEXT                                                                              \
+	"  0  answered; a verdict of deny is an answer, too\n"                                      \
+	"  1  a check failed: cases that failed, or `status --check` found the agent not ready\n"   \
+	"  2  wrong usage or unreadable input\n"                                                    \
+	"  3  the agent cannot be reached\n"                                                        \
+	"  4  the agent answered with an error"
+
 extern const struct option cli_common_options[];
-extern const struct option_note cli_exit_notes[]; // EXIT STATUS, for every page
+extern const struct option_note cli_exit_notes[]; // of pages that have no others
 
 const struct cli_verb *const *cli_verbs(void); // ended by NULL
 extern const struct option_page cli_page; // the program's own

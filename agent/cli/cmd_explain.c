@@ -19,6 +19,8 @@ static const struct option *const tables[] = { options, cli_common_options, NULL
 static const struct option_note notes[] = {
 	{ "EXAMPLES", "  bulkhead explain --from shop/web-0 --to shop/db-0 --port 5432\n"
 		      "  bulkhead explain --from 10.0.0.7 --to shop/web-0 --port 80 -o json" },
+	{ "EXIT STATUS", CLI_EXIT_TEXT },
+	{ "SEE ALSO", "bulkhead(1), bulkhead-simulate(1), bulkheadd(8)" },
 	{ NULL },
 };
 
