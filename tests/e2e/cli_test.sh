@@ -63,7 +63,7 @@ json "policy list" policy list
 equal "policy list: three" "$(field '.policies | length')" 3
 json "policy show" policy show shop/api
 matches "policy show: its pods" "$(field '.endpoints | tostring')" 'api'
-matches "policy show: which rule was used" "$(field '.rule_totals[] | "\(.direction) \(.index) \(.judgements)"')" 'ingress 1 [1-9]'
+matches "policy show: which rule was used" "$(field '.rule_totals[] | "\(.direction) \(.rule.index) \(.reason) \(.packets)"')" 'ingress 1 allowed [1-9]'
 
 json "explain" explain --from shop/web --to shop/api --port 80
 equal "explain: allowed, by which rule" "$(field '"\(.verdict) \(.ingress.policy) \(.ingress.rule.index) \(.egress.policy)"')" "allow shop/api 1 shop/web"
