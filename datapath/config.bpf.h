@@ -20,8 +20,8 @@ const volatile __u32 features = BH_FEATURE_TRACK;
 /* Time-outs are halved this many times (tests; 0 in production). */
 const volatile __u32 ct_scale = 0;
 
-/* An entry's last-seen is stored when older than this, in bh_now() units: about half a second. */
-const volatile __u32 ct_fresh = 512;
+/* An entry's age is looked at, and its last-seen stored, at most once in so many ticks (0.1 to 1.3 s). */
+const volatile __u32 ct_fresh = 128;
 
 /* Entries one endpoint may have in bh_ct and bh_ct6 together, and how many of them unanswered. */
 const volatile __u32 ct_quota = BH_LIMIT_CT / 8;

@@ -87,6 +87,7 @@ BH_SUBPROG int ct_create(struct work *work, struct bh_endpoint *ep, struct bh_ct
 	}
 	ct.check = ct_check(work);
 	ct.last = ct.created = work->now;
+	ct.tick = bpf_jiffies64();
 	ct.judgement = ct_judgement(&work->judged);
 	ct.shadow = work->judged.shadow;
 	ct.flags = flags;
@@ -135,13 +136,21 @@ BH_SUBPROG int ct_move(struct work *work, struct bh_endpoint *ep, struct bh_ct *
 	return 0;
 }
 
-/* An entry not seen for a while. 1: too old, a miss; 0: seen now. */
+/*
+ * An entry whose age was not looked at for some ticks. 1: too old, a miss; 0: seen now. Reading the clock
+ * costs as much as the whole table lookup, a tick is one load: so most hits read only that.
+ */
 BH_SUBPROG int ct_stale(struct work *work, struct bh_ct *ct)
 {
-	if (!work || !ct || bh_ct_expired(ct, work->pkt.proto, work->now, ct_scale))
+	if (!work || !ct)
 		return 1;
-	if (!(work->pkt.flags & BH_PKT_ERROR))
-		WRITE_ONCE(ct->last, work->now);
+	work->now = now_coarse();
+	if (bh_ct_expired(ct, work->pkt.proto, work->now, ct_scale))
+		return 1;
+	if (work->pkt.flags & BH_PKT_ERROR)
+		return 0;
+	WRITE_ONCE(ct->last, work->now);
+	WRITE_ONCE(ct->tick, (__u32)bpf_jiffies64());
 	return 0;
 }
 
@@ -149,6 +158,7 @@ INLINE void ct_set_flag(struct bh_ct *ct, __u32 flag, int on)
 {
 	struct bh_ct seen = {}, next = {};
 
+	BH_NO_UNROLL
 	for (int i = 0; i < 4; i++) {
 		seen.word = next.word = READ_ONCE(ct->word);
 		next.flags = on ? next.flags | flag : next.flags & ~flag;

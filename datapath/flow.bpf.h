@@ -93,6 +93,7 @@ BH_SUBPROG int flow_new(struct __sk_buff *skb, struct work *work, struct bh_endp
 	if (!work || !ep)
 		return BH_REASON_INTERNAL;
 	work->initiator = work->dir;
+	work->now = now_coarse();
 	if (work->pkt.flags & (BH_PKT_ERROR | BH_PKT_ANSWER)) {
 		reason = flow_answer(skb, work, ep, old);
 		if (reason == BH_REASON_ADOPTED)
@@ -125,10 +126,11 @@ INLINE void flow_record(struct __sk_buff *skb, const struct work *work, struct b
 /* Nothing about the connection changes: a plain segment of an established one, or of an answered flow. */
 INLINE int flow_is_quiet(const struct work *work, const struct bh_ct *seen)
 {
-	if (work->pkt.proto == BH_PROTO_TCP)
-		return seen->state == BH_CT_ESTABLISHED && (seen->flags & BH_CT_REPLIED) &&
-		       !(work->pkt.tcp & (BH_TCP_SYN | BH_TCP_FIN | BH_TCP_RST));
-	return seen->state == BH_CT_REPLY;
+	if (work->initiator != work->dir && !(seen->flags & BH_CT_REPLIED))
+		return 0;
+	return work->pkt.proto != BH_PROTO_TCP ||
+	       (seen->state == BH_CT_ESTABLISHED &&
+		!(work->pkt.tcp & (BH_TCP_SYN | BH_TCP_FIN | BH_TCP_RST)));
 }
 
 INLINE enum bh_reason flow_pass(struct __sk_buff *skb, struct work *work, struct bh_endpoint *ep,
@@ -139,7 +141,6 @@ INLINE enum bh_reason flow_pass(struct __sk_buff *skb, struct work *work, struct
 
 	if (unlikely(work->pkt.flags & BH_PKT_GROUP))
 		return flow_group(skb, work, ep);
-	work->now = now_coarse();
 	if (unlikely(work->pkt.flags & BH_PKT_ERROR_ODD))
 		return flow_new(skb, work, ep, NULL);
 	ct = ct_find(work, dir);
@@ -153,7 +154,7 @@ INLINE enum bh_reason flow_pass(struct __sk_buff *skb, struct work *work, struct
 	if (unlikely((work->pkt.flags & BH_PKT_OPENER) &&
 		     (work->initiator != dir || bh_ct_reopens(seen.state, 1))))
 		return flow_new(skb, work, ep, ct);
-	if (work->now - READ_ONCE(ct->last) > ct_fresh && ct_stale(work, ct))
+	if (unlikely((__u32)bpf_jiffies64() - READ_ONCE(ct->tick) > ct_fresh) && ct_stale(work, ct))
 		return flow_new(skb, work, ep, ct);
 	if (unlikely(seen.gen != READ_ONCE(ep->gen[work->initiator & 1]) ||
 		     BH_CELL_VERDICT(seen.rule) != BH_VERDICT_ALLOW ||

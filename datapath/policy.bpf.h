@@ -33,6 +33,7 @@ INLINE int peer_class(const struct bh_addr *addr, __u32 *ret)
 	} value;
 	const struct bh_peer *peer;
 
+	BH_NO_UNROLL
 	for (int i = 0; i < 2; i++) {
 		peer = bpf_map_lookup_elem(&bh_peer, addr);
 		if (!peer)

@@ -17,14 +17,18 @@ INLINE int is_own(const struct bh_endpoint *ep, const struct bh_addr *addr, int 
 	       addr->w[1] == ep->addr6[1] && addr->w[0] == ep->addr6[0] && addr->w[0];
 }
 
-INLINE __u32 host_flags(const struct bh_addr *addr)
+/* enum bh_host_flag of an address. */
+BH_SUBPROG int host_flags(const struct bh_addr *addr)
 {
 	union {
 		struct bh_host host;
 		__u64 word;
 	} value;
-	const struct bh_host *host = bpf_map_lookup_elem(&bh_host, addr);
+	const struct bh_host *host;
 
+	if (!addr)
+		return 0;
+	host = bpf_map_lookup_elem(&bh_host, addr);
 	if (!host)
 		return 0;
 	value.word = *(const volatile __u64 *)host;
@@ -40,11 +44,13 @@ INLINE int is_gateway(const struct bh_endpoint *ep, const struct bh_addr *addr, 
 }
 
 /* The number of an address of the pod: 0 its own, more for extra ones, -1: not the pod's. */
-INLINE int local_number(const struct bh_endpoint *ep, const struct bh_addr *addr, int v4)
+BH_SUBPROG int local_number(const struct bh_endpoint *ep, const struct bh_addr *addr, int v4)
 {
 	struct bh_extra_key key = { .prefixlen = 32 + 128, .ident = ident };
 	const struct bh_extra *extra;
 
+	if (!ep || !addr)
+		return -1;
 	if (is_own(ep, addr, v4))
 		return 0;
 	if (!HAS(EXTRA) || !(ep->flags & BH_EP_EXTRA))

@@ -67,6 +67,22 @@ $(B)/tests/bench/bench: $(B)/tests/bench/bench.o $(B)/lib/harness.a
 bench: $(B)/tests/bench/bench $(B)/bench/empty.bpf.o $(B)/bench/floor.bpf.o ## ns per packet (root; ROUNDS=n T=name)
 	$(Q)$< $(B)/bench/empty.bpf.o $(B)/bench/floor.bpf.o $(ROUNDS) $(if $(T),'$(T)')
 
+# ---- benchmark of the programs, beside the yardsticks of the shared folder ---------------------------------------------
+SHARED ?= $(or $(BULKHEAD_SHARED),../shared)
+ROUNDS ?= 15
+
+$(B)/bench/%.bpf.o: $(SHARED)/perf/%.bpf.c
+	@mkdir -p $(@D)
+	$(call say,BPF,$<)$(CLANG) $(BPF_CFLAGS) -I$(SHARED)/perf -c -o $@ $<
+
+$(B)/tests/bench/bench.o: | $(B)/tests/bench/rotate.skel.h
+$(B)/tests/bench/bench: $(B)/tests/bench/bench.o $(B)/lib/harness.a
+	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lbpf -lelf -lz
+
+.PHONY: bench
+bench: $(B)/tests/bench/bench $(B)/bench/empty.bpf.o $(B)/bench/floor.bpf.o ## ns per packet (root; ROUNDS=n T=name)
+	$(Q)$< $(B)/bench/empty.bpf.o $(B)/bench/floor.bpf.o $(ROUNDS) $(if $(T),'$(T)')
+
 .PHONY: unit bpf e2e lint check
 unit: $(UNIT_FILTER) ## unit tests (T=name for some)
 	$(Q)tests/run -l $(B)/tests/log/unit $(UNIT_FILTER)

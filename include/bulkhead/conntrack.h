@@ -92,7 +92,7 @@ struct bh_ct {
 		};
 		__u32 word;
 	};
-	__u32 pad;
+	__u32 tick; /* low jiffies when `last` was looked at: hits within a few of it read no clock; 0: not yet */
 	__u64 bytes[BH_DIR_MAX]; /* by direction seen from the pod */
 	__u64 packets[BH_DIR_MAX];
 };

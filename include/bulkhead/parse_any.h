@@ -78,10 +78,13 @@ BH_SUBPROG int bh_walk_step(struct bh_frame *frame, struct bh_walk *walk)
 	return walk->next == BH_NEXT_HOP ? BH_REASON_EXT_CHAIN : BH_REASON_NONE;
 }
 
-BH_PARSE_INLINE enum bh_reason bh_walk(struct bh_frame *frame, struct bh_walk *walk)
+BH_SUBPROG int bh_walk(struct bh_frame *frame, struct bh_walk *walk)
 {
 	int r;
 
+	if (!walk)
+		return BH_REASON_INTERNAL;
+	BH_NO_UNROLL
 	for (int i = 0; i <= BH_EXT_MAX; i++) {
 		r = bh_walk_step(frame, walk);
 		if (r)
@@ -132,19 +135,17 @@ BH_PARSE_INLINE int bh_inner_ports(struct bh_frame *frame, __u32 offset, struct 
 	} l4 = { 0 };
 	__u8 type;
 
+	if (BH_LOAD(frame, offset, &l4))
+		return -1; /* an error quotes at least these 8 bytes */
 	switch (pkt->proto) {
 	case BH_PROTO_TCP:
 	case BH_PROTO_UDP:
 	case BH_PROTO_SCTP:
-		if (BH_LOAD(frame, offset, &l4))
-			return -1;
 		pkt->sport = l4.b;
 		pkt->dport = l4.a;
 		return 0;
 	case BH_PROTO_ICMP:
 	case BH_PROTO_ICMP6:
-		if (BH_LOAD(frame, offset, &l4))
-			return -1;
 		type = BH_HOST16(l4.a) >> 8;
 		switch (bh_icmp_kind(pkt->proto, type)) {
 		case BH_ICMP_REQUEST:
@@ -163,33 +164,34 @@ BH_PARSE_INLINE int bh_inner_ports(struct bh_frame *frame, __u32 offset, struct 
 	}
 }
 
-BH_PARSE_INLINE int bh_inner4(struct bh_frame *frame, __u32 offset, struct bh_pkt *pkt)
+/* The embedded IP header: where its L4 begins, or 0. */
+BH_PARSE_INLINE __u32 bh_inner4(struct bh_frame *frame, __u32 offset, struct bh_pkt *pkt)
 {
 	struct bh_ip4 ip;
 
 	if (BH_LOAD(frame, offset, &ip) || ip.version_ihl >> 4 != 4 || (ip.version_ihl & 15) < 5)
-		return -1;
+		return 0;
 	if ((ip.frag & BH_BE16(BH_IP4_OFFSET)) || ip.src != pkt->dst.w[3])
-		return -1;
+		return 0;
 	pkt->inner = bh_addr_from4(ip.dst);
 	pkt->proto = ip.proto;
-	return bh_inner_ports(frame, offset + (ip.version_ihl & 15) * 4, pkt);
+	return offset + (ip.version_ihl & 15) * 4;
 }
 
-BH_PARSE_INLINE int bh_inner6(struct bh_frame *frame, __u32 offset, struct bh_pkt *pkt)
+BH_PARSE_INLINE __u32 bh_inner6(struct bh_frame *frame, __u32 offset, struct bh_pkt *pkt)
 {
 	struct bh_walk walk = { .offset = offset + sizeof(struct bh_ip6) };
 	struct bh_ip6 ip;
 
 	if (BH_LOAD(frame, offset, &ip) || ip.version_class >> 4 != 6 ||
 	    !bh_addr_equal(&ip.src, &pkt->dst))
-		return -1;
+		return 0;
 	pkt->inner = ip.dst;
 	walk.next = ip.next;
 	if (bh_walk(frame, &walk) || (walk.flags & BH_WALK_LATER))
-		return -1;
+		return 0;
 	pkt->proto = walk.next;
-	return bh_inner_ports(frame, walk.offset, pkt);
+	return walk.offset;
 }
 
 BH_SUBPROG int bh_parse_inner(struct bh_frame *frame, struct bh_pkt *pkt, __u32 offset)
@@ -197,7 +199,8 @@ BH_SUBPROG int bh_parse_inner(struct bh_frame *frame, struct bh_pkt *pkt, __u32 
 	if (!pkt)
 		return BH_REASON_INTERNAL;
 	pkt->flags |= BH_PKT_ERROR;
-	if (pkt->flags & BH_PKT_V4 ? bh_inner4(frame, offset, pkt) : bh_inner6(frame, offset, pkt))
+	offset = pkt->flags & BH_PKT_V4 ? bh_inner4(frame, offset, pkt) : bh_inner6(frame, offset, pkt);
+	if (!offset || bh_inner_ports(frame, offset, pkt))
 		pkt->flags |= BH_PKT_ERROR_ODD;
 	return BH_REASON_NONE;
 }

@@ -32,6 +32,8 @@
 #define BH_WIRE
 /* A global function: the verifier looks at it once, not once per caller. */
 #define BH_SUBPROG __attribute__((noinline))
+/* A loop stays a loop: unrolled, the verifier would read it that many times over. */
+#define BH_NO_UNROLL _Pragma("clang loop unroll(disable)")
 #define bh_frame __sk_buff
 struct __sk_buff;
 static long (*bh_frame_load)(const struct bh_frame *frame, __u32 offset, void *to,
@@ -39,6 +41,7 @@ static long (*bh_frame_load)(const struct bh_frame *frame, __u32 offset, void *t
 #else
 #define BH_WIRE __attribute__((packed))
 #define BH_SUBPROG static inline __attribute__((unused))
+#define BH_NO_UNROLL
 struct bh_frame {
 	const __u8 *data;
 	__u32 bytes;

@@ -31,6 +31,7 @@ static void age(struct bpfprog *prog, const struct flow *f, uint32_t sec)
 
 	assert_true(bpfprog_ct(prog, f->proto, f->remote, f->remote_port, f->local_port, &ct));
 	ct.last = bpfprog_now() - sec * (uint32_t)BH_TIME_HZ;
+	ct.tick = 0; // have it looked at
 	bpfprog_ct_set(prog, f->proto, f->remote, f->remote_port, f->local_port, &ct);
 }
 
@@ -200,7 +201,7 @@ static void a_hit_writes_last_seen_only_when_stale(void **state)
 	handshake(prog, IN, &web4);
 	assert_true(bpfprog_ct(prog, IPPROTO_TCP, WEB4, 40000, 80, &ct));
 	now = bpfprog_now();
-	ct.last = now - 300; // a third of a second
+	ct.last = now - 300; // a third of a second, and looked at in this very tick
 	bpfprog_ct_set(prog, IPPROTO_TCP, WEB4, 40000, 80, &ct);
 	assert_silent(send_data(prog, IN, &web4));
 	assert_true(bpfprog_ct(prog, IPPROTO_TCP, WEB4, 40000, 80, &ct));

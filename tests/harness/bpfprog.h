@@ -100,7 +100,7 @@ struct bpfprog_result bpfprog_run(struct bpfprog *prog, enum bh_dir dir, const s
 // The entry of a flow seen from the pod; false: none.
 bool bpfprog_ct(const struct bpfprog *prog, uint8_t proto, const char *remote, uint16_t remote_port,
 		uint16_t local_port, struct bh_ct *ret);
-// Writes it (as the agent seeds, or to make it old); the check word is filled in.
+// Writes it (as the agent seeds, or to make it old: with tick 0); the check word is filled in.
 void bpfprog_ct_set(const struct bpfprog *prog, uint8_t proto, const char *remote,
 		    uint16_t remote_port, uint16_t local_port, const struct bh_ct *ct);
 struct bh_count bpfprog_total(const struct bpfprog *prog, enum bh_dir dir, enum bh_reason reason,
