@@ -51,21 +51,19 @@ conformance: all $(B)/tests/conformance/conformance ## case files, by the simula
 		B=$(B) tests/conformance/run --engine $$engine --cases $$cases $(if $(T),--filter '$(T)') || status=1; \
 	done; done; exit $$status
 
-# ---- benchmark of the programs, beside the yardsticks of the shared folder ---------------------------------------------
-SHARED ?= $(or $(BULKHEAD_SHARED),../shared)
-ROUNDS ?= 15
+# ---- diff: the kernel against the naive evaluator ----------------------------------------------------------
+DIFF_OBJ := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard tests/diff/*.c)))
+DIFF_ROOMS := base object source store policy bpf
+COUNT ?= 100000
+SEED ?= 1
 
-$(B)/bench/%.bpf.o: $(SHARED)/perf/%.bpf.c
+$(B)/tests/diff/diff: $(DIFF_OBJ) $(B)/lib/harness.a $(call archives,$(DIFF_ROOMS))
 	@mkdir -p $(@D)
-	$(call say,BPF,$<)$(CLANG) $(BPF_CFLAGS) -I$(SHARED)/perf -c -o $@ $<
+	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(DIFF_OBJ) $(B)/lib/harness.a $(call link,$(DIFF_ROOMS)) -lcmocka
 
-$(B)/tests/bench/bench.o: | $(B)/tests/bench/rotate.skel.h
-$(B)/tests/bench/bench: $(B)/tests/bench/bench.o $(B)/lib/harness.a
-	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lbpf -lelf -lz
-
-.PHONY: bench
-bench: $(B)/tests/bench/bench $(B)/bench/empty.bpf.o $(B)/bench/floor.bpf.o ## ns per packet (root; ROUNDS=n T=name)
-	$(Q)$< $(B)/bench/empty.bpf.o $(B)/bench/floor.bpf.o $(ROUNDS) $(if $(T),'$(T)')
+.PHONY: diff
+diff: $(B)/tests/diff/diff ## random objects and packets, the kernel against a naive evaluator (root; COUNT=verdicts, SEED=n)
+	$(Q)$(B)/tests/diff/diff --verdicts $(COUNT) --seed $(SEED)
 
 # ---- benchmark of the programs, beside the yardsticks of the shared folder ---------------------------------------------
 SHARED ?= $(or $(BULKHEAD_SHARED),../shared)

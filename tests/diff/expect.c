@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+// expect.c - verdicts by the naive evaluator, reasons by looking the policies up.
+#include "tests/diff/expect.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/diff/frame.h"
+#include "tests/harness/naive.h"
+
+static bool is_local(void *arg, const struct pod *pod)
+{
+	return pod->node && !strcmp(pod->node, "n0");
+}
+
+bool expect_pass(const struct scene *scene, const struct question *question)
+{
+	struct naive naive = { .store = scene_store(scene), .local = is_local };
+	enum bh_verdict verdict;
+	char name[16];
+
+	verdict = naive_verdict(&naive, world_pod_ns(question->slot),
+				world_pod_name(question->slot, name), question->dir,
+				&question->remote, question->proto, question->port, false);
+	if (verdict == BH_VERDICT_DENY)
+		return question_as_node(question);
+	return verdict == BH_VERDICT_ALLOW;
+}
+
+// ---- reasons ----------------------------------------------------------------------------------------------------
+
+// One judgement that the kernel wrote down.
+struct judged {
+	struct scene *scene;
+	struct question question;
+	uint32_t rule;
+	bool allowed;
+	uint64_t seen;
+	struct err *err;
+};
+
+static const struct pod *pod_of(const struct judged *judged)
+{
+	char name[16];
+
+	return (const struct pod *)store_find(scene_store(judged->scene), KIND_POD,
+					      world_pod_ns(judged->question.slot),
+					      world_pod_name(judged->question.slot, name));
+}
+
+// "ns/name" of a NetworkPolicy that isolates the pod in this direction; NULL: it is none.
+static const struct netpol *isolating(const struct judged *judged, const char *title)
+{
+	const struct pod *pod = pod_of(judged);
+	const struct netpol *policy;
+	char ns[64];
+	int at = 0;
+
+	if (sscanf(title, "%63[^/]/%n", ns, &at) != 1 || !at || strcmp(ns, pod->object.ns))
+		return NULL;
+	policy = (const struct netpol *)store_find(scene_store(judged->scene), KIND_NETPOL, ns,
+						   title + at);
+	if (!policy || !policy->isolates[judged->question.dir] ||
+	    !selector_match(&policy->pods, &pod->labels))
+		return NULL;
+	return policy;
+}
+
+static int is_isolating(void *arg, const struct object *object)
+{
+	const struct judged *judged = arg;
+	char title[128];
+
+	object_title(object, title, sizeof(title));
+	return isolating(judged, title) != NULL;
+}
+
+static bool cluster_rule_fits(const struct judged *judged, const struct rule_info *info)
+{
+	const struct store *store = scene_store(judged->scene);
+	const struct pod *pod = pod_of(judged);
+	const struct clusternetpol *policy = (const struct clusternetpol *)store_find(
+		store, KIND_CLUSTERNETPOL, NULL, info->policies[0]);
+	const struct namespace_ *ns =
+		(const struct namespace_ *)store_find(store, KIND_NAMESPACE, NULL, pod->object.ns);
+
+	return policy && ns && selector_match(&policy->namespaces, &ns->labels) &&
+	       selector_match(&policy->pods, &pod->labels) &&
+	       info->index < policy->rules[judged->question.dir].n &&
+	       policy->rules[judged->question.dir].v[info->index].action == info->action &&
+	       judged->allowed != (info->action == ACTION_DENY);
+}
+
+static bool rule_fits(const struct judged *judged, const struct rule_info *info)
+{
+	const struct netpol *policy;
+
+	switch (info->kind) {
+	case RULE_NONE:
+		return judged->allowed && !store_each(scene_store(judged->scene), KIND_NETPOL, NULL,
+						      is_isolating, (void *)judged);
+	case RULE_NETPOL:
+		policy = isolating(judged, info->policies[0]);
+		return judged->allowed && policy &&
+		       info->index < policy->rules[judged->question.dir].n;
+	case RULE_CLUSTERNETPOL:
+		return cluster_rule_fits(judged, info);
+	case RULE_DEFAULT_DENY:
+		for (uint32_t i = 0; i < info->npolicies; i++)
+			if (!isolating(judged, info->policies[i]))
+				return false;
+		return !judged->allowed && info->npolicies > 0;
+	default:
+		return false;
+	}
+}
+
+static int check(struct judged *judged)
+{
+	const struct policy *policy = scene_policy(judged->scene);
+	char text[256], got[256], want[256];
+	struct rule_info info;
+	uint32_t rule;
+
+	judged->seen++;
+	scene_eval(judged->scene, &judged->question, &rule);
+	if (rule == judged->rule && policy_rule_info(policy, rule, &info) &&
+	    rule_fits(judged, &info))
+		return 0;
+	return err_set(judged->err, -EBADMSG,
+		       "%s was %s by rule %u (%s); the matrix says rule %u (%s)",
+		       question_text(&judged->question, text, sizeof(text)),
+		       judged->allowed ? "allowed" : "denied", judged->rule,
+		       policy_rule_text(policy, judged->rule, got, sizeof(got)), rule,
+		       policy_rule_text(policy, rule, want, sizeof(want)));
+}
+
+static int check_connection(void *arg, const struct ct_entry *entry)
+{
+	bool out = entry->value.flags & BH_CT_EGRESS;
+	struct judged *judged = arg;
+
+	if (entry->value.flags & BH_CT_NODE) // passed whatever the rule said
+		return 0;
+	judged->question = (struct question){
+		.slot = BH_SLOT(entry->ident),
+		.dir = out ? BH_EGRESS : BH_INGRESS,
+		.remote = entry->remote,
+		.proto = entry->proto,
+		.port = out ? entry->remote_port : entry->local_port,
+	};
+	judged->rule = BH_CELL_RULE(entry->value.rule);
+	judged->allowed = true;
+	return check(judged);
+}
+
+static int check_denied(void *arg, const struct denied_entry *entry)
+{
+	struct judged *judged = arg;
+
+	judged->question = (struct question){
+		.slot = BH_SLOT(entry->key.ident),
+		.dir = entry->key.dir,
+		.proto = entry->key.proto,
+		.port = ntohs(entry->key.port),
+	};
+	memcpy(&judged->question.remote, entry->key.remote, sizeof(entry->key.remote));
+	judged->rule = entry->key.rule;
+	judged->allowed = false;
+	if (entry->key.reason != BH_REASON_POLICY_DENIED)
+		return err_set(judged->err, -EBADMSG, "a new flow was denied by reason %u",
+			       entry->key.reason);
+	return check(judged);
+}
+
+int expect_reasons(struct scene *scene, uint64_t *retseen, struct err *reterr)
+{
+	struct judged judged = { .scene = scene, .err = reterr };
+	int r = tables_ct_each(scene_tables(scene), check_connection, &judged);
+
+	if (r == 0)
+		r = tables_denied_each(scene_tables(scene), check_denied, &judged);
+	*retseen += judged.seen;
+	return r;
+}
