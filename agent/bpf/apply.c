@@ -154,7 +154,7 @@ static int run_units(struct tables *tables, const struct step *steps, uint32_t n
 		const struct step *step = &steps[*retdone];
 
 		r = inner_store(tables, step->matrix.policy, step->matrix.index,
-				 &step->matrix.unit);
+				&step->matrix.unit);
 	}
 	return r;
 }

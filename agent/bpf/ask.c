@@ -73,31 +73,36 @@ static enum bh_reason fixed(uint32_t policy, struct bh_judgement *ret)
 	return allow ? BH_REASON_ALLOWED : BH_REASON_POLICY_DENIED;
 }
 
+// The head first, then the classes, as programs read them.
+static enum bh_reason judge(struct asking *asking, const struct bh_addr *remote, uint8_t proto,
+			    uint16_t port, struct tables_answer *ret)
+{
+	struct bh_matrix_head head;
+
+	if (ret->policy >= BH_POLICY_FIRST && (asking->matrix < 0 || !ask_unit(asking, 0)))
+		return BH_REASON_NO_POLICY;
+	head = asking->unit.head;
+	ret->judgement.gen = head.gen;
+	ret->cls = peer_class(asking->tables, remote, ret);
+	ret->pcls = port_class(asking->tables, proto, port);
+	if (ret->policy < BH_POLICY_FIRST)
+		return fixed(ret->policy, &ret->judgement);
+	return ask_matrix(asking, &head, ret->policy, ret->cls, ret->pcls, &ret->judgement);
+}
+
 enum bh_reason tables_ask(struct tables *tables, uint32_t slot, enum bh_dir dir,
 			  const struct bh_addr *remote, uint8_t proto, uint16_t port,
 			  struct tables_answer *ret)
 {
 	struct asking asking = { .tables = tables };
-	const struct bh_matrix_head *head = &asking.unit.head;
-	struct bh_matrix_head copy = { 0 };
-	enum bh_reason reason = BH_REASON_NO_POLICY;
+	enum bh_reason reason;
 
 	memset(ret, 0, sizeof(*ret));
 	if (slot >= tables_nendpoints(tables) || !tables->endpoints[slot].ident)
 		return BH_REASON_NO_POLICY;
 	ret->policy = __atomic_load_n(&tables->endpoints[slot].policy[dir], __ATOMIC_ACQUIRE);
 	asking.matrix = ret->policy < BH_POLICY_FIRST ? -1 : inner_open(tables, ret->policy);
-	if (asking.matrix >= 0 && ask_unit(&asking, 0)) {
-		copy = *head;
-		ret->judgement.gen = copy.gen;
-	}
-	ret->cls = peer_class(tables, remote, ret);
-	ret->pcls = port_class(tables, proto, port);
-	if (ret->policy < BH_POLICY_FIRST)
-		reason = fixed(ret->policy, &ret->judgement);
-	else if (ret->judgement.gen)
-		reason = ask_matrix(&asking, &copy, ret->policy, ret->cls, ret->pcls,
-				    &ret->judgement);
+	reason = judge(&asking, remote, proto, port, ret);
 	closep(&asking.matrix);
 	return reason;
 }

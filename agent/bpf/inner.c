@@ -223,7 +223,7 @@ int inner_store(struct tables *tables, uint32_t policy, uint32_t index, const un
 }
 
 int inner_copy(const struct tables *tables, uint32_t policy, union bh_unit **ret,
-		uint32_t *retnunits)
+	       uint32_t *retnunits)
 {
 	_cleanup_close_ int fd = inner_open(tables, policy);
 	_cleanup_free_ union bh_unit *units = NULL;

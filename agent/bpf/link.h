@@ -22,7 +22,7 @@ struct link_events {
 	void *arg;
 	void (*address)(void *arg, const struct bh_addr *addr, bool present); // of this host
 	void (*device)(void *arg, int ifindex, bool present); // veth devices came or went
-	void (*overrun)(void *arg); // events were lost: link_monitor_resync() was run, rescan pods
+	void (*overrun)(void *arg); // events were lost; all was told anew: rescan pods
 };
 
 int link_monitor_new(const struct link_events *events, struct link_monitor **ret,

@@ -81,7 +81,7 @@ int inner_store(struct tables *tables, uint32_t policy, uint32_t index, const un
 
 // A copy of the units that the kernel holds; -ENOENT when the slot is free. Any thread.
 int inner_copy(const struct tables *tables, uint32_t policy, union bh_unit **ret,
-		uint32_t *retnunits);
+	       uint32_t *retnunits);
 // fd of the inner map, or -ENOENT. Any thread.
 int inner_open(const struct tables *tables, uint32_t policy);
 void inner_unmap_all(struct tables *tables);

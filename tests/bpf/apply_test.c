@@ -2,14 +2,7 @@
 // apply_test.c - every step of a plan reaches the kernel as a model in memory says, by every fallback.
 #include "tests/bpf/rig.h"
 
-#include <pthread.h>
-#include <sys/mman.h>
-
-#include <bpf/bpf.h>
-
 #include "agent/base/vec.h"
-#include "agent/bpf/sys.h"
-#include "tests/bpf/slow.skel.h"
 
 #define PEERS 64
 #define MATRICES 12
@@ -339,142 +332,6 @@ static void test_steps_outside_the_tables_are_refused(void **state)
 	}
 }
 
-// ---- waiting ----------------------------------------------------------------------------------------
-
-static void *run_slow(void *arg)
-{
-	char packet[64] = { 0 };
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = packet, .data_size_in = sizeof(packet));
-
-	bpf_prog_test_run_opts(*(int *)arg, &opts);
-	return NULL;
-}
-
-static void wait_outlasts_a_reader(struct tables *tables)
-{
-	struct slow_bpf *skel = slow_bpf__open_and_load();
-	volatile uint64_t *steps;
-	pthread_t thread;
-	int fd;
-
-	assert_non_null(skel);
-	fd = bpf_program__fd(skel->progs.slow);
-	steps = mmap(NULL, 16, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(skel->maps.steps),
-		     0);
-	assert_true(steps != MAP_FAILED);
-	assert_int_equal(pthread_create(&thread, NULL, run_slow, &fd), 0);
-	while (!steps[0])
-		;
-	assert_int_equal(steps[1], 0); // it is still inside
-	assert_ok(tables_wait(tables));
-	assert_int_equal(steps[1], 1);
-	pthread_join(thread, NULL);
-	munmap((void *)steps, 16);
-	slow_bpf__destroy(skel);
-}
-
-static void test_a_wait_outlasts_a_stalled_reader(void **state)
-{
-	wait_outlasts_a_reader(*state);
-}
-
-static void test_a_wait_without_membarrier_does_too(void **state)
-{
-	feature_force_mask(FEATURE_BIT(FEATURE_MEMBARRIER));
-	wait_outlasts_a_reader(*state);
-}
-
-// ---- asking -----------------------------------------------------------------------------------------
-
-// Two rows (classes 1 and 2), two columns (port classes 0 and 1).
-static void fill_matrix(union bh_unit units[5], bool sparse)
-{
-	static const uint16_t none[8] = { BH_ROW_NONE, BH_ROW_NONE, BH_ROW_NONE, BH_ROW_NONE,
-					  BH_ROW_NONE, BH_ROW_NONE, BH_ROW_NONE, BH_ROW_NONE };
-
-	memset(units, 0, sizeof(union bh_unit) * 5);
-	units[0].head = (struct bh_matrix_head){ 7, 2 | (sparse ? BH_MATRIX_SPARSE : 0), 2, 3 };
-	memcpy(units[1].lane, none, sizeof(none));
-	units[1].lane[1] = 0;
-	units[1].lane[2] = 1;
-	units[2].lane[1] = 1;
-	for (uint32_t i = 0; i < 4; i++)
-		units[3 + i / 2].cell[i % 2].verdict = BH_CELL_WORD(i & 1, 10 + i);
-}
-
-static void install_scene(struct tables *tables, bool sparse)
-{
-	union bh_unit units[5];
-	struct step steps[] = {
-		{ .kind = STEP_CELL_SET, .cell = { { 9, 1, 1 }, { BH_CELL_WORD(1, 77), 0 } } },
-		{ .kind = STEP_MATRIX_NEW, .matrix = { .policy = 9, .nunits = 5, .units = units } },
-		{ .kind = STEP_PEER_SET, .peer = { peer_of(1), 1 } },
-		{ .kind = STEP_CIDR_SET, .peer = { cidr_of(0), 2 } },
-		{ .kind = STEP_PORT_SET, .port = { 80, 80, 1, BH_PORT_TCP } },
-		{ .kind = STEP_ENDPOINT,
-		  .endpoint = { 3, { BH_POLICY_ALLOW, 9 }, { BH_GEN_OF(BH_POLICY_ALLOW), 7 } } },
-	};
-	struct plan plan = { .nsteps = ARRAY_SIZE(steps), .steps = steps };
-
-	fill_matrix(units, sparse);
-	tables_endpoint(tables, 3)->ident = BH_IDENT(3, 1);
-	assert_ok(tables_apply(tables, &plan, NULL, NULL));
-}
-
-static void ask(struct tables *tables, const struct bh_addr *remote, uint16_t port,
-		enum bh_reason want, uint32_t rule)
-{
-	struct tables_answer answer;
-
-	assert_int_equal(tables_ask(tables, 3, BH_EGRESS, remote, 6, port, &answer), want);
-	if (want != BH_REASON_CLASS_UNKNOWN)
-		assert_int_equal(BH_CELL_RULE(answer.judgement.verdict), rule);
-	assert_int_equal(answer.policy, 9);
-	assert_int_equal(answer.judgement.gen, 7);
-}
-
-static void test_the_kernel_answers_as_a_program_reads(void **state)
-{
-	struct bh_addr exact = peer_of(1).addr, inside = rig_addr("11.0.0.200");
-	struct bh_addr foreign = rig_addr("9.9.9.9");
-	struct tables_answer answer;
-
-	install_scene(*state, false);
-	ask(*state, &exact, 443, BH_REASON_POLICY_DENIED, 10);
-	ask(*state, &exact, 80, BH_REASON_ALLOWED, 11);
-	ask(*state, &inside, 80, BH_REASON_ALLOWED, 13);
-	ask(*state, &foreign, 80, BH_REASON_CLASS_UNKNOWN, 0);
-	assert_int_equal(tables_ask(*state, 3, BH_INGRESS, &foreign, 6, 80, &answer),
-			 BH_REASON_ALLOWED);
-	assert_int_equal(tables_ask(*state, 4, BH_INGRESS, &foreign, 6, 80, &answer),
-			 BH_REASON_NO_POLICY);
-	tables_ask(*state, 3, BH_EGRESS, &exact, 6, 80, &answer);
-	assert_true(answer.exact && answer.cls == 1 && answer.pcls == 1);
-}
-
-static void test_the_kernel_answers_for_a_sparse_matrix(void **state)
-{
-	struct bh_addr exact = peer_of(1).addr, inside = rig_addr("11.0.0.200");
-
-	install_scene(*state, true);
-	ask(*state, &exact, 80, BH_REASON_POLICY_DENIED, 10); // the row's default
-	ask(*state, &inside, 80, BH_REASON_ALLOWED, 77); // the exception
-}
-
-// A freed slot denies, under whatever endpoint still points to it.
-static void test_a_freed_matrix_denies(void **state)
-{
-	struct step step = { .kind = STEP_MATRIX_FREE, .matrix.policy = 9 };
-	struct plan plan = { .nsteps = 1, .steps = &step };
-	struct bh_addr exact = peer_of(1).addr;
-	struct tables_answer answer;
-
-	install_scene(*state, false);
-	assert_ok(tables_apply(*state, &plan, NULL, NULL));
-	assert_int_equal(tables_ask(*state, 3, BH_EGRESS, &exact, 6, 80, &answer),
-			 BH_REASON_NO_POLICY);
-}
-
 // ---- figures ----------------------------------------------------------------------------------------
 
 static void timed(struct tables *tables, const char *what, uint32_t n,
@@ -560,11 +417,6 @@ int main(void)
 		TEST(test_a_plan_run_twice_changes_nothing),
 		TEST(test_a_full_table_stops_the_plan_at_its_step),
 		TEST(test_steps_outside_the_tables_are_refused),
-		TEST(test_a_wait_outlasts_a_stalled_reader),
-		TEST(test_a_wait_without_membarrier_does_too),
-		TEST(test_the_kernel_answers_as_a_program_reads),
-		TEST(test_the_kernel_answers_for_a_sparse_matrix),
-		TEST(test_a_freed_matrix_denies),
 		TEST(test_figures),
 	};
 

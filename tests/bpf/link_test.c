@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // link_test.c - host addresses are told once each, pods are found from any node, sockets are
 // listed.
-#include "tests/harness/test.h"
+#include "tests/bpf/rig.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/mount.h>
@@ -16,25 +13,18 @@
 #include "agent/base/vec.h"
 #include "agent/bpf/link.h"
 #include "agent/bpf/netns.h"
-#include "tests/harness/net.h"
 
 typedef VEC(struct link_pod) pods_t;
-typedef VEC(struct link_flow) flows_t;
 
 static int keep_pod(void *arg, const struct link_pod *pod)
 {
 	return vec_push((pods_t *)arg, *pod);
 }
 
-static int keep_flow(void *arg, const struct link_flow *flow)
-{
-	return vec_push((flows_t *)arg, *flow);
-}
-
 static pods_t scan(void)
 {
-	pods_t pods = {0};
-	struct err err = {0};
+	pods_t pods = { 0 };
+	struct err err = { 0 };
 
 	assert_ok_err(link_scan(keep_pod, &pods, &err), &err);
 	return pods;
@@ -44,26 +34,15 @@ static const struct link_pod *pod_of(const pods_t *pods, const char *name)
 {
 	uint64_t inode = net_inode(name);
 
-	vec_each (const struct link_pod, pod, pods)
+	vec_each(const struct link_pod, pod, pods)
 		if (pod->netns == inode)
 			return pod;
 	return NULL;
 }
 
-static struct bh_addr addr_of(const char *text)
-{
-	struct bh_addr addr;
-	__be32 addr4;
-
-	if (inet_pton(AF_INET, text, &addr4) == 1)
-		return bh_addr_from4(addr4);
-	assert_int_equal(inet_pton(AF_INET6, text, &addr), 1);
-	return addr;
-}
-
 static bool has_addr(const struct link_pod *pod, const char *text)
 {
-	struct bh_addr addr = addr_of(text);
+	struct bh_addr addr = rig_addr(text);
 
 	for (uint32_t i = 0; i < pod->naddrs; i++)
 		if (bh_addr_equal(&pod->addrs[i], &addr))
@@ -73,8 +52,8 @@ static bool has_addr(const struct link_pod *pod, const char *text)
 
 static void test_scan_finds_pods_of_both_families(void **state)
 {
-	static const uint8_t mac[6] = {2, 0, 0, 0, 11, 2};
-	struct bh_addr gw4 = addr_of("10.11.0.1"), gw6 = addr_of("fd00:b::1");
+	static const uint8_t mac[6] = { 2, 0, 0, 0, 11, 2 };
+	struct bh_addr gw4 = rig_addr("10.11.0.1"), gw6 = rig_addr("fd00:b::1");
 	const struct link_pod *a, *b;
 	pods_t pods;
 
@@ -128,7 +107,7 @@ static void test_scan_finds_namespaces_by_mount_and_by_process(void **state)
 // names, same ifindexes, same addresses.
 static void test_scan_inside_a_node_namespace_sees_its_own_pods_only(void **state)
 {
-	static const char *const nodes[] = {"n1", "n2"};
+	static const char *const nodes[] = { "n1", "n2" };
 	_cleanup_close_ int self = net_self();
 
 	for (size_t i = 0; i < ARRAY_SIZE(nodes); i++) {
@@ -253,9 +232,9 @@ static void on_overrun(void *arg)
 
 static bool sees(const struct seen *seen, const char *text)
 {
-	struct bh_addr addr = addr_of(text);
+	struct bh_addr addr = rig_addr(text);
 
-	vec_each (const struct bh_addr, a, &seen->present)
+	vec_each(const struct bh_addr, a, &seen->present)
 		if (bh_addr_equal(a, &addr))
 			return true;
 	return false;
@@ -263,7 +242,7 @@ static bool sees(const struct seen *seen, const char *text)
 
 static void drain(struct link_monitor *monitor)
 {
-	struct pollfd ready = {.fd = link_monitor_fd(monitor), .events = POLLIN};
+	struct pollfd ready = { .fd = link_monitor_fd(monitor), .events = POLLIN };
 
 	while (poll(&ready, 1, 100) > 0)
 		assert_ok(link_monitor_read(monitor));
@@ -271,9 +250,9 @@ static void drain(struct link_monitor *monitor)
 
 static struct link_monitor *monitor_start(struct seen *seen)
 {
-	struct link_events events = {seen, on_address, on_device, on_overrun};
+	struct link_events events = { seen, on_address, on_device, on_overrun };
 	struct link_monitor *monitor;
-	struct err err = {0};
+	struct err err = { 0 };
 
 	assert_ok_err(link_monitor_new(&events, &monitor, &err), &err);
 	assert_ok(link_monitor_dump(monitor));
@@ -289,7 +268,7 @@ static void seen_fini(struct seen *seen)
 static void test_monitor_tells_addresses_once(void **state)
 {
 	_cleanup_(link_monitor_freep) struct link_monitor *monitor = NULL;
-	struct seen seen = {0};
+	struct seen seen = { 0 };
 	int told;
 
 	net_run("ip link add w0 type veth peer name w1 && ip addr add 10.9.0.1/32 dev w0");
@@ -316,7 +295,7 @@ static void test_monitor_tells_addresses_once(void **state)
 static void test_monitor_keeps_a_device_that_leaves_a_bridge(void **state)
 {
 	_cleanup_(link_monitor_freep) struct link_monitor *monitor = NULL;
-	struct seen seen = {0};
+	struct seen seen = { 0 };
 
 	net_run("ip link add w0 type veth peer name w1 && ip link add br0 type bridge && "
 		"ip link set w0 master br0");
@@ -330,7 +309,7 @@ static void test_monitor_keeps_a_device_that_leaves_a_bridge(void **state)
 static void test_monitor_survives_an_overrun(void **state)
 {
 	_cleanup_(link_monitor_freep) struct link_monitor *monitor = NULL;
-	struct seen seen = {0};
+	struct seen seen = { 0 };
 	int bytes = 4096;
 
 	net_run("ip link add w0 type veth peer name w1 && ip addr add 10.9.1.1/32 dev w0");
@@ -343,67 +322,6 @@ static void test_monitor_survives_an_overrun(void **state)
 	assert_true(sees(&seen, "10.9.1.60"));
 	assert_false(sees(&seen, "10.9.1.1")); // its removal was among the lost ones
 	seen_fini(&seen);
-}
-
-// ---- sockets
-// ----------------------------------------------------------------------------------------
-
-static flows_t flows_of(const char *name)
-{
-	flows_t flows = {0};
-	struct err err = {0};
-
-	assert_ok_err(link_flows(net_inode(name), keep_flow, &flows, &err), &err);
-	return flows;
-}
-
-static void check_flows(const char *here, const char *there)
-{
-	_cleanup_close_ int pod = net_open("f");
-	_cleanup_close_ int server = net_listen(pod, SOCK_STREAM, there, 8080);
-	_cleanup_close_ int client = net_connect(-1, SOCK_STREAM, there, 8080);
-	_cleanup_close_ int outside = net_listen(-1, SOCK_STREAM, here, 9090);
-	_cleanup_close_ int inside = net_connect(pod, SOCK_STREAM, here, 9090);
-	struct bh_addr local = addr_of(there), remote = addr_of(here);
-	flows_t flows;
-	int udp[2];
-
-	assert_ok(client);
-	assert_ok(inside);
-	net_udp(pod, here, there, udp);
-	flows = flows_of("f");
-	assert_int_equal(flows.n, 3);
-	vec_each (struct link_flow, flow, &flows) {
-		assert_true(bh_addr_equal(&flow->local, &local));
-		assert_true(bh_addr_equal(&flow->remote, &remote));
-		assert_int_equal(flow->tcp_state, TCP_ESTABLISHED);
-		if (flow->proto == IPPROTO_UDP)
-			assert_int_equal(flow->local_port, net_port(udp[1]));
-		else if (flow->listening)
-			assert_int_equal(flow->remote_port, net_port(client));
-		else
-			assert_int_equal(flow->remote_port, 9090);
-		assert_int_equal(flow->listening, flow->local_port == 8080);
-	}
-	vec_fini(&flows);
-	close(udp[0]);
-	close(udp[1]);
-}
-
-static void test_flows_of_both_families_and_who_listens(void **state)
-{
-	net_pod("f", "f0", 16);
-	usleep(20000);
-	check_flows("10.16.0.1", "10.16.0.2");
-	check_flows("fd00:10::1", "fd00:10::2");
-}
-
-static void test_flows_of_a_namespace_that_is_gone(void **state)
-{
-	struct err err = {0};
-
-	assert_err(link_flows(1, keep_flow, NULL, &err), -ESRCH);
-	assert_str_contains(err.text, "gone");
 }
 
 int main(void)
@@ -420,8 +338,6 @@ int main(void)
 		cmocka_unit_test_setup(test_monitor_tells_addresses_once, net_fresh),
 		cmocka_unit_test_setup(test_monitor_keeps_a_device_that_leaves_a_bridge, net_fresh),
 		cmocka_unit_test_setup(test_monitor_survives_an_overrun, net_fresh),
-		cmocka_unit_test_setup(test_flows_of_both_families_and_who_listens, net_fresh),
-		cmocka_unit_test_setup(test_flows_of_a_namespace_that_is_gone, net_fresh),
 	};
 
 	return net_private() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
