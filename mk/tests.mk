@@ -120,7 +120,7 @@ SECS ?= 60
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/*_fuzz.c))
 FUZZ_BIN := $(FUZZ_SRC:tests/fuzz/%.c=$(B)/fuzz/%)
 FUZZ_FILTER = $(if $(T),$(foreach b,$(FUZZ_BIN),$(if $(findstring $(T),$(b)),$(b))),$(FUZZ_BIN))
-FUZZ_ROOMS := base object source
+FUZZ_ROOMS := base object source control
 FUZZ_OBJ := $(foreach r,$(FUZZ_ROOMS),$(patsubst %.c,$(B)/fuzz/%.o,$(call room_src,$(r)))) $(B)/fuzz/agent/store/store.o
 FUZZ_CFLAGS := -std=gnu17 -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -Wno-gnu-variable-sized-type-not-at-end
 
@@ -134,7 +134,7 @@ $(B)/fuzz/%_fuzz: tests/fuzz/%_fuzz.c $(FUZZ_OBJ)
 
 .SECONDARY: $(FUZZ_OBJ)
 .PHONY: fuzz
-fuzz: $(FUZZ_FILTER) ## mutate objects and manifests (SECS=60 for each, T=name for one)
+fuzz: $(FUZZ_FILTER) ## mutate objects, manifests and control requests (SECS=60 for each, T=name for one)
 	$(Q)failed=0; n=0; for f in $(FUZZ_FILTER); do name=$$(basename $$f _fuzz); \
 		mkdir -p $(B)/fuzz/corpus/$$name; n=$$((n + 1)); \
 		if $$f -max_total_time=$(SECS) -max_len=16384 -rss_limit_mb=1024 -print_final_stats=1 -artifact_prefix=$(B)/fuzz/$$name- \
