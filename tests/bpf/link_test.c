@@ -5,7 +5,7 @@
 
 #include <poll.h>
 #include <signal.h>
-#include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -90,6 +90,7 @@ static void test_scan_finds_namespaces_by_mount_and_by_process(void **state)
 		"umount -l /run/netns/m && rm /run/netns/m");
 	pid = fork();
 	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		net_enter(net_open("p"));
 		pause();
 		_exit(0);
