@@ -73,8 +73,8 @@ INLINE int may_claim(const struct bh_endpoint *ep, const struct bh_addr *addr)
 
 INLINE int is_dhcp6_group(const struct bh_addr *addr)
 {
-	return BH_HOST32(addr->w[0]) == 0xff020000u && !addr->w[1] &&
-	       BH_HOST32(addr->w[2]) == 1 && BH_HOST32(addr->w[3]) == 2;
+	return BH_HOST32(addr->w[0]) == 0xff020000u && !addr->w[1] && !addr->w[2] &&
+	       BH_HOST32(addr->w[3]) == 0x00010002u; /* ff02::1:2 */
 }
 
 /* What the link needs, sent by the pod. NONE: not such a packet. */

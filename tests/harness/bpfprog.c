@@ -226,6 +226,16 @@ static void find_reason(const struct totals *before, const struct totals *after,
 	}
 }
 
+bool bpfprog_can_split(const struct bpfprog *prog)
+{
+	struct __sk_buff skb = { .data_end = 64 };
+	uint8_t frame[128] = { 0 };
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = sizeof(frame),
+		    .ctx_in = &skb, .ctx_size_in = sizeof(skb));
+
+	return !bpf_prog_test_run_opts(bpfprog_fd(prog, BH_INGRESS), &opts);
+}
+
 struct bpfprog_result bpfprog_run(struct bpfprog *prog, enum bh_dir dir, const struct packet *p,
 				  const struct bpfprog_ctx *ctx)
 {

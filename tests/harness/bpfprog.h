@@ -82,8 +82,11 @@ void bpfprog_enforce(const struct bpfprog *prog, enum bh_dir dir, uint32_t polic
 struct bpfprog_ctx { // of the skb
 	uint32_t ingress_ifindex; // 0: made by the host
 	uint32_t gso_size, gso_segs;
-	uint32_t linear; // bytes in the linear part; 0: all
+	uint32_t linear; // bytes in the linear part; 0: all. Only where bpfprog_can_split()
 };
+
+// Can this kernel's test run make non-linear packets? Linux 6.19 and later.
+bool bpfprog_can_split(const struct bpfprog *prog);
 
 struct bpfprog_result {
 	bool pass;

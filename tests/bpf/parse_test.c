@@ -1,0 +1,406 @@
+// SPDX-License-Identifier: Apache-2.0
+// parse_test.c - headers that are long, cut off, lying, chained or in pieces.
+#include "tests/bpf/scene.h"
+
+#include <bulkhead/wire.h>
+
+#define IN BH_INGRESS
+#define OUT BH_EGRESS
+
+static struct bpfprog_result run(struct bpfprog *prog, enum bh_dir dir, const struct packet *p)
+{
+	return bpfprog_run(prog, dir, p, NULL);
+}
+
+static void put16(uint8_t *at, uint32_t value)
+{
+	at[0] = value >> 8;
+	at[1] = value;
+}
+
+static void r21_options_of_every_length_are_read_past(void **state)
+{
+	struct bpfprog *prog = *state;
+	struct packet p;
+
+	isolate_both(prog);
+	for (uint32_t words = 1; words <= 10; words++) {
+		frame(&p, IN, WEB4, IPPROTO_TCP);
+		packet_options(&p, words);
+		packet_tcp(&p, 40000 + words, 80, P_SYN);
+		packet_end(&p);
+		assert_passes(run(prog, IN, &p), ALLOWED);
+		put16(p.data + p.l4 + 2, 81);
+		assert_drops(run(prog, IN, &p), POLICY_DENIED);
+	}
+}
+
+static void r21_header_that_contradicts_itself_is_dropped(void **state)
+{
+	struct bpfprog *prog = *state;
+	struct packet p;
+
+	frame(&p, IN, WEB4, IPPROTO_TCP);
+	packet_tcp(&p, 40000, 80, P_SYN);
+	packet_end(&p);
+	p.data[p.l3] = 0x44;
+	assert_drops(run(prog, IN, &p), BAD_HEADER);
+	p.data[p.l3] = 0x55;
+	assert_drops(run(prog, IN, &p), BAD_HEADER);
+	p.data[p.l3] = 0x4f; // options longer than the packet says
+	assert_drops(run(prog, IN, &p), BAD_HEADER);
+	p.data[p.l3] = 0x45;
+	p.data[p.l4 + 12] = 4 << 4;
+	assert_drops(run(prog, IN, &p), BAD_HEADER);
+	p.data[p.l4 + 12] = 15 << 4;
+	assert_drops(run(prog, IN, &p), BAD_HEADER);
+}
+
+static void r21_length_that_lies_is_dropped(void **state)
+{
+	struct bpfprog *prog = *state;
+	struct packet p;
+
+	segment(&p, IN, &(struct flow){ WEB4, 40000, 80, IPPROTO_TCP }, P_SYN, 10);
+	put16(p.data + p.l3 + 2, 51); // one byte beyond the frame
+	assert_drops(run(prog, IN, &p), BAD_LENGTH);
+	put16(p.data + p.l3 + 2, 0);
+	assert_drops(run(prog, IN, &p), BAD_HEADER);
+	put16(p.data + p.l3 + 2, 30); // the header ends inside TCP's
+	assert_drops(run(prog, IN, &p), SHORT);
+	segment(&p, IN, &(struct flow){ WEB6, 40000, 80, IPPROTO_TCP }, P_SYN, 10);
+	put16(p.data + p.l3 + 4, 31);
+	assert_drops(run(prog, IN, &p), BAD_LENGTH);
+	put16(p.data + p.l3 + 4, 0);
+	assert_drops(run(prog, IN, &p), SHORT);
+	segment(&p, IN, &(struct flow){ WEB4, 40000, 53, IPPROTO_UDP }, 0, 10);
+	put16(p.data + p.l4 + 4, 19);
+	assert_drops(run(prog, IN, &p), BAD_LENGTH);
+	put16(p.data + p.l4 + 4, 7);
+	assert_drops(run(prog, IN, &p), BAD_LENGTH);
+}
+
+static void padding_behind_the_packet_is_legal(void **state)
+{
+	struct bpfprog *prog = *state;
+	struct packet p;
+
+	segment(&p, IN, &(struct flow){ WEB4, 40000, 80, IPPROTO_TCP }, P_SYN, 0);
+	p.len += 6;
+	assert_passes(run(prog, IN, &p), ALLOWED);
+	assert_int_equal(bpfprog_count(prog, IN).bytes, 40);
+}
+
+static void big_tcp_has_no_length_but_segments(void **state)
+{
+	struct bpfprog_ctx gso = { .ingress_ifindex = 1, .gso_size = 100, .gso_segs = 3 };
+	struct bpfprog *prog = *state;
+	struct packet p;
+
+	segment(&p, IN, &(struct flow){ WEB4, 40000, 80, IPPROTO_TCP }, P_SYN, 300);
+	put16(p.data + p.l3 + 2, 0);
+	assert_passes(bpfprog_run(prog, IN, &p, &gso), ALLOWED);
+	assert_drops(run(prog, IN, &p), BAD_HEADER);
+	segment(&p, IN, &(struct flow){ WEB6, 40000, 80, IPPROTO_TCP }, P_SYN, 300);
+	put16(p.data + p.l3 + 4, 0);
+	assert_passes(bpfprog_run(prog, IN, &p, &gso), ALLOWED);
+	assert_drops(run(prog, IN, &p), SHORT);
+	assert_int_equal(bpfprog_count(prog, IN).packets, 6);
+}
+
+static void r25_headers_outside_the_linear_part_are_read(void **state)
+{
+	struct bpfprog_ctx split = { .ingress_ifindex = 1, .linear = 34 };
+	struct bpfprog *prog = *state;
+	struct packet p;
+
+	if (!bpfprog_can_split(prog))
+		skip();
+	isolate_both(prog);
+	segment(&p, IN, &(struct flow){ WEB4, 40000, 80, IPPROTO_TCP }, P_SYN, 3000);
+	assert_passes(bpfprog_run(prog, IN, &p, &split), ALLOWED);
+	put16(p.data + p.l4 + 2, 81);
+	assert_drops(bpfprog_run(prog, IN, &p, &split), POLICY_DENIED);
+}
+
+static void r25_runt_is_dropped(void **state)
+{
+	struct bpfprog *prog = *state;
+	struct packet p;
+
+	for (uint32_t n = 34; n < 54; n++) { // the test run takes no shorter ones
+		segment(&p, IN, &(struct flow){ WEB4, 40000, 80, IPPROTO_TCP }, P_SYN, 0);
+		p.len = n;
+		put16(p.data + p.l3 + 2, n - 14);
+		assert_drops(run(prog, IN, &p), SHORT);
+	}
+}
+
+static void r23_extension_chains_are_walked(void **state)
+{
+	static const uint8_t types[] = { BH_NEXT_HOP, BH_NEXT_DEST, BH_NEXT_ROUTING, BH_NEXT_AH };
+	struct bpfprog *prog = *state;
+	struct packet p;
+
+	isolate_both(prog);
+	for (uint32_t n = 1; n <= 8; n++) {
+		frame(&p, IN, WEB6, IPPROTO_TCP);
+		for (uint32_t i = 0; i < n; i++)
+			packet_ext(&p, i ? types[1 + i % 3] : BH_NEXT_HOP, i % 3);
+		packet_tcp(&p, 40000 + n, 80, P_SYN);
+		packet_end(&p);
+		assert_passes(run(prog, IN, &p), ALLOWED);
+		put16(p.data + p.l4 + 2, 81);
+		assert_drops(run(prog, IN, &p), POLICY_DENIED);
+	}
+}
+
+static void r23_chain_that_is_too_long_is_dropped(void **state)
+{
+	struct bpfprog *prog = *state;
+	struct packet p;
+
+	frame(&p, IN, WEB6, IPPROTO_TCP);
+	for (uint32_t i = 0; i < 9; i++)
+		packet_ext(&p, BH_NEXT_DEST, 0);
+	packet_tcp(&p, 40000, 80, P_SYN);
+	packet_end(&p);
+	assert_drops(run(prog, IN, &p), EXT_CHAIN);
+}
+
+static void r23_malformed_chains_are_dropped(void **state)
+{
+	struct bpfprog *prog = *state;
+	struct packet p;
+
+	frame(&p, IN, WEB6, IPPROTO_TCP);
+	packet_ext(&p, BH_NEXT_DEST, 0);
+	packet_ext(&p, BH_NEXT_HOP, 0); // not the first
+	packet_tcp(&p, 40000, 80, P_SYN);
+	packet_end(&p);
+	assert_drops(run(prog, IN, &p), EXT_CHAIN);
+	frame(&p, IN, WEB6, IPPROTO_TCP);
+	packet_ext(&p, BH_NEXT_ROUTING, 2);
+	p.data[54 + 3] = 1; // another destination is yet to come
+	packet_tcp(&p, 40000, 80, P_SYN);
+	packet_end(&p);
+	assert_drops(run(prog, IN, &p), EXT_CHAIN);
+	frame(&p, IN, WEB6, IPPROTO_TCP);
+	packet_ext(&p, BH_NEXT_DEST, 0);
+	p.data[55] = 200; // beyond the packet
+	packet_tcp(&p, 40000, 80, P_SYN);
+	packet_end(&p);
+	assert_drops(run(prog, IN, &p), SHORT);
+	frame(&p, IN, WEB6, IPPROTO_TCP);
+	packet_fragment6(&p, 1, 0, false);
+	packet_fragment6(&p, 1, 0, false);
+	packet_tcp(&p, 40000, 80, P_SYN);
+	packet_end(&p);
+	assert_drops(run(prog, IN, &p), EXT_CHAIN);
+}
+
+static void r23_atomic_fragment_is_a_whole_packet(void **state)
+{
+	struct bpfprog *prog = *state;
+	struct packet p;
+
+	isolate_both(prog);
+	frame(&p, IN, WEB6, IPPROTO_TCP);
+	packet_fragment6(&p, 1, 0, false);
+	packet_tcp(&p, 40000, 80, P_SYN);
+	packet_end(&p);
+	assert_passes(run(prog, IN, &p), ALLOWED);
+	assert_silent(run(prog, IN, &p));
+}
+
+static void impossible_addresses_are_dropped(void **state)
+{
+	static const char *const v4[] = { "127.0.0.1", "224.0.0.1", "255.255.255.255", "240.0.0.1", "0.1.2.3" };
+	static const char *const v6[] = { "::1", "ff02::1", "::ffff:10.2.0.2", "::10.2.0.2" };
+	static const char *const to6[] = { "::", "::1", "::ffff:10.2.0.2" };
+	struct bpfprog *prog = *state;
+	struct packet p;
+
+	for (size_t i = 0; i < ARRAY_SIZE(v4); i++) {
+		segment(&p, IN, &(struct flow){ v4[i], 40000, 80, IPPROTO_TCP }, P_SYN, 0);
+		assert_drops(run(prog, IN, &p), BAD_ADDR);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(v6); i++) {
+		segment(&p, IN, &(struct flow){ v6[i], 40000, 80, IPPROTO_TCP }, P_SYN, 0);
+		assert_drops(run(prog, IN, &p), BAD_ADDR);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(to6); i++) {
+		segment(&p, OUT, &(struct flow){ to6[i], 40000, 80, IPPROTO_TCP }, P_SYN, 0);
+		assert_drops(run(prog, OUT, &p), BAD_ADDR);
+	}
+	segment(&p, OUT, &(struct flow){ "127.0.0.1", 40000, 80, IPPROTO_TCP }, P_SYN, 0);
+	assert_drops(run(prog, OUT, &p), BAD_ADDR);
+	segment(&p, OUT, &(struct flow){ "240.1.2.3", 40000, 80, IPPROTO_TCP }, P_SYN, 0);
+	assert_drops(run(prog, OUT, &p), BAD_ADDR);
+}
+
+// ---- fragments ---------------------------------------------------------------------------------------------------------------
+// A fragment of a UDP datagram web -> pod, port 53; offset 0 carries the header.
+static void fragment(struct packet *p, bool v6, uint16_t id, uint32_t offset, bool more)
+{
+	frame(p, IN, v6 ? WEB6 : WEB4, IPPROTO_UDP);
+	if (v6)
+		packet_fragment6(p, id, offset, more);
+	if (!offset)
+		packet_udp(p, 40000, 53);
+	packet_data(p, offset ? 64 : 56);
+	if (!v6)
+		packet_fragment4(p, id, offset, more);
+	packet_end(p);
+	if (!offset)
+		put16(p->data + p->l4 + 4, 8 + 56 + 64 + 64);
+}
+
+static void r22_large_datagrams_pass(void **state)
+{
+	struct bpfprog *prog = *state;
+	struct packet p;
+
+	isolate_both(prog);
+	for (int v6 = 0; v6 < 2; v6++) {
+		fragment(&p, v6, 7, 0, true);
+		assert_passes(run(prog, IN, &p), ALLOWED);
+		fragment(&p, v6, 7, 128, false); // out of order
+		assert_silent(run(prog, IN, &p));
+		fragment(&p, v6, 7, 64, true);
+		assert_silent(run(prog, IN, &p));
+	}
+}
+
+static void r22_later_fragment_without_its_first_is_dropped(void **state)
+{
+	struct bpfprog *prog = *state;
+	struct packet p;
+
+	isolate_both(prog);
+	for (int v6 = 0; v6 < 2; v6++) {
+		fragment(&p, v6, 7, 64, false);
+		assert_drops(run(prog, IN, &p), FRAG_UNKNOWN);
+		fragment(&p, v6, 7, 0, true);
+		assert_passes(run(prog, IN, &p), ALLOWED);
+		fragment(&p, v6, 8, 64, false);
+		assert_drops(run(prog, IN, &p), FRAG_UNKNOWN);
+	}
+}
+
+static void r22_later_fragment_of_a_denied_first_is_dropped(void **state)
+{
+	struct bpfprog *prog = *state;
+	struct packet p;
+
+	isolate_both(prog);
+	fragment(&p, false, 7, 0, true);
+	put16(p.data + p.l4 + 2, 54);
+	assert_drops(run(prog, IN, &p), POLICY_DENIED);
+	fragment(&p, false, 7, 64, false);
+	assert_drops(run(prog, IN, &p), FRAG_UNKNOWN);
+}
+
+static void r22_tiny_first_fragment_is_dropped(void **state)
+{
+	struct bpfprog *prog = *state;
+	struct packet p;
+
+	for (uint32_t n = 0; n < 20; n += 4) {
+		frame(&p, IN, WEB4, IPPROTO_TCP);
+		packet_tcp(&p, 40000, 80, P_SYN);
+		p.len -= 20 - n;
+		packet_fragment4(&p, 9, 0, true);
+		packet_end(&p);
+		assert_drops(run(prog, IN, &p), SHORT);
+	}
+	frame(&p, IN, WEB6, IPPROTO_TCP);
+	packet_fragment6(&p, 9, 0, true);
+	packet_ext(&p, BH_NEXT_DEST, 0); // the rest of the chain is in the next fragment
+	packet_end(&p);
+	assert_drops(run(prog, IN, &p), SHORT);
+}
+
+static void r22_fragment_over_the_transport_header_is_dropped(void **state)
+{
+	struct bpfprog *prog = *state;
+	struct packet p;
+
+	isolate_both(prog);
+	frame(&p, IN, WEB4, IPPROTO_TCP);
+	packet_tcp(&p, 40000, 80, P_SYN);
+	packet_data(&p, 12);
+	packet_fragment4(&p, 9, 0, true);
+	packet_end(&p);
+	assert_passes(run(prog, IN, &p), ALLOWED);
+	for (uint32_t offset = 8; offset <= 24; offset += 8) {
+		frame(&p, IN, WEB4, IPPROTO_TCP);
+		packet_data(&p, 16);
+		packet_fragment4(&p, 9, offset, false);
+		packet_end(&p);
+		if (offset < 20)
+			assert_drops(run(prog, IN, &p), FRAG_OVERLAP);
+		else
+			assert_silent(run(prog, IN, &p));
+	}
+}
+
+static void r22_fragment_past_the_end_of_a_datagram_is_dropped(void **state)
+{
+	struct bpfprog *prog = *state;
+	struct packet p;
+
+	frame(&p, IN, WEB4, IPPROTO_UDP);
+	packet_data(&p, 64);
+	packet_fragment4(&p, 9, 65528, false);
+	packet_end(&p);
+	assert_drops(run(prog, IN, &p), BAD_LENGTH);
+}
+
+static void fragments_of_an_echo_share_its_id(void **state)
+{
+	struct bpfprog *prog = *state;
+	struct packet p;
+
+	isolate_both(prog);
+	frame(&p, IN, FRIEND4, IPPROTO_ICMP);
+	packet_icmp(&p, 8, 0, 99);
+	packet_data(&p, 56);
+	packet_fragment4(&p, 3, 0, true);
+	packet_end(&p);
+	assert_passes(run(prog, IN, &p), ALLOWED);
+	frame(&p, IN, FRIEND4, IPPROTO_ICMP);
+	packet_data(&p, 56);
+	packet_fragment4(&p, 3, 64, false);
+	packet_end(&p);
+	assert_silent(run(prog, IN, &p));
+	assert_int_equal(bpfprog_endpoint(prog)->ct_count, 1);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, scene_setup, scene_teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(r21_options_of_every_length_are_read_past),
+		TEST(r21_header_that_contradicts_itself_is_dropped),
+		TEST(r21_length_that_lies_is_dropped),
+		TEST(padding_behind_the_packet_is_legal),
+		TEST(big_tcp_has_no_length_but_segments),
+		TEST(r25_headers_outside_the_linear_part_are_read),
+		TEST(r25_runt_is_dropped),
+		TEST(r23_extension_chains_are_walked),
+		TEST(r23_chain_that_is_too_long_is_dropped),
+		TEST(r23_malformed_chains_are_dropped),
+		TEST(r23_atomic_fragment_is_a_whole_packet),
+		TEST(impossible_addresses_are_dropped),
+		TEST(r22_large_datagrams_pass),
+		TEST(r22_later_fragment_without_its_first_is_dropped),
+		TEST(r22_later_fragment_of_a_denied_first_is_dropped),
+		TEST(r22_tiny_first_fragment_is_dropped),
+		TEST(r22_fragment_over_the_transport_header_is_dropped),
+		TEST(r22_fragment_past_the_end_of_a_datagram_is_dropped),
+		TEST(fragments_of_an_echo_share_its_id),
+	};
+
+	return cmocka_run_group_tests_name("parse", tests, NULL, NULL);
+}
