@@ -78,8 +78,9 @@ $(B)/tests/bench/bench: $(B)/tests/bench/bench.o $(B)/lib/harness.a
 	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lbpf -lelf -lz
 
 .PHONY: bench
-bench: $(B)/tests/bench/bench $(B)/bench/empty.bpf.o $(B)/bench/floor.bpf.o ## ns per packet (root; ROUNDS=n T=name)
+bench: $(B)/tests/bench/bench $(B)/bench/empty.bpf.o $(B)/bench/floor.bpf.o all $(E2E_TOOLS) ## ns per packet, the agent's memory (root; ROUNDS=n T=name)
 	$(Q)$< $(B)/bench/empty.bpf.o $(B)/bench/floor.bpf.o $(ROUNDS) $(if $(T),'$(T)')
+	$(Q)$(if $(T),true,B=$(B) tests/bench/agent)
 
 .PHONY: unit bpf e2e lint check
 unit: $(UNIT_FILTER) ## unit tests (T=name for some)
