@@ -74,7 +74,7 @@ static int bring_into_force(struct diff *diff, struct err *reterr)
 	bool restart = diff->round % RESTART_EVERY == RESTART_EVERY - 1;
 	int r;
 
-	r = restart ? scene_restart(diff->scene, &diff->world, reterr) :
+	r = restart ? scene_restart(diff->scene, &diff->world, rng_chance(&diff->rng, 50), reterr) :
 		      scene_apply(diff->scene, &diff->world, /* all= */ false, reterr);
 	world_settle(&diff->world);
 	return r;
@@ -160,6 +160,18 @@ static double now_sec(void)
 	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
+static void tell_round(const struct diff *diff, double sec)
+{
+	struct policy_stats stats;
+
+	policy_stats(scene_policy(diff->scene), &stats);
+	fprintf(stderr,
+		"round %" PRIu64 ": %" PRIu64 " verdicts, %u matrices, %u peer classes, %u port "
+		"classes, %" PRIu64 " sparse cells, %.3f s\n",
+		diff->round, diff->verdicts, stats.matrices, stats.peer_classes,
+		stats.port_classes, stats.sparse_cells, sec);
+}
+
 static int run_all(struct diff *diff, struct err *reterr)
 {
 	double start = now_sec();
@@ -172,9 +184,8 @@ static int run_all(struct diff *diff, struct err *reterr)
 		if (r < 0)
 			err_wrap(reterr, "seed %" PRIu64 ", round %" PRIu64, diff->flags.seed,
 				 diff->round);
-		if (diff->flags.verbose)
-			fprintf(stderr, "round %" PRIu64 ": %" PRIu64 " verdicts, %.3f s\n",
-				diff->round, diff->verdicts, now_sec() - start);
+		if (r == 0 && diff->flags.verbose)
+			tell_round(diff, now_sec() - start);
 		diff->round++;
 	}
 	printf("seed %" PRIu64 ": %" PRIu64 " rounds, %" PRIu64 " allowed, %" PRIu64

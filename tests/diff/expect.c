@@ -15,15 +15,22 @@ static bool is_local(void *arg, const struct pod *pod)
 	return pod->node && !strcmp(pod->node, "n0");
 }
 
-bool expect_pass(const struct scene *scene, const struct question *question)
+// shadow: as if policies in audit mode were enforced.
+static enum bh_verdict ask_naive(const struct scene *scene, const struct question *question,
+				 bool shadow)
 {
 	struct naive naive = { .store = scene_store(scene), .local = is_local };
-	enum bh_verdict verdict;
 	char name[16];
 
-	verdict = naive_verdict(&naive, world_pod_ns(question->slot),
-				world_pod_name(question->slot, name), question->dir,
-				&question->remote, question->proto, question->port, false);
+	return naive_verdict(&naive, world_pod_ns(question->slot),
+			     world_pod_name(question->slot, name), question->dir, &question->remote,
+			     question->proto, question->port, shadow);
+}
+
+bool expect_pass(const struct scene *scene, const struct question *question)
+{
+	enum bh_verdict verdict = ask_naive(scene, question, false);
+
 	if (verdict == BH_VERDICT_DENY)
 		return question_as_node(question);
 	return verdict == BH_VERDICT_ALLOW;
@@ -36,6 +43,7 @@ struct judged {
 	struct scene *scene;
 	struct question question;
 	uint32_t rule;
+	uint32_t shadow; // BH_CELL_WORD, of connections
 	bool allowed;
 	uint64_t seen;
 	struct err *err;
@@ -50,6 +58,14 @@ static const struct pod *pod_of(const struct judged *judged)
 					      world_pod_name(judged->question.slot, name));
 }
 
+static bool is_audited(const struct judged *judged, const struct netpol *policy)
+{
+	const struct namespace_ *ns = (const struct namespace_ *)store_find(
+		scene_store(judged->scene), KIND_NAMESPACE, NULL, policy->object.ns);
+
+	return policy->audit || (ns && ns->audit);
+}
+
 // "ns/name" of a NetworkPolicy that isolates the pod in this direction; NULL: it is none.
 static const struct netpol *isolating(const struct judged *judged, const char *title)
 {
@@ -62,7 +78,7 @@ static const struct netpol *isolating(const struct judged *judged, const char *t
 		return NULL;
 	policy = (const struct netpol *)store_find(scene_store(judged->scene), KIND_NETPOL, ns,
 						   title + at);
-	if (!policy || !policy->isolates[judged->question.dir] ||
+	if (!policy || !policy->isolates[judged->question.dir] || is_audited(judged, policy) ||
 	    !selector_match(&policy->pods, &pod->labels))
 		return NULL;
 	return policy;
@@ -86,7 +102,7 @@ static bool cluster_rule_fits(const struct judged *judged, const struct rule_inf
 	const struct namespace_ *ns =
 		(const struct namespace_ *)store_find(store, KIND_NAMESPACE, NULL, pod->object.ns);
 
-	return policy && ns && selector_match(&policy->namespaces, &ns->labels) &&
+	return policy && ns && !policy->audit && selector_match(&policy->namespaces, &ns->labels) &&
 	       selector_match(&policy->pods, &pod->labels) &&
 	       info->index < policy->rules[judged->question.dir].n &&
 	       policy->rules[judged->question.dir].v[info->index].action == info->action &&
@@ -137,10 +153,23 @@ static int check(struct judged *judged)
 		       policy_rule_text(policy, rule, want, sizeof(want)));
 }
 
+static int check_shadow(struct judged *judged)
+{
+	enum bh_verdict want = ask_naive(judged->scene, &judged->question, true);
+	char text[256];
+
+	if (BH_CELL_VERDICT(judged->shadow) == want)
+		return 0;
+	return err_set(judged->err, -EBADMSG, "%s: the verdict with audited policies is %d, not %d",
+		       question_text(&judged->question, text, sizeof(text)),
+		       BH_CELL_VERDICT(judged->shadow), want);
+}
+
 static int check_connection(void *arg, const struct ct_entry *entry)
 {
 	bool out = entry->value.flags & BH_CT_EGRESS;
 	struct judged *judged = arg;
+	int r;
 
 	if (entry->value.flags & BH_CT_NODE) // passed whatever the rule said
 		return 0;
@@ -152,8 +181,10 @@ static int check_connection(void *arg, const struct ct_entry *entry)
 		.port = out ? entry->remote_port : entry->local_port,
 	};
 	judged->rule = BH_CELL_RULE(entry->value.rule);
+	judged->shadow = entry->value.shadow;
 	judged->allowed = true;
-	return check(judged);
+	r = check(judged);
+	return r < 0 ? r : check_shadow(judged);
 }
 
 static int check_denied(void *arg, const struct denied_entry *entry)

@@ -10,5 +10,5 @@ bool expect_pass(const struct scene *scene, const struct question *question);
 
 // Looks at every connection and every deny that the tables hold: the rule named must be the one that the
 // compiled matrix gives, its policy must exist, select the pod and speak of that direction, and decide
-// as it was decided. *retseen: how many were looked at. 0, or -EBADMSG with a sentence.
+// as it was decided; a connection's shadow verdict must be the naive one. *retseen: how many were looked at. 0, or -EBADMSG with a sentence.
 int expect_reasons(struct scene *scene, uint64_t *retseen, struct err *reterr);

@@ -13,6 +13,7 @@
 #include "tests/diff/frame.h"
 
 #define IFINDEX_POD 42 // no device has it: hairpins are not asked
+#define SPARSE_CELLS 48 // beyond so many a matrix is sparse
 #define IFINDEX_LO 1 // where packets that the host did not make come from
 
 struct scene {
@@ -30,13 +31,14 @@ static void on_change(void *arg, const struct object *before, const struct objec
 	policy_changed(scene->policy, before, after);
 }
 
-static int open_compiler(struct scene *scene, struct err *reterr)
+static int open_compiler(struct scene *scene, bool sparse, struct err *reterr)
 {
+	struct policy_limits limits = { .dense_cells = sparse ? SPARSE_CELLS : 0 };
 	char name[16];
 	int r = store_new(&scene->store);
 
 	if (r == 0)
-		r = policy_new(scene->store, NULL, &scene->policy);
+		r = policy_new(scene->store, &limits, &scene->policy);
 	if (r == 0)
 		r = store_subscribe(scene->store, on_change, scene);
 	for (uint32_t slot = 0; r == 0 && slot < WORLD_LOCAL; slot++)
@@ -99,7 +101,7 @@ int scene_new(const char *pin_dir, uint32_t mask, struct scene **ret, struct err
 		if (mask >> slot & 1)
 			r = open_endpoint(scene, slot, reterr);
 	if (r == 0)
-		r = open_compiler(scene, reterr);
+		r = open_compiler(scene, /* sparse= */ false, reterr);
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(scene);
@@ -162,7 +164,7 @@ int scene_apply(struct scene *scene, const struct world *world, bool all, struct
 	return r < 0 ? r : run_plan(scene, reterr);
 }
 
-int scene_restart(struct scene *scene, const struct world *world, struct err *reterr)
+int scene_restart(struct scene *scene, const struct world *world, bool sparse, struct err *reterr)
 {
 	struct policy_tables held = { 0 };
 	int r = tables_dump(scene->tables, &held);
@@ -170,7 +172,7 @@ int scene_restart(struct scene *scene, const struct world *world, struct err *re
 	if (r < 0)
 		return err_set(reterr, r, "reading the tables: %s", strerror(-r));
 	close_compiler(scene);
-	r = open_compiler(scene, reterr);
+	r = open_compiler(scene, sparse, reterr);
 	for (size_t i = 0; r == 0 && i < WORLD_ITEMS; i++)
 		r = put_item(scene, &world->items[i], reterr);
 	if (r == 0)

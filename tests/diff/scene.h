@@ -31,8 +31,9 @@ DEFINE_CLEANUP(struct scene *, scene_free)
 // Takes over what changed in the world (all: everything), compiles and runs the plan.
 int scene_apply(struct scene *scene, const struct world *world, bool all, struct err *reterr);
 
-// As an agent that starts again: a new store and compiler, which adopt what the tables hold.
-int scene_restart(struct scene *scene, const struct world *world, struct err *reterr);
+// As an agent that starts again: a new store and compiler, which adopt what the tables hold. sparse: all but
+// the smallest matrices are kept as rows with exceptions.
+int scene_restart(struct scene *scene, const struct world *world, bool sparse, struct err *reterr);
 
 int scene_ask(struct scene *scene, const struct question *question, bool *retpass,
 	      struct err *reterr);

@@ -262,6 +262,9 @@ static struct json_object *roll_namespace(struct rng *rng, const struct world_it
 
 	json_object_object_get_ex(json, "metadata", &metadata);
 	world_labels(rng, metadata, "labels");
+	json_object_object_get_ex(metadata, "labels", &metadata);
+	if (rng_chance(rng, 10))
+		world_put(metadata, "bulkhead.io/audit", world_text("true"));
 	return json;
 }
 
@@ -316,6 +319,17 @@ static bool rolls_away(struct rng *rng, const struct world_item *item)
 	return false;
 }
 
+static struct json_object *policy_head(struct rng *rng, const struct world_item *item)
+{
+	struct json_object *json = head(item), *metadata;
+
+	json_object_object_get_ex(json, "metadata", &metadata);
+	if (rng_chance(rng, 10))
+		world_put(world_put_object(metadata, "annotations"), "bulkhead.io/audit",
+			  world_text("true"));
+	return json;
+}
+
 static struct json_object *roll(struct rng *rng, const struct world_item *item)
 {
 	switch (item->kind) {
@@ -326,9 +340,9 @@ static struct json_object *roll(struct rng *rng, const struct world_item *item)
 	case KIND_POD:
 		return roll_pod(rng, item);
 	case KIND_NETPOL:
-		return world_netpol(rng, head(item));
+		return world_netpol(rng, policy_head(rng, item));
 	default:
-		return world_clusternetpol(rng, head(item), item->index);
+		return world_clusternetpol(rng, policy_head(rng, item), item->index);
 	}
 }
 
