@@ -116,6 +116,7 @@ static void show_stats(struct cli *cli, struct json_object *answer)
 	static const char *const heads[] = { "", "", NULL };
 	struct json_object *stats = json_at(answer, "stats");
 	struct table *table;
+	bool any = false;
 
 	if (!json_object_is_type(stats, json_type_object))
 		return;
@@ -124,10 +125,12 @@ static void show_stats(struct cli *cli, struct json_object *answer)
 	{
 		if (json_object_get_int64(value) == 0)
 			continue;
+		any = true;
 		table_cell(table, CLI_FAINT, "  %s", name);
 		table_cell(table, CLI_PLAIN, "%" PRId64, json_object_get_int64(value));
 	}
-	cli_text(cli, CLI_BOLD, "Counters\n");
+	if (any)
+		cli_text(cli, CLI_BOLD, "Counters\n");
 	table_end(table, cli);
 }
 
