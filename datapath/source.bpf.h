@@ -222,9 +222,11 @@ BH_SUBPROG int admit_any(struct __sk_buff *skb, struct work *work, struct bh_end
 		total(skb, work, reason);
 		reason = BH_REASON_NONE;
 	}
-	if (!reason && (work->pkt.flags & BH_PKT_LATER) && HAS(TRACK))
-		return fragment_recall(work);
-	return reason;
+	if (reason)
+		return reason;
+	if (!HAS(TRACK)) /* who cannot judge cannot tell the node from others */
+		return ep->state == BH_STATE_ACTIVE ? BH_REASON_NONE : BH_REASON_QUARANTINE;
+	return work->pkt.flags & BH_PKT_LATER ? fragment_recall(work) : BH_REASON_NONE;
 }
 
 /* The ordinary packet: current program, active endpoint, own address and MAC. */
