@@ -9,6 +9,7 @@
 #include "tests/harness/raw_client.h"
 
 #define WAIT_MS 10000
+#define PEEK_BYTES 65536
 
 int raw_open(const char *path)
 {
@@ -33,28 +34,30 @@ void raw_send(int fd, const char *text, size_t len)
 	}
 }
 
-// Reads one line (without '\n') into a malloc'd text; NULL: the connection ended.
+// What stands before the line's end is taken, nothing behind it.
 char *raw_line(int fd)
 {
-	char *text = NULL, c;
+	char *text = NULL, *end = NULL;
 	size_t len = 0;
 
-	for (;;) {
+	while (!end) {
 		struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
+		ssize_t n;
 
 		if (poll(&poll_fd, 1, WAIT_MS) != 1)
 			fail_msg("no line within %d ms", WAIT_MS);
-		if (read(fd, &c, 1) != 1) {
+		text = realloc(text, len + PEEK_BYTES);
+		n = recv(fd, text + len, PEEK_BYTES, MSG_PEEK);
+		if (n <= 0) {
 			free(text);
 			return NULL;
 		}
-		if ((len & 4095) == 0)
-			text = realloc(text, len + 4097);
-		text[len] = c == '\n' ? '\0' : c;
-		if (c == '\n')
-			return text;
-		len++;
+		end = memchr(text + len, '\n', (size_t)n);
+		n = recv(fd, text + len, end ? (size_t)(end - text) - len + 1 : (size_t)n, 0);
+		len += (size_t)n;
 	}
+	*end = '\0';
+	return text;
 }
 
 void raw_expect(int fd, const char *part)
