@@ -91,6 +91,10 @@ BH_SUBPROG int ct_create(struct work *work, struct bh_endpoint *ep, struct bh_ct
 	ct.judgement = ct_judgement(&work->judged);
 	ct.shadow = work->judged.shadow;
 	ct.flags = flags;
+	if (HAS(RECORD)) {
+		ct.packets[work->dir & 1] = work->packets;
+		ct.bytes[work->dir & 1] = work->pkt.bytes;
+	}
 	if (work->pkt.proto == BH_PROTO_TCP && (flags & BH_CT_SEEDED))
 		ct.state = BH_CT_ESTABLISHED;
 	if (work->initiator != work->dir)

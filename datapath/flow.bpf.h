@@ -94,6 +94,8 @@ BH_SUBPROG int flow_new(struct __sk_buff *skb, struct work *work, struct bh_endp
 		return BH_REASON_INTERNAL;
 	work->initiator = work->dir;
 	work->now = now_coarse();
+	if (HAS(RECORD))
+		work->packets = skb_packets(skb);
 	if (work->pkt.flags & (BH_PKT_ERROR | BH_PKT_ANSWER)) {
 		reason = flow_answer(skb, work, ep, old);
 		if (reason == BH_REASON_ADOPTED)

@@ -37,6 +37,7 @@ struct work {
 		struct bh_ct6_key key6;
 	};
 	struct bh_judgement judged; /* rule 0 where nothing was judged */
+	__u32 packets; /* segments; set for the flow's record only */
 	__u32 initiator; /* enum bh_dir: of the flow that this packet belongs to */
 };
 

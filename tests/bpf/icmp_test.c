@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+// icmp_test.c - ICMP errors: what is inside must be a flow that lives; they make and refresh nothing.
+#include "tests/bpf/scene.h"
+
+#include <bulkhead/wire.h>
+
+#define IN BH_INGRESS
+#define OUT BH_EGRESS
+#define ROUTER4 "198.51.100.1"
+#define ROUTER6 "2001:db8::1"
+
+static const struct flow out4 = { FRIEND4, 443, 40000, IPPROTO_TCP };
+static const struct flow out6 = { FRIEND6, 443, 40000, IPPROTO_TCP };
+static const struct flow udp4 = { WEB4, 40000, 53, IPPROTO_UDP }; // in
+
+static int setup(void **state)
+{
+	scene_setup(state);
+	isolate_both(*state);
+	assert_passes(send_tcp(*state, OUT, &out4, P_SYN), ALLOWED);
+	assert_passes(send_tcp(*state, OUT, &out6, P_SYN), ALLOWED);
+	assert_passes(send_tcp(*state, IN, &udp4, 0), ALLOWED);
+	return 0;
+}
+
+// An error of `type` from `from` towards the pod about a packet that the pod sent.
+static struct bpfprog_result error_in(struct bpfprog *prog, const char *from, uint8_t type,
+				      const struct packet *inner)
+{
+	struct packet p;
+
+	frame(&p, IN, from, strchr(from, ':') ? IPPROTO_ICMPV6 : IPPROTO_ICMP);
+	packet_icmp(&p, type, 0, 0);
+	packet_embed(&p, inner);
+	packet_end(&p);
+	return bpfprog_run(prog, IN, &p, NULL);
+}
+
+static struct bpfprog_result error_out(struct bpfprog *prog, const char *to, uint8_t type,
+				       const struct packet *inner)
+{
+	struct packet p;
+
+	frame(&p, OUT, to, strchr(to, ':') ? IPPROTO_ICMPV6 : IPPROTO_ICMP);
+	packet_icmp(&p, type, 0, 0);
+	packet_embed(&p, inner);
+	packet_end(&p);
+	return bpfprog_run(prog, OUT, &p, NULL);
+}
+
+static void r27_related_errors_pass(void **state)
+{
+	static const uint8_t types4[] = { 3, 4, 5, 11, 12 }, types6[] = { 1, 2, 3, 4 };
+	struct bpfprog *prog = *state;
+	struct packet inner;
+
+	segment(&inner, OUT, &out4, P_ACK, 100);
+	for (size_t i = 0; i < sizeof(types4); i++)
+		assert_silent(error_in(prog, ROUTER4, types4[i], &inner));
+	segment(&inner, OUT, &out6, P_ACK, 100);
+	for (size_t i = 0; i < sizeof(types6); i++)
+		assert_silent(error_in(prog, ROUTER6, types6[i], &inner));
+	segment(&inner, IN, &udp4, 0, 10);
+	assert_silent(error_out(prog, WEB4, 3, &inner)); // port unreachable
+}
+
+static void r27_unrelated_errors_are_dropped(void **state)
+{
+	struct bpfprog *prog = *state;
+	struct packet inner;
+
+	segment(&inner, OUT, &(struct flow){ FRIEND4, 444, 40000, IPPROTO_TCP }, P_ACK, 8);
+	assert_drops(error_in(prog, ROUTER4, 3, &inner), ICMP_UNRELATED);
+	segment(&inner, OUT, &(struct flow){ FRIEND6, 443, 40001, IPPROTO_TCP }, P_ACK, 8);
+	assert_drops(error_in(prog, ROUTER6, 2, &inner), ICMP_UNRELATED);
+	// about a packet that came to the pod, sent to the pod
+	segment(&inner, IN, &out4, P_ACK, 8);
+	assert_drops(error_in(prog, ROUTER4, 3, &inner), ICMP_UNRELATED);
+	segment(&inner, IN, &(struct flow){ FOE4, 40000, 53, IPPROTO_UDP }, 0, 8);
+	assert_drops(error_out(prog, FOE4, 3, &inner), ICMP_UNRELATED);
+	// from the pod to somebody else than the packet's sender
+	segment(&inner, IN, &udp4, 0, 8);
+	assert_drops(error_out(prog, FOE4, 3, &inner), ICMP_UNRELATED);
+	assert_int_equal(bpfprog_endpoint(prog)->ct_count, 3);
+}
+
+static void broken_errors_are_unrelated(void **state)
+{
+	struct bpfprog *prog = *state;
+	struct packet inner, deep;
+
+	segment(&inner, OUT, &out4, P_ACK, 8);
+	inner.len = inner.l4 + 4; // too little of the segment
+	assert_drops(error_in(prog, ROUTER4, 3, &inner), ICMP_UNRELATED);
+	segment(&inner, OUT, &out4, P_ACK, 8);
+	inner.data[inner.l3] = 0x42;
+	assert_drops(error_in(prog, ROUTER4, 3, &inner), ICMP_UNRELATED);
+	segment(&inner, OUT, &out4, P_ACK, 8);
+	packet_fragment4(&inner, 1, 64, false);
+	assert_drops(error_in(prog, ROUTER4, 3, &inner), ICMP_UNRELATED);
+	segment(&inner, OUT, &out4, P_ACK, 8);
+	frame(&deep, OUT, FRIEND4, IPPROTO_ICMP); // an error about an error
+	packet_icmp(&deep, 3, 0, 0);
+	packet_embed(&deep, &inner);
+	packet_end(&deep);
+	assert_drops(error_in(prog, ROUTER4, 3, &deep), ICMP_UNRELATED);
+}
+
+static void embedded_extension_headers_are_walked(void **state)
+{
+	struct bpfprog *prog = *state;
+	struct packet inner;
+
+	for (int n = 1; n < 12; n++) {
+		frame(&inner, OUT, FRIEND6, IPPROTO_TCP);
+		for (int i = 0; i < n; i++)
+			packet_ext(&inner, BH_NEXT_DEST, 0);
+		packet_tcp(&inner, 40000, 443, P_ACK);
+		packet_end(&inner);
+		if (n <= BH_EXT_MAX)
+			assert_silent(error_in(prog, ROUTER6, 2, &inner));
+		else
+			assert_drops(error_in(prog, ROUTER6, 2, &inner), ICMP_UNRELATED);
+	}
+}
+
+static void error_about_an_echo_is_found_by_its_id(void **state)
+{
+	struct bpfprog *prog = *state;
+	struct packet inner;
+
+	assert_passes(send_icmp(prog, OUT, FRIEND4, 8, 600), ALLOWED);
+	frame(&inner, OUT, FRIEND4, IPPROTO_ICMP);
+	packet_icmp(&inner, 8, 0, 600);
+	packet_end(&inner);
+	assert_silent(error_in(prog, ROUTER4, 11, &inner)); // traceroute
+	inner.data[inner.l4 + 5] ^= 1;
+	assert_drops(error_in(prog, ROUTER4, 11, &inner), ICMP_UNRELATED);
+}
+
+static void errors_refresh_nothing(void **state)
+{
+	struct bpfprog *prog = *state;
+	struct packet inner;
+	struct bh_ct ct;
+
+	assert_true(bpfprog_ct(prog, IPPROTO_TCP, FRIEND4, 443, 40000, &ct));
+	ct.last -= 50 * (uint32_t)BH_TIME_HZ;
+	ct.tick = 0;
+	bpfprog_ct_set(prog, IPPROTO_TCP, FRIEND4, 443, 40000, &ct);
+	segment(&inner, OUT, &out4, P_SYN, 0);
+	assert_silent(error_in(prog, ROUTER4, 3, &inner));
+	assert_true(bpfprog_ct(prog, IPPROTO_TCP, FRIEND4, 443, 40000, &ct));
+	assert_true(bpfprog_now() - ct.last >= 50 * (uint32_t)BH_TIME_HZ);
+	assert_false(ct.flags & BH_CT_REPLIED);
+	ct.last -= 20 * (uint32_t)BH_TIME_HZ;
+	ct.tick = 0;
+	bpfprog_ct_set(prog, IPPROTO_TCP, FRIEND4, 443, 40000, &ct);
+	assert_drops(error_in(prog, ROUTER4, 3, &inner), ICMP_UNRELATED); // the flow is over
+}
+
+static void errors_pass_in_a_direction_without_policy(void **state)
+{
+	struct bpfprog *prog = *state;
+	struct packet inner;
+
+	bpfprog_enforce(prog, IN, BH_POLICY_ALLOW, BH_GEN_OF(BH_POLICY_ALLOW));
+	segment(&inner, OUT, &(struct flow){ FRIEND4, 444, 40000, IPPROTO_TCP }, P_ACK, 8);
+	assert_silent(error_in(prog, ROUTER4, 3, &inner));
+	assert_int_equal(bpfprog_endpoint(prog)->ct_count, 3);
+}
+
+static void error_fragments_have_no_rest(void **state)
+{
+	struct bpfprog *prog = *state;
+	struct packet p, inner;
+
+	segment(&inner, OUT, &out4, P_ACK, 100);
+	frame(&p, IN, ROUTER4, IPPROTO_ICMP);
+	packet_icmp(&p, 3, 4, 0);
+	packet_embed(&p, &inner);
+	packet_data(&p, 4);
+	packet_fragment4(&p, 5, 0, true);
+	packet_end(&p);
+	assert_silent(bpfprog_run(prog, IN, &p, NULL));
+	frame(&p, IN, ROUTER4, IPPROTO_ICMP);
+	packet_data(&p, 64);
+	packet_fragment4(&p, 5, 152, false);
+	packet_end(&p);
+	assert_drops(bpfprog_run(prog, IN, &p, NULL), FRAG_UNKNOWN);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, scene_teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(r27_related_errors_pass),
+		TEST(r27_unrelated_errors_are_dropped),
+		TEST(broken_errors_are_unrelated),
+		TEST(embedded_extension_headers_are_walked),
+		TEST(error_about_an_echo_is_found_by_its_id),
+		TEST(errors_refresh_nothing),
+		TEST(errors_pass_in_a_direction_without_policy),
+		TEST(error_fragments_have_no_rest),
+	};
+
+	return cmocka_run_group_tests_name("icmp", tests, NULL, NULL);
+}
