@@ -135,8 +135,9 @@ node_up() {
 		route add default via $NODE4
 		route add default via $NODE6
 	EOT
+	# Its own address, as it would change with its ports otherwise and pods' neighbour entries be wrong.
 	[ "$MODE" = routed ] || ip -n "$NODE_NS" -b - <<-EOT || die "the bridge"
-		link add cbr0 type bridge
+		link add cbr0 address 02:00:00:00:00:01 type bridge
 		addr add $GW4/24 dev cbr0
 		addr add $GW6/64 dev cbr0 nodad
 		link set cbr0 up
@@ -357,9 +358,16 @@ expect() {
 				bad+="$from to $to $port/$proto v$family: want $outcome, got ${f##* }"$'\n'
 		done < <(printf %s "${wants[$from]}" | paste -d' ' - "$WORK/expect.$from")
 	done
-	if [ -z "$bad" ]; then pass "$what ($n)"; else fail "$what" "$bad"; fi
+	if [ -z "$bad" ]; then pass "$what ($n)"; else fail "$what" "$bad$(denied)"; fi
 }
 PROBES=()
+denied() { # what the agent has counted, for whoever reads a failure
+	local pod
+	[ -z "$agent" ] || for pod in "${!NAMESPACE[@]}"; do
+		"$TRAFFIC" ask "$SOCKET" "{\"op\":\"endpoint.get\",\"namespace\":\"${NAMESPACE[$pod]}\",\"name\":\"$pod\"}" |
+			jq -r --arg pod "$pod" '"\($pod): \(.state)", (.denied[]? | "  \(.direction) \(.reason) \(.remote) \(.port)/\(.protocol) \(.rule.text) \(.packets) packets, \(.age_sec) s ago")'
+	done 2>/dev/null
+}
 
 # ---- what is left --------------------------------------------------------------------------------------------
 # Ids of the maps, programs and links that are pinned now, for gone_ids later.
