@@ -7,9 +7,10 @@
 #include "agent/daemon/json.h"
 
 struct end {
-	const struct pod *pod; // NULL: an address
+	const struct pod *pod; // NULL: an address, or a node's
+	uint32_t naddrs; // to choose from; addrs is borrowed from the pod or node
+	const struct bh_addr *addrs;
 	struct bh_addr addr;
-	char text[80];
 };
 
 struct question {
@@ -30,6 +31,18 @@ static const struct pod *pod_find(const struct daemon *daemon, const char *text)
 	return ns ? (const struct pod *)store_find(daemon->store, KIND_POD, ns, slash + 1) : NULL;
 }
 
+static int end_node(const struct daemon *daemon, const char *field, const char *name, struct end *ret,
+		    struct err *reterr)
+{
+	const struct node *node = (const struct node *)store_find(daemon->store, KIND_NODE, NULL, name);
+
+	if (!node)
+		return err_set(reterr, -ENOENT, "%s: no node '%s' was seen", field, name);
+	ret->naddrs = node->naddrs;
+	ret->addrs = node->addrs;
+	return 0;
+}
+
 static int end_parse(const struct daemon *daemon, struct json_object *request, const char *field,
 		     struct end *ret, struct err *reterr)
 {
@@ -39,9 +52,11 @@ static int end_parse(const struct daemon *daemon, struct json_object *request, c
 	r = control_string(request, field, &text, reterr);
 	if (r < 0)
 		return r;
-	if (strncmp(text, "ip:", 3) == 0)
-		text += 3;
-	if (addr_parse(text, &ret->addr) >= 0)
+	if (strncmp(text, "node:", 5) == 0)
+		return end_node(daemon, field, text + 5, ret, reterr);
+	ret->naddrs = 1;
+	ret->addrs = &ret->addr;
+	if (addr_parse(strncmp(text, "ip:", 3) == 0 ? text + 3 : text, &ret->addr) >= 0)
 		return 0;
 	ret->pod = pod_find(daemon, text);
 	if (!ret->pod)
@@ -49,17 +64,17 @@ static int end_parse(const struct daemon *daemon, struct json_object *request, c
 			       field, text);
 	if (!ret->pod->naddrs)
 		return err_set(reterr, -ENOENT, "%s: pod '%s' has no address yet", field, text);
+	ret->naddrs = ret->pod->naddrs;
+	ret->addrs = ret->pod->addrs;
 	return 0;
 }
 
 static bool pick(struct end *end, bool v4)
 {
-	if (!end->pod)
-		return bh_addr_is4(&end->addr) == v4;
-	for (uint32_t i = 0; i < end->pod->naddrs; i++) {
-		if (bh_addr_is4(&end->pod->addrs[i]) != v4)
+	for (uint32_t i = 0; i < end->naddrs; i++) {
+		if (bh_addr_is4(&end->addrs[i]) != v4)
 			continue;
-		end->addr = end->pod->addrs[i];
+		end->addr = end->addrs[i];
 		return true;
 	}
 	return false;
