@@ -58,7 +58,7 @@ int case_number(struct json_object *json, const char *field, uint64_t max, uint6
 int case_port_get(struct json_object *json, uint16_t *retport, uint8_t *retproto,
 		  struct err *reterr)
 {
-	const char *protocol;
+	const char *protocol = NULL;
 	uint64_t port;
 	int r;
 
