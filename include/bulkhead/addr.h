@@ -54,7 +54,7 @@ static inline __attribute__((always_inline)) int bh_addr_equal(const struct bh_a
  */
 static inline __attribute__((always_inline)) __u32 bh_addr_check(const struct bh_addr *addr)
 {
-	__u32 x = addr->w[0] ^ (addr->w[1] * 0x9e3779b1u) ^ (addr->w[2] << 7) ^
+	__u32 x = addr->w[0] ^ (addr->w[1] * 0x9e3779b1u) ^ (addr->w[2] * 0xc2b2ae35u) ^
 		  (addr->w[3] * 0x85ebca6bu);
 
 	return x ^ (x >> 15);

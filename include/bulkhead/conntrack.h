@@ -117,7 +117,7 @@ BH_CT_INLINE __u32 bh_ct_check(const struct bh_ct_key *key)
 
 BH_CT_INLINE __u32 bh_ct6_check(const struct bh_ct6_key *key)
 {
-	__u32 fold = key->remote[0] ^ (key->remote[1] * 0x27d4eb2fu) ^ (key->remote[2] << 9) ^
+	__u32 fold = key->remote[0] ^ (key->remote[1] * 0x27d4eb2fu) ^ (key->remote[2] * 0x9e3779b1u) ^
 		     (key->remote[3] * 0x165667b1u);
 
 	return bh_ct_mix(key->ident, fold, key->remote_port, key->local_port,

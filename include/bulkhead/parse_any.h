@@ -181,10 +181,13 @@ BH_PARSE_INLINE __u32 bh_inner4(struct bh_frame *frame, __u32 offset, struct bh_
 BH_PARSE_INLINE __u32 bh_inner6(struct bh_frame *frame, __u32 offset, struct bh_pkt *pkt)
 {
 	struct bh_walk walk = { .offset = offset + sizeof(struct bh_ip6) };
+	struct bh_addr src;
 	struct bh_ip6 ip;
 
-	if (BH_LOAD(frame, offset, &ip) || ip.version_class >> 4 != 6 ||
-	    !bh_addr_equal(&ip.src, &pkt->dst))
+	if (BH_LOAD(frame, offset, &ip) || ip.version_class >> 4 != 6)
+		return 0;
+	src = ip.src;
+	if (!bh_addr_equal(&src, &pkt->dst))
 		return 0;
 	pkt->inner = ip.dst;
 	walk.next = ip.next;
