@@ -19,10 +19,13 @@ static struct cls *adopted_class(struct classes *classes, uint32_t id)
 	return cls;
 }
 
+// An id that no class can have is written over by the first plan.
 static void show(struct policy *policy, struct spot *spot, struct loc *loc, uint32_t id)
 {
-	loc->cls = adopted_class(&policy->classes, id);
-	cls_join(loc->cls);
+	if (id != BH_CLASS_NONE && id < BH_MAX_CLASSES) {
+		loc->cls = adopted_class(&policy->classes, id);
+		cls_join(loc->cls);
+	}
 	loc->in_table = true;
 	space_touch(&policy->cluster.space, spot);
 }
@@ -81,15 +84,15 @@ static int by_key(const void *a, const void *b)
 	return (int)x->col - (int)y->col;
 }
 
-static int adopt_matrix(struct policy *policy, const struct policy_tables_matrix *from,
-			const struct policy_tables_cell *cells, uint32_t ncells)
+// An image that is none stays where it is, its id is not used: endpoints that use it flip away.
+static void adopt_matrix(struct policy *policy, const struct policy_tables_matrix *from,
+			 const struct policy_tables_cell *cells, uint32_t ncells)
 {
 	struct matrix *matrix;
 	uint32_t n = 0;
-	int r;
 
 	if (from->policy < BH_POLICY_FIRST || !ids_claim(&policy->policy_ids, from->policy))
-		return -EBADMSG;
+		return;
 	while (ncells && cells->key.matrix < from->policy) {
 		cells++;
 		ncells--;
@@ -97,14 +100,14 @@ static int adopt_matrix(struct policy *policy, const struct policy_tables_matrix
 	while (n < ncells && cells[n].key.matrix == from->policy)
 		n++;
 	matrix = matrix_new();
-	must_push(&policy->matrices, matrix);
 	matrix->id = from->policy;
-	r = matrix_read(matrix, from->units, from->nunits, cells, n);
-	if (r < 0)
-		return r;
+	if (matrix_read(matrix, from->units, from->nunits, cells, n) < 0) {
+		matrix_free(matrix);
+		return;
+	}
+	must_push(&policy->matrices, matrix);
 	if (matrix->gen > policy->last_gen)
 		policy->last_gen = matrix->gen;
-	return 0;
 }
 
 static struct matrix *matrix_by_id(struct policy *policy, uint32_t id)
@@ -149,44 +152,25 @@ static void adopt_endpoint(struct policy *policy, const struct policy_tables_end
 	}
 }
 
-// Nothing of the tables can be believed beyond what each element says of itself.
-static bool plausible(const struct policy *policy, const struct policy_tables *tables)
-{
-	for (uint32_t i = 0; i < tables->npeers; i++)
-		if (tables->peers[i].cls >= BH_MAX_CLASSES)
-			return false;
-	for (uint32_t i = 0; i < tables->ncidrs; i++)
-		if (tables->cidrs[i].cls >= BH_MAX_CLASSES || tables->cidrs[i].cidr.prefixlen > 128)
-			return false;
-	for (uint32_t i = 0; i < tables->nendpoints; i++)
-		if (tables->endpoints[i].slot >= policy->limits.endpoints)
-			return false;
-	return true;
-}
-
 int policy_adopt(struct policy *policy, const struct policy_tables *tables)
 {
 	struct policy_tables_cell *cells = NULL;
-	int r = 0;
 
-	if (policy->compiles)
+	if (policy->compiles || policy->adopting)
 		return -EBUSY;
-	if (!plausible(policy, tables))
-		return -EBADMSG;
 	if (tables->ncells) {
 		cells = must(malloc(tables->ncells * sizeof(*cells)));
 		memcpy(cells, tables->cells, tables->ncells * sizeof(*cells));
 		qsort(cells, tables->ncells, sizeof(*cells), by_key);
 	}
-	for (uint32_t i = 0; r == 0 && i < tables->nmatrices; i++)
-		r = adopt_matrix(policy, &tables->matrices[i], cells, tables->ncells);
+	for (uint32_t i = 0; i < tables->nmatrices; i++)
+		adopt_matrix(policy, &tables->matrices[i], cells, tables->ncells);
 	free(cells);
-	if (r < 0)
-		return r;
 	adopt_locations(policy, tables);
 	adopt_ports(policy, tables->ports);
 	for (uint32_t i = 0; i < tables->nendpoints; i++)
-		adopt_endpoint(policy, &tables->endpoints[i]);
+		if (tables->endpoints[i].slot < policy->limits.endpoints)
+			adopt_endpoint(policy, &tables->endpoints[i]);
 	policy->adopting = true;
 	return 0;
 }

@@ -131,9 +131,9 @@ static bool counted(const struct polent *polent, const struct rule *rule, enum r
 
 static struct usage count(const struct polent *polent, enum refusal refusal)
 {
-	const struct rules *rules =
-		polent->kind == KIND_NETPOL ? ((const struct netpol *)polent->source)->rules :
-					      ((const struct clusternetpol *)polent->source)->rules;
+	const struct rules *rules = polent->kind == KIND_NETPOL ?
+					    ((const struct netpol *)polent->source)->rules :
+					    ((const struct clusternetpol *)polent->source)->rules;
 	struct usage usage = { 0 };
 
 	for (int dir = 0; dir < BH_DIR_MAX; dir++) {

@@ -39,7 +39,7 @@ static bool equal(const void *item, const void *key)
 	const struct cls *cls = item;
 	const struct sig *sig = key;
 
-	return cls->n == sig->n && !memcmp(cls->sig, sig->v, sig->n * sizeof(*sig->v));
+	return cls->n == sig->n && (!sig->n || !memcmp(cls->sig, sig->v, sig->n * sizeof(*sig->v)));
 }
 
 static void touch(struct classes *classes, struct cls *cls)
@@ -128,8 +128,6 @@ void classes_sweep(struct classes *classes)
 {
 	vec_each(struct cls *, cls, &classes->touched) {
 		(*cls)->touched = false;
-		(*cls)->leaving = (*cls)->heir = 0;
-		(*cls)->from = (*cls)->id;
 		if (!(*cls)->members)
 			drop(classes, *cls);
 	}

@@ -21,6 +21,7 @@ struct cls {
 	bool touched;
 	// Scratch of one plan.
 	uint32_t leaving; // members that move away
+	uint32_t arriving; // locations that move to it
 	uint32_t from; // replaced matrices judge it as the class of this id
 	uint32_t heir; // 1 + the pair whose new class takes over the id
 	bool lent; // the id is the heir's now

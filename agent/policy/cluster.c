@@ -105,8 +105,7 @@ struct labels nsent_labels(const struct nsent *ns)
 
 struct podent *cluster_pod_find(struct cluster *cluster, const char *ns, const char *name)
 {
-	return hash_find(&cluster->pods, title_hash(ns, name), is_pod,
-			 &(struct title){ ns, name });
+	return hash_find(&cluster->pods, title_hash(ns, name), is_pod, &(struct title){ ns, name });
 }
 
 struct podent *cluster_podent(struct cluster *cluster, const char *ns, const char *name)
@@ -226,8 +225,7 @@ struct port_name *cluster_name_find(const struct cluster *cluster, const char *n
 	return hash_find(&cluster->names, hash_mix(hash_pointer(name), protocol), is_name, &key);
 }
 
-static struct port_name *port_name_get(struct cluster *cluster, const char *name,
-				       uint8_t protocol)
+static struct port_name *port_name_get(struct cluster *cluster, const char *name, uint8_t protocol)
 {
 	struct port_name *entry = cluster_name_find(cluster, name, protocol);
 

@@ -50,7 +50,8 @@ struct port_name {
 	VEC(struct port_count {
 		uint16_t number;
 		uint32_t pods;
-	}) numbers;
+	})
+	numbers;
 };
 
 struct cluster {

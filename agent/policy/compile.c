@@ -78,8 +78,8 @@ static struct port_atom *own_ports(struct policy *policy, const struct rule *rul
 			if (own->name != port->name || proto < 0 ||
 			    (port->protocol != PROTOCOL_ANY && port->protocol != own->protocol))
 				continue;
-			must_push(&ranges, (struct port_range){ own->port, own->port,
-								(uint32_t)proto });
+			must_push(&ranges,
+				  (struct port_range){ own->port, own->port, (uint32_t)proto });
 		}
 	}
 	if (ranges.n)
@@ -97,8 +97,8 @@ static uint32_t section_of(const struct polent *polent)
 		       SECTION_BASELINE;
 }
 
-static void add_rules(struct policy *policy, const struct endpoint *endpoint,
-		      struct polent *polent, enum bh_dir dir, struct matrix_key *key)
+static void add_rules(struct policy *policy, const struct endpoint *endpoint, struct polent *polent,
+		      enum bh_dir dir, struct matrix_key *key)
 {
 	bool audit = polent_audit(polent, endpoint->pod->ns);
 
@@ -137,8 +137,8 @@ static void isolate(struct policy *policy, const struct endpoint *endpoint, enum
 				must_push(&isolating, polent->object);
 		}
 		if (isolating.n)
-			key->deny[view] = ruleid_deny(&policy->ruleids, dir, isolating.v,
-						      isolating.n);
+			key->deny[view] =
+				ruleid_deny(&policy->ruleids, dir, isolating.v, isolating.n);
 		vec_fini(&isolating);
 	}
 }

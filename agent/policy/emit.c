@@ -106,6 +106,11 @@ static bool grow(struct publish *pub, struct matrix *matrix)
 	uint32_t classes = (uint32_t)policy->classes.by_id.n, id;
 	uint32_t port_classes = (uint32_t)policy->ports.classes.by_id.n;
 
+	if (matrix->forked) {
+		matrix_layout(matrix, classes, port_classes, policy->limits.dense_cells);
+		install(pub, matrix);
+		return true;
+	}
 	if (matrix_fits(matrix, classes, port_classes))
 		return false;
 	id = ids_take(&policy->policy_ids);
@@ -128,7 +133,9 @@ static void follow_grown(struct publish *pub)
 		bool moved = false;
 
 		for (int dir = 0; endpoint && dir < BH_DIR_MAX; dir++) {
-			if (!endpoint->shown[dir] || !endpoint->shown[dir]->grown)
+			const struct matrix *shown = endpoint->shown[dir];
+
+			if (!shown || !(shown->grown || shown->forked))
 				continue;
 			endpoint->policy[dir] = endpoint->shown[dir]->id;
 			moved = true;
@@ -282,6 +289,7 @@ static struct matrix *judge_of(struct policy *policy, const struct endpoint *end
 	return matrix->id == IDS_NONE ? &policy->fixed[BH_POLICY_DENY] : matrix;
 }
 
+// *retswitch: a reader may still be under the matrix that the endpoint leaves.
 static bool refresh(struct policy *policy, struct endpoint *endpoint, bool *retswitch)
 {
 	bool changed = false;
@@ -289,9 +297,11 @@ static bool refresh(struct policy *policy, struct endpoint *endpoint, bool *rets
 	for (int dir = 0; dir < BH_DIR_MAX; dir++) {
 		struct matrix *matrix = judge_of(policy, endpoint, dir);
 
-		*retswitch |= endpoint->shown[dir] && endpoint->shown[dir] != matrix;
-		changed |= !endpoint->shown[dir] || endpoint->policy[dir] != matrix->id ||
-			   endpoint->gen[dir] != matrix->gen;
+		*retswitch |= endpoint->shown[dir] && endpoint->shown[dir] != matrix &&
+			      !matrix_fixed(policy, endpoint->shown[dir]);
+		changed |= endpoint->policy[dir] != matrix->id ||
+			   (!endpoint->gone &&
+			    (!endpoint->shown[dir] || endpoint->gen[dir] != matrix->gen));
 		endpoint->shown[dir] = matrix;
 		endpoint->policy[dir] = matrix->id;
 		endpoint->gen[dir] = matrix->gen;
@@ -299,7 +309,7 @@ static bool refresh(struct policy *policy, struct endpoint *endpoint, bool *rets
 	return changed;
 }
 
-static void flip(struct publish *pub, bool moved)
+static bool flip(struct publish *pub, bool moved)
 {
 	struct policy *policy = pub->policy;
 	VEC(struct endpoint *) list = { 0 };
@@ -314,6 +324,7 @@ static void flip(struct publish *pub, bool moved)
 	vec_each(struct endpoint *, endpoint, &list)
 		endpoint_step(pub, *endpoint);
 	vec_fini(&list);
+	return switches;
 }
 
 // ---- e: what nobody can see any more ----------------------------------------------------------------------------------------
@@ -398,15 +409,17 @@ static bool moved_since(const struct plan *plan, uint32_t from)
 	return false;
 }
 
-static void finish(struct publish *pub)
+static void finish(struct publish *pub, bool switched)
 {
 	struct plan *plan = pub->plan;
 	uint32_t before = plan->nsteps;
 
 	wait_here(pub);
 	clean(pub);
-	if (plan->nsteps == before + 1)
-		plan->nsteps = before; // nothing goes: nothing to wait for
+	if (plan->nsteps == before + 1 && !switched)
+		plan->nsteps = before; // nothing goes, nobody is left behind
+	else if (plan->nsteps == before + 1)
+		return;
 	if (crowded(pub->policy))
 		wait_here(pub);
 }
@@ -419,6 +432,5 @@ void emit(struct publish *pub)
 	first = pub->plan->nsteps;
 	prepare(pub);
 	move_all(pub);
-	flip(pub, moved_since(pub->plan, first));
-	finish(pub);
+	finish(pub, flip(pub, moved_since(pub->plan, first)));
 }

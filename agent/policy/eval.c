@@ -65,8 +65,8 @@ enum bh_reason policy_eval(const struct policy *policy, uint32_t slot, enum bh_d
 		cls = class_of(policy, remote);
 		pcls = portset_find(&policy->ports, proto, port);
 		reason = read_matrix(matrix, &matrix->units->head, matrix->id,
-				     cls && cls->id != IDS_NONE ? cls->id : BH_CLASS_NONE,
-				     pcls->id, ret);
+				     cls && cls->id != IDS_NONE ? cls->id : BH_CLASS_NONE, pcls->id,
+				     ret);
 	}
 	if (as_node && reason == BH_REASON_POLICY_DENIED &&
 	    BH_CELL_VERDICT(ret->verdict) == BH_VERDICT_DENY)

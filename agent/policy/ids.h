@@ -22,7 +22,8 @@ struct ids {
 	VEC(uint32_t) limbo; // given back by earlier plans
 };
 
-void ids_init(struct ids *ids, uint32_t first, uint32_t max); // numbers below first are taken for good
+void ids_init(struct ids *ids, uint32_t first,
+	      uint32_t max); // numbers below first are taken for good
 void ids_fini(struct ids *ids);
 
 uint32_t ids_take(struct ids *ids); // IDS_NONE: all are taken

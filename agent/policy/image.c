@@ -70,16 +70,21 @@ static void choose_form(struct matrix *matrix, uint32_t dense_cells)
 		matrix->row_cap = BH_ROW_NONE;
 }
 
+static uint32_t map_units(uint32_t classes, size_t lanes)
+{
+	uint32_t n = with_slack(classes < lanes ? (uint32_t)lanes : classes, SLACK_CLASSES);
+
+	return units_for(n < BH_MAX_CLASSES ? n : BH_MAX_CLASSES, LANES);
+}
+
 void matrix_layout(struct matrix *matrix, uint32_t classes, uint32_t port_classes,
 		   uint32_t dense_cells)
 {
-	uint32_t row_units = units_for(with_slack(classes, SLACK_CLASSES), LANES);
-	uint32_t col_units = units_for(with_slack(port_classes, SLACK_CLASSES), LANES);
+	uint32_t row_units = map_units(classes, matrix->row_of.n);
+	uint32_t col_units = map_units(port_classes, matrix->col_of.n);
 	uint64_t cells;
 
 	choose_form(matrix, dense_cells);
-	if (row_units > BH_MAX_CLASSES / LANES)
-		row_units = BH_MAX_CLASSES / LANES;
 	cells = matrix->sparse ? matrix->row_cap : (uint64_t)matrix->row_cap * matrix->ncols;
 	matrix->nunits = 1 + row_units + col_units + units_for((uint32_t)cells, 2);
 	free(matrix->units);
@@ -147,6 +152,27 @@ uint32_t matrix_col_of(const struct matrix *matrix, uint32_t cls)
 	return cls < matrix->col_of.n ? matrix->col_of.v[cls] : BH_ROW_NONE;
 }
 
+struct matrix *matrix_fork(const struct matrix *matrix)
+{
+	struct matrix *fork = matrix_new();
+	struct bh_cell *cells = must_new(matrix->ncols * sizeof(*cells));
+
+	fork->forked = true;
+	fork->gen = matrix->gen;
+	fork->ncols = matrix->ncols;
+	for (uint32_t row = 0; row < matrix->shown_rows; row++) {
+		for (uint32_t col = 0; col < matrix->ncols; col++)
+			cells[col] = row_cell(matrix->rows.v[row], col);
+		matrix_row_load(fork, cells);
+	}
+	free(cells);
+	for (uint32_t i = 0; i < matrix->row_of.n; i++)
+		matrix_set_row(fork, i, matrix->row_of.v[i]);
+	for (uint32_t i = 0; i < matrix->col_of.n; i++)
+		matrix_set_col(fork, i, matrix->col_of.v[i]);
+	return fork;
+}
+
 // ---- reading back -------------------------------------------------------------------------------------
 
 static int read_head(struct matrix *matrix, const union bh_unit *units, uint32_t nunits)
@@ -177,6 +203,10 @@ static uint32_t read_lanes(struct matrix *matrix, const union bh_unit *units)
 	}
 	for (uint32_t i = 0; i < (head->cell_off - head->col_off) * LANES; i++)
 		must_push(&matrix->col_of, units[head->col_off + i / LANES].lane[i % LANES]);
+	while (matrix->row_of.n && matrix->row_of.v[matrix->row_of.n - 1] == BH_ROW_NONE)
+		matrix->row_of.n--;
+	while (matrix->col_of.n && matrix->col_of.v[matrix->col_of.n - 1] == BH_ROW_NONE)
+		matrix->col_of.n--;
 	return rows;
 }
 

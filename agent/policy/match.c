@@ -241,7 +241,8 @@ static void shift_block(struct cluster *cluster, struct atom *atom, uint32_t i, 
 		shift(&cluster->space, &peer->excepts[j], (struct mark){ atom, i, true });
 }
 
-static void shift_nodes(struct cluster *cluster, struct atom *atom, const struct peer *peer, bool on)
+static void shift_nodes(struct cluster *cluster, struct atom *atom, const struct peer *peer,
+			bool on)
 {
 	vec_each(struct nodeent *, node, &cluster->node_list)
 		for (uint32_t i = 0; i < (*node)->object->naddrs; i++)

@@ -81,7 +81,8 @@ static bool is_memo(const void *item, const void *key)
 	const struct memo *memo = item;
 	const atom_ids *sig = key;
 
-	return memo->n == sig->n && !memcmp(memo->sig, sig->v, sig->n * sizeof(*sig->v));
+	return memo->n == sig->n &&
+	       (!sig->n || !memcmp(memo->sig, sig->v, sig->n * sizeof(*sig->v)));
 }
 
 static uint64_t sig_hash(const atom_ids *sig)
@@ -148,8 +149,8 @@ static void index_peers(struct matrix *matrix)
 
 	for (size_t i = 0; i < matrix->key.entries.n; i++)
 		if (matrix->key.entries.v[i].peer)
-			must_push(&uses, (struct use){ matrix->key.entries.v[i].peer->id,
-						       (uint32_t)i });
+			must_push(&uses,
+				  (struct use){ matrix->key.entries.v[i].peer->id, (uint32_t)i });
 	vec_sort(&uses, by_atom);
 	for (size_t i = 0; i < uses.n; i++) {
 		if (!i || uses.v[i].atom != uses.v[i - 1].atom) {
@@ -253,8 +254,8 @@ void matrix_index(struct matrix *matrix, const struct portset *ports)
 
 static uint32_t word_of(const struct entry *entry)
 {
-	enum bh_verdict verdict = entry->action == ACTION_ACCEPT ? BH_VERDICT_ALLOW :
-								   BH_VERDICT_DENY_CLUSTER;
+	enum bh_verdict verdict =
+		entry->action == ACTION_ACCEPT ? BH_VERDICT_ALLOW : BH_VERDICT_DENY_CLUSTER;
 
 	return BH_CELL_WORD(verdict, entry->rule->id);
 }
@@ -349,17 +350,6 @@ static bool claim_col(struct matrix *matrix, const struct cls *cls, uint32_t col
 	return fits;
 }
 
-static bool claim_cols(struct matrix *matrix, const struct matrix *read,
-		       const struct portset *ports, uint8_t *claimed)
-{
-	matrix->ncols = read->ncols;
-	vec_each(struct cls *, cls, &ports->classes.by_id)
-		if (*cls && !(*cls)->adopted &&
-		    !claim_col(matrix, *cls, matrix_col_of(read, (*cls)->id), claimed))
-			return false;
-	return true;
-}
-
 static bool claim_row(struct matrix *matrix, const struct matrix *read, const struct cls *cls,
 		      const uint8_t *claimed, struct bh_cell *cells)
 {
@@ -403,7 +393,11 @@ static void forget_index(struct matrix *matrix)
 	matrix->ncols = 0;
 }
 
-#define TAKE(field)                                              	do {                                                     		matrix->field = read->field;                     		memset(&read->field, 0, sizeof(read->field));    	} while (0)
+#define TAKE(field)                                                                                \
+	do {                                                                                       \
+		matrix->field = read->field;                                                       \
+		memset(&read->field, 0, sizeof(read->field));                                      \
+	} while (0)
 
 static void take_image(struct matrix *matrix, struct matrix *read)
 {
@@ -424,16 +418,18 @@ static void take_image(struct matrix *matrix, struct matrix *read)
 	matrix->indexed = true;
 }
 
-bool matrix_take_over(struct matrix *matrix, struct matrix *read, const struct portset *ports,
-		      const struct classes *peers)
+bool matrix_take_over(struct matrix *matrix, struct matrix *read, const struct col_claim *claims,
+		      size_t nclaims, const struct classes *peers)
 {
 	struct bh_cell *cells = must_new(read->ncols * sizeof(*cells));
 	uint8_t *claimed = must_new(read->ncols);
-	bool fits;
+	bool fits = true;
 
 	index_peers(matrix);
 	index_ports(matrix);
-	fits = claim_cols(matrix, read, ports, claimed);
+	matrix->ncols = read->ncols;
+	for (size_t i = 0; fits && i < nclaims; i++)
+		fits = claim_col(matrix, claims[i].cls, matrix_col_of(read, claims[i].id), claimed);
 	if (fits) {
 		index_base(matrix);
 		vec_each(struct cls *, cls, &peers->by_id)

@@ -27,7 +27,8 @@ struct entry {
 
 // The compiled list. Equal keys are the same matrix.
 struct matrix_key {
-	struct ruleid *deny[VIEW_MAX]; // default deny; NULL: the NetworkPolicy tier does not isolate
+	struct ruleid
+		*deny[VIEW_MAX]; // default deny; NULL: the NetworkPolicy tier does not isolate
 	VEC(struct entry) entries; // in the order of resolution
 };
 
@@ -55,7 +56,8 @@ struct matrix {
 	VEC(uint32_t) atoms; // ids, ascending
 	VEC(uint32_t) first; // of atoms[i] in `order`; one more at the end
 	VEC(uint32_t) order; // indexes of entries
-	uint32_t *base[VIEW_MAX][SECTION_MAX]; // per column: first rule that holds for every address
+	uint32_t
+		*base[VIEW_MAX][SECTION_MAX]; // per column: first rule that holds for every address
 	bool split; // the views differ
 
 	// Columns: signatures of port atoms of this list.
@@ -76,13 +78,15 @@ struct matrix {
 	union bh_unit *units;
 	VEC(uint32_t) touched; // units to write
 	bool bump; // gets a new generation at the end of the plan
+	bool forked; // a copy for the endpoints that leave a matrix which stays
 	bool grown; // moves from old_id to id within this plan
 	uint32_t old_id;
 	uint32_t nold_rows; // rows with exceptions under old_id
 	VEC(struct pending_lane {
 		uint32_t cls;
 		uint32_t row;
-	}) pending;
+	})
+	pending;
 	uint32_t shown_rows; // rows that the image holds
 };
 
@@ -95,10 +99,17 @@ void matrix_free(struct matrix *matrix);
 // Builds the indexes from the key. classes: the port classes that the tables are going to show.
 void matrix_index(struct matrix *matrix, const struct portset *ports);
 
+// What a port class is shown as in a matrix that was read.
+struct col_claim {
+	const struct cls *cls;
+	uint32_t id;
+};
+
 // Tries to take over the image, id and generation of a matrix that was read from the kernel: succeeds
-// when every class that has an id has the same cells there. The other matrix is then empty.
-bool matrix_take_over(struct matrix *matrix, struct matrix *read, const struct portset *ports,
-		      const struct classes *peers);
+// when every peer class that has an id, and every claim, has the same cells there. The other matrix is
+// then empty.
+bool matrix_take_over(struct matrix *matrix, struct matrix *read, const struct col_claim *claims,
+		      size_t nclaims, const struct classes *peers);
 
 // The column of a port signature, made when it is new.
 uint32_t matrix_col(struct matrix *matrix, const struct cls *cls);
@@ -121,6 +132,9 @@ bool matrix_tightens(const struct matrix *matrix, uint32_t from, uint32_t to);
 // dense matrix may have.
 void matrix_layout(struct matrix *matrix, uint32_t classes, uint32_t port_classes,
 		   uint32_t dense_cells);
+
+// A copy of the rows and lanes that are shown, without a list, id or image.
+struct matrix *matrix_fork(const struct matrix *matrix);
 
 // True if the image has room for these.
 bool matrix_fits(const struct matrix *matrix, uint32_t classes, uint32_t port_classes);

@@ -67,8 +67,7 @@ static polents *list_of(struct policy *policy, const struct polent *polent)
 {
 	if (polent->kind == KIND_NETPOL)
 		return (polents *)&cluster_ns(&policy->cluster, polent->ns)->netpols;
-	return (polents *)(cnp_of(polent)->tier == TIER_ADMIN ? &policy->admin :
-								 &policy->baseline);
+	return (polents *)(cnp_of(polent)->tier == TIER_ADMIN ? &policy->admin : &policy->baseline);
 }
 
 static struct polent *polent_get(struct policy *policy, const struct object *object)
@@ -177,16 +176,16 @@ static void numbered(const struct rule *rule, port_ranges *out)
 // One part per number that the name means somewhere: pods where it does, and that number.
 static void add_meanings(struct lowering *l, const struct port *port, uint8_t protocol)
 {
-	const struct port_name *name =
-		cluster_name_find(&l->policy->cluster, port->name, protocol);
+	const struct port_name *name = cluster_name_find(&l->policy->cluster, port->name, protocol);
 
 	for (size_t i = 0; name && i < name->numbers.n; i++) {
 		uint16_t number = name->numbers.v[i].number;
-		struct atom_spec spec = { l->polent->source, l->rule, port->name, protocol, number };
+		struct atom_spec spec = { l->polent->source, l->rule, port->name, protocol,
+					  number };
 		port_ranges range = { 0 };
 
-		must_push(&range, (struct port_range){ number, number,
-						       (uint32_t)portset_proto(protocol) });
+		must_push(&range,
+			  (struct port_range){ number, number, (uint32_t)portset_proto(protocol) });
 		add_part(l, atom_get(&l->policy->cluster.atoms, &spec),
 			 port_atom_get(&l->policy->ports, &range), NULL);
 		vec_fini(&range);

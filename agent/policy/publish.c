@@ -10,7 +10,7 @@
 
 static void resolve_shown(struct loc *loc, struct loc *above)
 {
-	if (loc->cls || !above)
+	if (loc->cls || loc->in_table || !above)
 		return;
 	loc->cls = above->cls;
 	cls_join(loc->cls);
@@ -96,9 +96,8 @@ static void overlay(struct publish *pub, uint32_t proto)
 	for (size_t i = 0, j = 0; i < shown->n && j < wanted->n;) {
 		uint32_t hi = shown->v[i].hi < wanted->v[j].hi ? shown->v[i].hi : wanted->v[j].hi;
 
-		must_push(&pub->port_moves,
-			  (struct port_move){ proto, lo, hi, shown->v[i].cls, wanted->v[j].cls,
-					      PAIR_NONE });
+		must_push(&pub->port_moves, (struct port_move){ proto, lo, hi, shown->v[i].cls,
+								wanted->v[j].cls, PAIR_NONE });
 		lo = hi + 1;
 		i += shown->v[i].hi == hi;
 		j += wanted->v[j].hi == hi;
@@ -157,13 +156,16 @@ static void sort_matrices(struct publish *pub)
 	}
 }
 
-static void take_over(struct policy *policy, struct endpoint *endpoint, enum bh_dir dir)
+typedef VEC(struct col_claim) col_claims;
+
+static void take_over(struct policy *policy, struct endpoint *endpoint, enum bh_dir dir,
+		      const col_claims *claims)
 {
 	struct matrix *want = endpoint->next[dir], *have = endpoint->shown[dir];
 
-	if (!have || have->keyed || !have->installed || !want->keyed || want->installed)
+	if (!have || have->keyed || !have->installed || want->installed)
 		return;
-	if (!matrix_take_over(want, have, &policy->ports, &policy->classes))
+	if (!matrix_take_over(want, have, claims->v, claims->n, &policy->classes))
 		return;
 	vec_each(struct endpoint *, other, &policy->slots)
 		for (int d = 0; *other && d < BH_DIR_MAX; d++)
@@ -171,12 +173,68 @@ static void take_over(struct policy *policy, struct endpoint *endpoint, enum bh_
 				(*other)->shown[d] = want;
 }
 
-static void take_over_all(struct policy *policy)
+// Each interval of ports keeps its column: what it was shown as, for what it is.
+static void take_over_all(struct publish *pub)
 {
+	struct policy *policy = pub->policy;
+	col_claims claims = { 0 };
+
+	must_push(&claims, (struct col_claim){ policy->ports.none, BH_PORT_CLASS_NONE });
+	vec_each(struct pair, pair, &pub->ports.pairs)
+		must_push(&claims, (struct col_claim){ pair->y, pair->x->id });
 	vec_each(struct endpoint *, endpoint, &policy->slots)
 		for (int dir = 0; *endpoint && dir < BH_DIR_MAX; dir++)
-			if ((*endpoint)->next[dir] && !matrix_fixed(policy, (*endpoint)->next[dir]))
-				take_over(policy, *endpoint, dir);
+			if ((*endpoint)->next[dir])
+				take_over(policy, *endpoint, dir, &claims);
+	vec_fini(&claims);
+}
+
+// ---- endpoints that leave a matrix which stays for others ---------------------------------------------------------
+
+static bool leaves(const struct endpoint *endpoint, const struct matrix *matrix)
+{
+	for (int dir = 0; endpoint && dir < BH_DIR_MAX; dir++)
+		if (endpoint->shown[dir] == matrix && endpoint->next[dir] != matrix)
+			return true;
+	return false;
+}
+
+static bool judges_anew(const struct publish *pub, struct matrix *matrix)
+{
+	vec_each(const struct pair, pair, &pub->peers.pairs)
+		if (pair->x && pair->x->id != IDS_NONE &&
+		    matrix_row_of(matrix, pair->x->id) != matrix_row(matrix, pair->y))
+			return true;
+	return false;
+}
+
+// Under a matrix that stays an address that moves is judged anew at once. An endpoint that is to leave
+// it must not see that: the old policy with the new address was never asked for.
+static void fork_for_leavers(struct publish *pub, struct matrix *matrix)
+{
+	struct policy *policy = pub->policy;
+	struct matrix *fork = NULL;
+
+	vec_each(struct endpoint *, at, &policy->slots) {
+		struct endpoint *endpoint = *at;
+
+		if (!leaves(endpoint, matrix))
+			continue;
+		if (!fork && !judges_anew(pub, matrix))
+			return;
+		if (!fork) {
+			fork = matrix_fork(matrix);
+			fork->id = ids_take(&policy->policy_ids);
+			must_push(&policy->matrices, fork);
+		}
+		for (int dir = 0; dir < BH_DIR_MAX; dir++)
+			if (endpoint->shown[dir] == matrix && endpoint->next[dir] != matrix &&
+			    fork->id != IDS_NONE)
+				endpoint->shown[dir] = fork;
+	}
+	if (!fork || fork->id == IDS_NONE)
+		return;
+	must_push(&pub->replaced, fork);
 }
 
 static void pend(struct matrix *matrix, uint32_t cls, uint32_t row)
@@ -192,8 +250,6 @@ static void plan_staying(struct publish *pub, struct matrix *matrix)
 		if (pair->x && pair->x->id != IDS_NONE && !matrix->bump)
 			matrix->bump = matrix_tightens(matrix, matrix_row_of(matrix, pair->x->id),
 						       matrix_row(matrix, pair->y));
-	vec_each(struct cls *, heir, &pub->peers.heirs)
-		pend(matrix, (*heir)->id, matrix_row(matrix, *heir));
 	vec_each(struct cls *, cls, &pub->peers.born)
 		pend(matrix, (*cls)->id, matrix_row(matrix, *cls));
 }
@@ -290,7 +346,8 @@ static void settle_matrices(struct policy *policy)
 
 static void settle_ids(struct policy *policy, const struct plan *plan)
 {
-	bool ended = plan->nsteps && plan->steps[plan->nsteps - 1].kind == STEP_WAIT, waited = false;
+	bool ended = plan->nsteps && plan->steps[plan->nsteps - 1].kind == STEP_WAIT,
+	     waited = false;
 
 	for (uint32_t i = 0; i < plan->nsteps && !waited; i++)
 		waited = plan->steps[i].kind == STEP_WAIT;
@@ -307,8 +364,6 @@ static void publish_fini(struct publish *pub)
 	vec_fini(&pub->staying);
 	vec_fini(&pub->replaced);
 	vec_fini(&pub->fresh);
-	shift_fini(&pub->peers);
-	shift_fini(&pub->ports);
 	vec_fini(&pub->spots);
 	vec_fini(&pub->port_moves);
 }
@@ -327,9 +382,11 @@ void publish(struct policy *policy, struct plan *plan)
 	shift_inherit(&pub.peers, &pub.staying);
 	shift_inherit(&pub.ports, &pub.staying);
 	if (policy->adopting) {
-		take_over_all(policy);
+		take_over_all(&pub);
 		sort_matrices(&pub);
 	}
+	vec_each(struct matrix *, matrix, &pub.staying)
+		fork_for_leavers(&pub, *matrix);
 	shift_number(&pub.peers, &pub.replaced);
 	shift_number(&pub.ports, &pub.replaced);
 	plan_matrices(&pub);
@@ -337,6 +394,8 @@ void publish(struct policy *policy, struct plan *plan)
 	settle_spots(&pub);
 	settle_ports(&pub);
 	settle_matrices(policy);
+	shift_fini(&pub.peers);
+	shift_fini(&pub.ports);
 	classes_sweep(&policy->classes);
 	classes_sweep(&policy->ports.classes);
 	settle_ids(policy, plan);

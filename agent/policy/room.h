@@ -10,7 +10,8 @@
 struct lowered {
 	struct atom *peer; // NULL: every address
 	struct port_atom *ports; // NULL: every protocol and port, or named
-	const struct rule *named; // ingress: its ports are resolved per pod; the policy's object owns it
+	const struct rule
+		*named; // ingress: its ports are resolved per pod; the policy's object owns it
 	struct ruleid *rule;
 	enum action action;
 };

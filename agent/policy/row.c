@@ -90,8 +90,7 @@ void matrix_row_load(struct matrix *matrix, const struct bh_cell *cells)
 
 	must_push(&matrix->rows, row);
 	if (!known)
-		must_ok(hash_add(&matrix->row_table, row->hash,
-				 (void *)(uintptr_t)matrix->rows.n));
+		must_ok(hash_add(&matrix->row_table, row->hash, (void *)(uintptr_t)matrix->rows.n));
 }
 
 struct bh_cell row_cell(const struct row *row, uint32_t col)

@@ -4,12 +4,23 @@
 
 #include "agent/policy/must.h"
 
+static void forget(struct cls *cls)
+{
+	if (!cls)
+		return;
+	cls->leaving = cls->arriving = cls->heir = 0;
+	cls->from = cls->id;
+}
+
 void shift_fini(struct shift *shift)
 {
+	vec_each(struct pair, pair, &shift->pairs) {
+		forget(pair->x);
+		forget(pair->y);
+	}
 	vec_fini(&shift->pairs);
 	hash_fini(&shift->index);
 	vec_fini(&shift->born);
-	vec_fini(&shift->heirs);
 }
 
 struct pair_key {
@@ -37,6 +48,7 @@ uint32_t shift_add(struct shift *shift, struct cls *x, struct cls *y)
 		must_ok(hash_add(&shift->index, hash, (void *)at));
 	}
 	shift->pairs.v[at - 1].n++;
+	y->arriving++;
 	if (x)
 		x->leaving++;
 	return (uint32_t)at - 1;
@@ -50,18 +62,18 @@ uint32_t shift_lane(const struct shift *shift, const struct matrix *matrix, uint
 // Class 0 of ports is the empty signature for ever.
 static bool can_vanish(const struct shift *shift, const struct cls *x)
 {
-	return x && x->id != IDS_NONE && x->leaving == x->members &&
+	return x && x->id != IDS_NONE && x->leaving == x->members && !x->arriving &&
 	       !(shift->ports && x->id == BH_PORT_CLASS_NONE);
 }
 
-// A matrix that stays judges both alike, so that its lane need not change while others still have the id.
+// Every matrix that stays judges both alike, so that its lane need not change: a reader may still hold the
+// id for an address that left the class in an earlier plan.
 static bool alike(const struct shift *shift, const struct pair *pair, const matrices *staying)
 {
-	if (shift->ports || pair->n == pair->x->members)
+	if (shift->ports)
 		return true;
 	for (size_t i = 0; i < staying->n; i++)
-		if (matrix_row(staying->v[i], pair->y) !=
-		    matrix_row_of(staying->v[i], pair->x->id))
+		if (matrix_row(staying->v[i], pair->y) != matrix_row_of(staying->v[i], pair->x->id))
 			return false;
 	return true;
 }
@@ -89,7 +101,6 @@ void shift_inherit(struct shift *shift, const matrices *staying)
 		if (!pair->x || pair->x->heir != i + 1 || pair->y->id != IDS_NONE)
 			continue;
 		cls_inherit(shift->classes, pair->y, pair->x);
-		must_push(&shift->heirs, pair->y);
 	}
 }
 

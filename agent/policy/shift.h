@@ -24,9 +24,9 @@ struct shift {
 	VEC(struct pair) pairs;
 	struct hash index; // by (x, y): 1 + position
 	VEC(struct cls *) born; // classes and fragments that get an id in this plan
-	VEC(struct cls *) heirs; // classes that took over the id of one that vanishes
 };
 
+// Call it before classes_sweep().
 void shift_fini(struct shift *shift);
 
 // Counts one location; returns the pair's position.

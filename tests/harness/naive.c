@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: Apache-2.0
+// naive.c - the semantics, read aloud.
+#include "tests/harness/naive.h"
+
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/base/intern.h"
+
+#define LIST_MAX 1024
+
+struct list {
+	size_t n;
+	const struct object *v[LIST_MAX];
+};
+
+static int collect(void *arg, const struct object *object)
+{
+	struct list *list = arg;
+
+	if (list->n == LIST_MAX)
+		abort();
+	list->v[list->n++] = object;
+	return 0;
+}
+
+// One question.
+struct question {
+	const struct naive *naive;
+	const struct pod *pod; // whose policy is asked
+	const struct pod *peer; // the pod at the remote address, or NULL
+	const struct bh_addr *remote;
+	enum bh_dir dir;
+	uint8_t protocol;
+	uint16_t port;
+	bool shadow;
+};
+
+static bool namespace_matches(const struct naive *naive, const struct selector *selector,
+			      const char *ns)
+{
+	const struct namespace_ *found =
+		(const struct namespace_ *)store_find(naive->store, KIND_NAMESPACE, NULL, ns);
+	struct label own = { intern("kubernetes.io/metadata.name"), intern(ns) };
+	struct labels only = { 1, &own };
+	bool match = selector_match(selector, found ? &found->labels : &only);
+
+	intern_put(own.key);
+	intern_put(own.value);
+	return match;
+}
+
+// ---- addresses ----------------------------------------------------------------------------------------------
+
+static bool in_block(const struct bh_cidr *cidr, const struct bh_addr *addr)
+{
+	// 0.0.0.0/0 is IPv4's only, ::/0 is IPv6's only
+	if (bh_addr_is4(addr) != (cidr->prefixlen >= BH_V4_PREFIX && bh_addr_is4(&cidr->addr)))
+		return false;
+	for (uint32_t bit = 0; bit < cidr->prefixlen; bit++)
+		if ((ntohl(cidr->addr.w[bit / 32]) >> (31 - bit % 32) & 1) !=
+		    (ntohl(addr->w[bit / 32]) >> (31 - bit % 32) & 1))
+			return false;
+	return true;
+}
+
+static bool has_address(const struct bh_addr *addrs, uint32_t n, const struct bh_addr *addr)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (bh_addr_equal(&addrs[i], addr))
+			return true;
+	return false;
+}
+
+static bool better(const struct naive *naive, const struct pod *a, const struct pod *b)
+{
+	bool local_a = naive->local && naive->local(naive->arg, a);
+	bool local_b = naive->local && naive->local(naive->arg, b);
+	int r;
+
+	if (local_a != local_b)
+		return local_a;
+	if (a->created != b->created)
+		return a->created > b->created;
+	r = strcmp(a->object.name, b->object.name);
+	if (!r)
+		r = strcmp(a->object.ns, b->object.ns);
+	return r > 0;
+}
+
+static const struct pod *pod_at(const struct naive *naive, const struct bh_addr *addr)
+{
+	struct list list = { 0 };
+	const struct pod *best = NULL;
+
+	store_each(naive->store, KIND_POD, NULL, collect, &list);
+	for (size_t i = 0; i < list.n; i++) {
+		const struct pod *pod = (const struct pod *)list.v[i];
+
+		if (pod->host_network || pod->finished ||
+		    !has_address(pod->addrs, pod->naddrs, addr))
+			continue;
+		if (!best || better(naive, pod, best))
+			best = pod;
+	}
+	return best;
+}
+
+static bool node_matches(const struct naive *naive, const struct selector *selector,
+			 const struct bh_addr *addr)
+{
+	struct list list = { 0 };
+
+	store_each(naive->store, KIND_NODE, NULL, collect, &list);
+	for (size_t i = 0; i < list.n; i++) {
+		const struct node *node = (const struct node *)list.v[i];
+
+		if (has_address(node->addrs, node->naddrs, addr) &&
+		    selector_match(selector, &node->labels))
+			return true;
+	}
+	return false;
+}
+
+// ---- rules ----------------------------------------------------------------------------------------------------
+
+static bool peer_matches(const struct question *q, const struct object *policy,
+			 const struct peer *peer)
+{
+	switch (peer->kind) {
+	case PEER_ANY:
+		return true;
+	case PEER_PODS:
+		if (!q->peer || !selector_match(&peer->pods, &q->peer->labels))
+			return false;
+		if (peer->own_namespace)
+			return !strcmp(policy->ns, q->peer->object.ns);
+		return namespace_matches(q->naive, &peer->namespaces, q->peer->object.ns);
+	case PEER_CIDR:
+		if (!in_block(&peer->cidr, q->remote))
+			return false;
+		for (uint32_t i = 0; i < peer->nexcepts; i++)
+			if (in_block(&peer->excepts[i], q->remote))
+				return false;
+		return true;
+	case PEER_NODES:
+		return !q->peer && node_matches(q->naive, &peer->nodes, q->remote);
+	default:
+		return false;
+	}
+}
+
+static bool peers_match(const struct question *q, const struct object *policy,
+			const struct rule *rule)
+{
+	if (rule->any_peer)
+		return true;
+	for (uint32_t i = 0; i < rule->npeers; i++)
+		if (peer_matches(q, policy, &rule->peers[i]))
+			return true;
+	return false;
+}
+
+static bool port_matches(const struct question *q, const struct port *port)
+{
+	// the destination says what a name means
+	const struct pod *destination = q->dir == BH_INGRESS ? q->pod : q->peer;
+
+	if (q->protocol != PROTOCOL_TCP && q->protocol != PROTOCOL_UDP &&
+	    q->protocol != PROTOCOL_SCTP)
+		return false;
+	if (port->protocol != PROTOCOL_ANY && port->protocol != q->protocol)
+		return false;
+	if (!port->name)
+		return (!port->lo && !port->hi) || (q->port >= port->lo && q->port <= port->hi);
+	for (uint32_t i = 0; destination && i < destination->nports; i++) {
+		const struct container_port *own = &destination->ports[i];
+
+		if (own->name && !strcmp(own->name, port->name) && own->protocol == q->protocol &&
+		    own->port == q->port)
+			return true;
+	}
+	return false;
+}
+
+static bool rule_matches(const struct question *q, const struct object *policy,
+			 const struct rule *rule)
+{
+	if (!peers_match(q, policy, rule))
+		return false;
+	if (rule->any_port)
+		return true;
+	for (uint32_t i = 0; i < rule->nports; i++)
+		if (port_matches(q, &rule->ports[i]))
+			return true;
+	return false;
+}
+
+// ---- tiers ------------------------------------------------------------------------------------------------------
+
+static bool audited(const struct question *q, const struct netpol *netpol)
+{
+	const struct namespace_ *ns = (const struct namespace_ *)store_find(
+		q->naive->store, KIND_NAMESPACE, NULL, netpol->object.ns);
+
+	return netpol->audit || (ns && ns->audit);
+}
+
+// -1: no NetworkPolicy isolates the pod.
+static int network_policies(const struct question *q)
+{
+	struct list list = { 0 };
+	int verdict = -1;
+
+	store_each(q->naive->store, KIND_NETPOL, q->pod->object.ns, collect, &list);
+	for (size_t i = 0; i < list.n; i++) {
+		const struct netpol *netpol = (const struct netpol *)list.v[i];
+		const struct rules *rules = &netpol->rules[q->dir];
+
+		if (!netpol->isolates[q->dir] || !selector_match(&netpol->pods, &q->pod->labels) ||
+		    (!q->shadow && audited(q, netpol)))
+			continue;
+		if (verdict < 0)
+			verdict = BH_VERDICT_DENY;
+		for (uint32_t j = 0; j < rules->n; j++)
+			if (rule_matches(q, &netpol->object, &rules->v[j]))
+				verdict = BH_VERDICT_ALLOW;
+	}
+	return verdict;
+}
+
+static int by_priority(const void *a, const void *b)
+{
+	const struct clusternetpol *x = *(const struct clusternetpol *const *)a;
+	const struct clusternetpol *y = *(const struct clusternetpol *const *)b;
+
+	if (x->priority != y->priority)
+		return x->priority - y->priority;
+	return strcmp(x->object.name, y->object.name);
+}
+
+// -1: nothing decides, or Pass.
+static int cluster_policies(const struct question *q, enum tier tier)
+{
+	struct list list = { 0 };
+
+	store_each(q->naive->store, KIND_CLUSTERNETPOL, NULL, collect, &list);
+	if (list.n > 1)
+		qsort(list.v, list.n, sizeof(list.v[0]), by_priority);
+	for (size_t i = 0; i < list.n; i++) {
+		const struct clusternetpol *cnp = (const struct clusternetpol *)list.v[i];
+		const struct rules *rules = &cnp->rules[q->dir];
+
+		if (cnp->tier != tier || (cnp->audit && !q->shadow) ||
+		    !namespace_matches(q->naive, &cnp->namespaces, q->pod->object.ns) ||
+		    !selector_match(&cnp->pods, &q->pod->labels))
+			continue;
+		for (uint32_t j = 0; j < rules->n; j++) {
+			if (!rule_matches(q, &cnp->object, &rules->v[j]))
+				continue;
+			if (rules->v[j].action == ACTION_PASS)
+				return -1;
+			return rules->v[j].action == ACTION_ACCEPT ? BH_VERDICT_ALLOW :
+								     BH_VERDICT_DENY_CLUSTER;
+		}
+	}
+	return -1;
+}
+
+enum bh_verdict naive_verdict(const struct naive *naive, const char *ns, const char *name,
+			      enum bh_dir dir, const struct bh_addr *remote, uint8_t protocol,
+			      uint16_t port, bool shadow)
+{
+	struct question q = { .naive = naive,
+			      .remote = remote,
+			      .dir = dir,
+			      .protocol = protocol,
+			      .port = port,
+			      .shadow = shadow };
+	int verdict;
+
+	q.pod = (const struct pod *)store_find(naive->store, KIND_POD, ns, name);
+	if (!q.pod)
+		return BH_VERDICT_DENY;
+	if (q.pod->host_network)
+		return BH_VERDICT_ALLOW;
+	q.peer = pod_at(naive, remote);
+	verdict = cluster_policies(&q, TIER_ADMIN);
+	if (verdict < 0)
+		verdict = network_policies(&q);
+	if (verdict < 0)
+		verdict = cluster_policies(&q, TIER_BASELINE);
+	return verdict < 0 ? BH_VERDICT_ALLOW : (enum bh_verdict)verdict;
+}
