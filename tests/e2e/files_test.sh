@@ -47,12 +47,15 @@ expect "removed: open" <<-EOT
 EOT
 mkdir "$WORK/elsewhere"
 mv "$MANIFESTS/pod-web.yaml" "$WORK/elsewhere/"
+sync
+expect "a pod that lost its object while its device stays is quarantined" <<<'silent web api 80 tcp'
+mv "$WORK/elsewhere/pod-web.yaml" "$MANIFESTS/"
+sync
 np 81 >"$MANIFESTS/notes.txt"
 np 81 >"$MANIFESTS/.hidden.json"
 sync
 expect "files of other names and hidden ones are none of ours" <<<'open web api 80 tcp'
 rm "$MANIFESTS/notes.txt" "$MANIFESTS/.hidden.json"
-mv "$WORK/elsewhere/pod-web.yaml" "$MANIFESTS/"
 agent_stop
 agent_cleanup
 
