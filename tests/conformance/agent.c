@@ -18,8 +18,8 @@
 #include "agent/control/control.h"
 #include "tests/conformance/sandbox.h"
 
-#define START_SEC 20
-#define SYNC_SEC 20
+#define START_SEC 60
+#define SYNC_SEC 60
 #define STOP_MS 5000
 #define OPTIONS_MAX 32
 #define LOG_TAIL 600

@@ -168,8 +168,8 @@ static void tell_round(const struct diff *diff, double sec)
 	fprintf(stderr,
 		"round %" PRIu64 ": %" PRIu64 " verdicts, %u matrices, %u peer classes, %u port "
 		"classes, %" PRIu64 " sparse cells, %.3f s\n",
-		diff->round, diff->verdicts, stats.matrices, stats.peer_classes,
-		stats.port_classes, stats.sparse_cells, sec);
+		diff->round, diff->verdicts, stats.matrices, stats.peer_classes, stats.port_classes,
+		stats.sparse_cells, sec);
 }
 
 static int run_all(struct diff *diff, struct err *reterr)
