@@ -87,6 +87,7 @@ void cluster_fini(struct cluster *cluster)
 	vec_fini(&cluster->node_list);
 	vec_fini(&cluster->changed_names);
 	vec_fini(&cluster->node_candidates);
+	vec_fini(&cluster->wide);
 	hash_fini(&cluster->pods);
 	hash_fini(&cluster->namespaces);
 	hash_fini(&cluster->nodes);

@@ -19,12 +19,14 @@ struct candidate {
 	const struct peer *peer;
 };
 
+typedef VEC(struct candidate) candidate_list;
+
 struct nsent {
 	const char *name;
 	const struct namespace_ *object; // NULL: not in the store
 	struct label self; // what a namespace without an object is labelled with
 	VEC(struct podent *) pods;
-	VEC(struct candidate) candidates;
+	candidate_list candidates; // those for some namespaces only, this being one
 	bool sorted;
 	VEC(struct polent *) netpols; // by name
 };
@@ -60,7 +62,9 @@ struct cluster {
 	struct hash pods, namespaces, nodes, names;
 	VEC(struct nodeent *) node_list;
 	VEC(struct port_name *) changed_names;
-	VEC(struct candidate) node_candidates;
+	candidate_list node_candidates;
+	candidate_list wide; // candidates for the pods of every namespace
+	bool wide_sorted;
 	const char *name_label; // "kubernetes.io/metadata.name", interned
 };
 

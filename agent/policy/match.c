@@ -116,12 +116,12 @@ void cluster_namespace(struct cluster *cluster, const struct namespace_ *before,
 
 // ---- signatures -------------------------------------------------------------------------------------------
 
-static void match_from(const struct nsent *ns, size_t i, const struct pod *pod, atom_ids *out)
+static void match_from(const candidate_list *list, size_t i, const struct pod *pod, atom_ids *out)
 {
-	struct label need = ns->candidates.v[i].need;
+	struct label need = list->v[i].need;
 
-	for (; i < ns->candidates.n; i++) {
-		const struct candidate *c = &ns->candidates.v[i];
+	for (; i < list->n; i++) {
+		const struct candidate *c = &list->v[i];
 
 		if (c->need.key != need.key || c->need.value != need.value)
 			break;
@@ -130,28 +130,34 @@ static void match_from(const struct nsent *ns, size_t i, const struct pod *pod, 
 	}
 }
 
-static void match_pod(struct nsent *ns, const struct pod *pod, atom_ids *out)
+// The list is sorted by need, so only those are tested whose label the pod has.
+static void match_pod(const candidate_list *list, const struct pod *pod, atom_ids *out)
 {
-	if (!ns->sorted)
-		vec_sort(&ns->candidates, by_need);
-	ns->sorted = true;
-	if (ns->candidates.n && !ns->candidates.v[0].need.key)
-		match_from(ns, 0, pod, out);
+	if (list->n && !list->v[0].need.key)
+		match_from(list, 0, pod, out);
 	for (uint32_t i = 0; i < pod->labels.n; i++) {
 		struct candidate key = { .need = pod->labels.v[i] };
-		size_t lo = 0, hi = ns->candidates.n;
+		size_t lo = 0, hi = list->n;
 
 		while (lo < hi) {
 			size_t mid = (lo + hi) / 2;
 
-			if (by_need(&ns->candidates.v[mid], &key) < 0)
+			if (by_need(&list->v[mid], &key) < 0)
 				lo = mid + 1;
 			else
 				hi = mid;
 		}
-		if (lo < ns->candidates.n && !by_need(&ns->candidates.v[lo], &key))
-			match_from(ns, lo, pod, out);
+		if (lo < list->n && !by_need(&list->v[lo], &key))
+			match_from(list, lo, pod, out);
 	}
+}
+
+static const candidate_list *sorted_candidates(struct nsent *ns)
+{
+	if (!ns->sorted)
+		vec_sort(&ns->candidates, by_need);
+	ns->sorted = true;
+	return &ns->candidates;
 }
 
 static void match_node(const struct cluster *cluster, const struct node *node, atom_ids *out)
@@ -175,7 +181,7 @@ void cluster_signature(struct cluster *cluster, struct spot *spot, atom_ids *out
 			must_push(out, above->want->sig[i]);
 	}
 	if (pod)
-		match_pod(winner->ns, pod, out);
+		match_pod(sorted_candidates(winner->ns), pod, out);
 	else if (spot->nodes.n)
 		match_node(cluster, spot->nodes.v[0]->object, out);
 	out->n = sig_sort(out->v, out->n);
@@ -183,51 +189,52 @@ void cluster_signature(struct cluster *cluster, struct spot *spot, atom_ids *out
 
 // ---- atoms come and go ------------------------------------------------------------------------------------
 
-static void touch_matching(struct cluster *cluster, const struct nsent *ns,
-			   const struct candidate *candidate)
+// Candidates whose atoms came or go: what they match in a namespace becomes dirty.
+static void touch_matching(struct cluster *cluster, const struct nsent *ns, candidate_list *shifted)
 {
-	for (size_t i = 0; i < ns->pods.n; i++)
-		if (ns->pods.v[i]->object && matches(candidate, ns->pods.v[i]->object))
-			cluster_pod_touch(cluster, ns->pods.v[i]);
+	atom_ids hits = { 0 };
+
+	vec_sort(shifted, by_need);
+	vec_each(struct podent *const, pod, &ns->pods) {
+		vec_clear(&hits);
+		if ((*pod)->object)
+			match_pod(shifted, (*pod)->object, &hits);
+		if (hits.n)
+			cluster_pod_touch(cluster, *pod);
+	}
+	vec_fini(&hits);
 }
 
-static void drop_candidates(struct nsent *ns, const struct atom *atom)
+static void drop_gone(struct nsent *ns)
 {
 	size_t kept = 0;
 
-	for (size_t i = 0; i < ns->candidates.n; i++)
-		if (ns->candidates.v[i].atom != atom)
-			ns->candidates.v[kept++] = ns->candidates.v[i];
+	vec_each(struct candidate, c, &ns->candidates)
+		if (c->atom->in_force)
+			ns->candidates.v[kept++] = *c;
 	ns->candidates.n = kept;
 }
 
-static void shift_in(struct cluster *cluster, struct nsent *ns, struct atom *atom,
-		     const struct peer *peer, bool on)
+static void shift_namespace(struct cluster *cluster, struct nsent *ns, const candidate_list *all)
 {
-	struct candidate candidate = candidate_of(atom, peer);
+	candidate_list here = { 0 };
+	bool gone = false;
 
-	if (!in_namespace(atom, peer, ns))
-		return;
-	if (on)
-		add_candidate(ns, atom, peer);
-	touch_matching(cluster, ns, &candidate);
-	if (!on)
-		drop_candidates(ns, atom);
-}
+	for (size_t i = 0; i < all->n; i++) {
+		const struct candidate *c = &all->v[i];
 
-static void shift_pods(struct cluster *cluster, struct atom *atom, const struct peer *peer, bool on)
-{
-	struct nsent *ns;
-	size_t at = 0;
-
-	if (peer && peer->own_namespace) {
-		ns = find_ns(cluster, atom->ns);
-		if (ns)
-			shift_in(cluster, ns, atom, peer, on);
-		return;
+		if (!in_namespace(c->atom, c->peer, ns))
+			continue;
+		must_push(&here, *c);
+		if (c->atom->in_force)
+			add_candidate(ns, c->atom, c->peer);
+		gone |= !c->atom->in_force;
 	}
-	while ((ns = hash_next(&cluster->namespaces, &at)))
-		shift_in(cluster, ns, atom, peer, on);
+	if (gone)
+		drop_gone(ns);
+	if (here.n)
+		touch_matching(cluster, ns, &here);
+	vec_fini(&here);
 }
 
 static void shift_block(struct cluster *cluster, struct atom *atom, uint32_t i, bool on)
@@ -261,15 +268,15 @@ static void shift_nodes(struct cluster *cluster, struct atom *atom, const struct
 		}
 }
 
-static void shift_atom(struct cluster *cluster, struct atom *atom, bool on)
+static void shift_atom(struct cluster *cluster, struct atom *atom, bool on, candidate_list *pods)
 {
 	atom->in_force = on;
 	if (atom->any)
-		shift_pods(cluster, atom, NULL, on);
+		must_push(pods, candidate_of(atom, NULL));
 	for (uint32_t i = 0; i < atom->npeers; i++) {
 		switch (atom->peers[i]->kind) {
 		case PEER_PODS:
-			shift_pods(cluster, atom, atom->peers[i], on);
+			must_push(pods, candidate_of(atom, atom->peers[i]));
 			break;
 		case PEER_CIDR:
 			shift_block(cluster, atom, i, on);
@@ -287,15 +294,21 @@ static void shift_atom(struct cluster *cluster, struct atom *atom, bool on)
 
 void cluster_atoms(struct cluster *cluster)
 {
-	vec_each(struct atom *, at, &cluster->atoms.changed) {
-		struct atom *atom = *at;
+	candidate_list pods = { 0 };
+	struct nsent *ns;
+	size_t at = 0;
 
-		atom->queued = false;
-		if (atom->in_force != !!atom->refs)
-			shift_atom(cluster, atom, !atom->in_force);
-		if (!atom->refs)
-			atom_bury(&cluster->atoms, atom);
+	vec_each(struct atom *, atom, &cluster->atoms.changed) {
+		(*atom)->queued = false;
+		if ((*atom)->in_force != !!(*atom)->refs)
+			shift_atom(cluster, *atom, !(*atom)->in_force, &pods);
 	}
+	while (pods.n && (ns = hash_next(&cluster->namespaces, &at)))
+		shift_namespace(cluster, ns, &pods);
+	vec_each(struct atom *, atom, &cluster->atoms.changed)
+		if (!(*atom)->refs)
+			atom_bury(&cluster->atoms, *atom);
 	vec_clear(&cluster->atoms.changed);
+	vec_fini(&pods);
 	space_sweep(&cluster->space);
 }

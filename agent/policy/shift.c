@@ -8,7 +8,7 @@ static void forget(struct cls *cls)
 {
 	if (!cls)
 		return;
-	cls->leaving = cls->arriving = cls->heir = 0;
+	cls->leaving = cls->arriving = 0;
 	cls->from = cls->id;
 }
 
@@ -78,30 +78,32 @@ static bool alike(const struct shift *shift, const struct pair *pair, const matr
 	return true;
 }
 
-static void propose(struct shift *shift, const matrices *staying)
+static int larger_first(const void *a, const void *b)
 {
-	for (size_t i = 0; i < shift->pairs.n; i++) {
-		struct pair *pair = &shift->pairs.v[i];
+	const struct pair *x = *(struct pair *const *)a, *y = *(struct pair *const *)b;
 
-		if (!can_vanish(shift, pair->x) || pair->y->id != IDS_NONE)
-			continue;
-		if (pair->x->heir && shift->pairs.v[pair->x->heir - 1].n >= pair->n)
-			continue;
-		if (alike(shift, pair, staying))
-			pair->x->heir = (uint32_t)i + 1;
-	}
+	if (x->n != y->n)
+		return x->n > y->n ? -1 : 1;
+	return x < y ? -1 : x > y;
 }
 
+// The largest first: its members are those that need not move.
 void shift_inherit(struct shift *shift, const matrices *staying)
 {
-	propose(shift, staying);
-	for (size_t i = 0; i < shift->pairs.n; i++) {
-		struct pair *pair = &shift->pairs.v[i];
+	VEC(struct pair *) order = { 0 };
 
-		if (!pair->x || pair->x->heir != i + 1 || pair->y->id != IDS_NONE)
+	vec_each(struct pair, pair, &shift->pairs)
+		if (can_vanish(shift, pair->x))
+			must_push(&order, pair);
+	vec_sort(&order, larger_first);
+	vec_each(struct pair *, at, &order) {
+		struct pair *pair = *at;
+
+		if (pair->x->lent || pair->y->id != IDS_NONE || !alike(shift, pair, staying))
 			continue;
 		cls_inherit(shift->classes, pair->y, pair->x);
 	}
+	vec_fini(&order);
 }
 
 static bool same_lanes(const struct shift *shift, const matrices *replaced, uint32_t a, uint32_t b)

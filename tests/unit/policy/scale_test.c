@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+// scale_test.c - many pods, many rules: what an event costs is printed, what it touches is checked.
+#include "tests/harness/test.h"
+
+#include <time.h>
+
+#include "agent/policy/policy.h"
+#include "tests/harness/tables.h"
+#include "tests/harness/world.h"
+
+#define NAMESPACES 50
+#define PODS 10000
+#define LOCAL 100
+#define RULES 4000 // of one policy
+#define POLICIES 3
+
+static double now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
+}
+
+static void changed(void *arg, const struct object *before, const struct object *after)
+{
+	struct policy **policy = arg;
+
+	if (*policy)
+		policy_changed(*policy, before, after);
+}
+
+static void put_pod(struct store *store, uint32_t i, const char *role)
+{
+	world_put(store, KIND_POD,
+		  "{'apiVersion':'v1','kind':'Pod','metadata':{'namespace':'ns%u','name':'p%u',"
+		  "'labels':{'app':'a%u','role':'%s','id':'%u'}},'spec':{'nodeName':'n',"
+		  "'containers':[{'name':'c','ports':[{'name':'web','containerPort':8080}]}]},"
+		  "'status':{'phase':'Running','podIPs':[{'ip':'10.%u.%u.%u'}]}}",
+		  i % NAMESPACES, i, i % 20, role, i, 1 + (i >> 16), i >> 8 & 255, i & 255);
+}
+
+static uint32_t compile(struct policy *policy, const char *what)
+{
+	_cleanup_(plan_freep) struct plan *plan = NULL;
+	double start = now_ms();
+
+	assert_ok(policy_compile(policy, &plan));
+	print_message("%-44s %9.3f ms %6u steps\n", what, now_ms() - start, plan->nsteps);
+	return plan->nsteps;
+}
+
+static void start(struct store **store, struct policy **policy, const struct policy_limits *limits)
+{
+	char ns[16], name[16];
+
+	*policy = NULL;
+	assert_ok(store_new(store));
+	assert_ok(store_subscribe(*store, changed, policy));
+	for (uint32_t i = 0; i < NAMESPACES; i++)
+		world_put(*store, KIND_NAMESPACE,
+			  "{'apiVersion':'v1','kind':'Namespace','metadata':{'name':'ns%u',"
+			  "'labels':{'team':'t%u'}}}",
+			  i, i % 5);
+	for (uint32_t i = 0; i < PODS; i++)
+		put_pod(*store, i, "none");
+	assert_ok(policy_new(*store, limits, policy));
+	for (uint32_t i = 0; i < LOCAL; i++) {
+		snprintf(ns, sizeof(ns), "ns%u", i % NAMESPACES);
+		snprintf(name, sizeof(name), "p%u", i);
+		assert_ok(policy_endpoint_add(*policy, ns, name, i));
+	}
+}
+
+static void stop(struct store *store, struct policy *policy)
+{
+	policy_free(policy);
+	store_free(store);
+}
+
+static void put_usual(struct store *store, uint32_t i, uint32_t port)
+{
+	world_put(store, KIND_NETPOL,
+		  "{'metadata':{'namespace':'ns%u','name':'np'},'spec':{'podSelector':{},"
+		  "'policyTypes':['Ingress','Egress'],"
+		  "'ingress':[{'from':[{'podSelector':{'matchLabels':{'app':'a%u'}}},"
+		  "{'namespaceSelector':{'matchLabels':{'team':'t%u'}},"
+		  "'podSelector':{'matchLabels':{'role':'client'}}}],'ports':[{'port':%u}]}],"
+		  "'egress':[{'to':[{'ipBlock':{'cidr':'10.0.0.0/8','except':['10.%u.0.0/16']}}]},"
+		  "{'to':[{'namespaceSelector':{}}],'ports':[{'port':'web'}]}]}}",
+		  i, i % 20, i % 5, port, 64 + i % 64);
+}
+
+static void usual_cluster(void **state)
+{
+	struct policy *policy;
+	struct store *store;
+	struct policy_stats stats;
+
+	start(&store, &policy, NULL);
+	for (uint32_t i = 0; i < NAMESPACES; i++)
+		put_usual(store, i, 8080);
+	compile(policy, "10,000 pods, 50 policies: first compile");
+	policy_stats(policy, &stats);
+	print_message("  %u peer classes, %u peers, %u cidrs, %u matrices of %llu bytes\n",
+		      stats.peer_classes, stats.peers, stats.cidrs, stats.matrices,
+		      (unsigned long long)stats.matrix_bytes);
+	assert_int_equal(stats.endpoints, LOCAL);
+
+	put_pod(store, 5000, "irrelevant");
+	assert_int_equal(compile(policy, "a label that no selector sees"), 0);
+	put_pod(store, 5001, "client");
+	assert_true(compile(policy, "a label that 50 policies see") > 0);
+	put_pod(store, 5001, "none");
+	compile(policy, "and back");
+	assert_int_equal(store_remove(store, KIND_POD, "ns2", "p5002"), 1);
+	compile(policy, "a pod goes");
+	put_pod(store, 7, "client");
+	compile(policy, "a local pod is labelled");
+	put_usual(store, 3, 9090);
+	compile(policy, "a policy is edited");
+	store_remove(store, KIND_NETPOL, "ns4", "np");
+	compile(policy, "a policy goes");
+	world_put(store, KIND_NAMESPACE,
+		  "{'metadata':{'name':'ns9','labels':{'team':'t0','x':'y'}}}");
+	compile(policy, "a namespace is labelled");
+	world_put(store, KIND_NETPOL,
+		  "{'metadata':{'namespace':'ns5','name':'all'},'spec':{'podSelector':{},"
+		  "'ingress':[{'from':[{'namespaceSelector':{}}]}]}}");
+	compile(policy, "a policy that sees every pod");
+	stop(store, policy);
+}
+
+static void put_rules(struct store *store, uint32_t p, void (*print_rule)(FILE *out, uint32_t i))
+{
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	fprintf(out,
+		"{'metadata':{'namespace':'ns1','name':'big%u'},'spec':{'podSelector':{},"
+		"'ingress':[",
+		p);
+	for (uint32_t i = 0; i < RULES; i++) {
+		fputs(i ? "," : "", out);
+		print_rule(out, p * RULES + i);
+	}
+	fputs("]}}", out);
+	fclose(out);
+	world_put(store, KIND_NETPOL, "%s", text);
+	free(text);
+}
+
+// print_rule gives one of RULES * POLICIES rules.
+static void many_rules(const char *what, void (*print_rule)(FILE *out, uint32_t i))
+{
+	struct policy_limits limits = { .port_classes = 65000,
+					.object_share = 100,
+					.namespace_share = 100 };
+	struct policy_stats stats;
+	struct policy *policy;
+	struct store *store;
+	char line[96];
+
+	start(&store, &policy, &limits);
+	compile(policy, "no policy");
+	for (uint32_t p = 0; p < POLICIES; p++)
+		put_rules(store, p, print_rule);
+	snprintf(line, sizeof(line), "12,000 rules by %s", what);
+	compile(policy, line);
+	policy_stats(policy, &stats);
+	print_message("  %u peer classes, %u port classes, %u cidrs, %llu bytes, %llu sparse\n",
+		      stats.peer_classes, stats.port_classes, stats.cidrs,
+		      (unsigned long long)stats.matrix_bytes,
+		      (unsigned long long)stats.sparse_cells);
+	put_pod(store, 5001, "client");
+	compile(policy, "  then a pod event");
+	store_remove(store, KIND_NETPOL, "ns1", "big1");
+	compile(policy, "  and one of the policies goes");
+	stop(store, policy);
+}
+
+static void by_selector(FILE *out, uint32_t i)
+{
+	fprintf(out,
+		"{'from':[{'namespaceSelector':{},'podSelector':{'matchLabels':{'id':'%u'}}}],"
+		"'ports':[{'port':80}]}",
+		i);
+}
+
+static void by_port(FILE *out, uint32_t i)
+{
+	fprintf(out, "{'from':[{'podSelector':{}}],'ports':[{'port':%u}]}", 1000 + i);
+}
+
+static void by_block(FILE *out, uint32_t i)
+{
+	fprintf(out, "{'from':[{'ipBlock':{'cidr':'20.%u.%u.0/24'}}],'ports':[{'port':443}]}",
+		i >> 8, i & 255);
+}
+
+static void ten_thousand_rules(void **state)
+{
+	many_rules("selector", by_selector);
+	many_rules("port", by_port);
+	many_rules("block", by_block);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(usual_cluster),
+		cmocka_unit_test(ten_thousand_rules),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
