@@ -27,6 +27,11 @@ static bool in_namespace(const struct atom *atom, const struct peer *peer, const
 	return selector_match(&peer->namespaces, &labels);
 }
 
+static bool is_wide(const struct peer *peer)
+{
+	return !peer || (!peer->own_namespace && !peer->namespaces.nterms);
+}
+
 static bool matches(const struct candidate *candidate, const struct pod *pod)
 {
 	return (!candidate->peer || selector_match(&candidate->peer->pods, &pod->labels)) &&
@@ -72,12 +77,8 @@ static void list_candidates(struct cluster *cluster, struct nsent *ns)
 	vec_each(struct atom *, at, &cluster->atoms.by_id) {
 		struct atom *atom = *at;
 
-		if (!atom || !atom->in_force)
-			continue;
-		if (atom->any)
-			add_candidate(ns, atom, NULL);
-		for (uint32_t i = 0; i < atom->npeers; i++)
-			if (atom->peers[i]->kind == PEER_PODS &&
+		for (uint32_t i = 0; atom && atom->in_force && i < atom->npeers; i++)
+			if (atom->peers[i]->kind == PEER_PODS && !is_wide(atom->peers[i]) &&
 			    in_namespace(atom, atom->peers[i], ns))
 				add_candidate(ns, atom, atom->peers[i]);
 	}
@@ -152,12 +153,16 @@ static void match_pod(const candidate_list *list, const struct pod *pod, atom_id
 	}
 }
 
-static const candidate_list *sorted_candidates(struct nsent *ns)
+static void match_all(struct cluster *cluster, struct nsent *ns, const struct pod *pod,
+		      atom_ids *out)
 {
 	if (!ns->sorted)
 		vec_sort(&ns->candidates, by_need);
-	ns->sorted = true;
-	return &ns->candidates;
+	if (!cluster->wide_sorted)
+		vec_sort(&cluster->wide, by_need);
+	ns->sorted = cluster->wide_sorted = true;
+	match_pod(&ns->candidates, pod, out);
+	match_pod(&cluster->wide, pod, out);
 }
 
 static void match_node(const struct cluster *cluster, const struct node *node, atom_ids *out)
@@ -181,7 +186,7 @@ void cluster_signature(struct cluster *cluster, struct spot *spot, atom_ids *out
 			must_push(out, above->want->sig[i]);
 	}
 	if (pod)
-		match_pod(sorted_candidates(winner->ns), pod, out);
+		match_all(cluster, winner->ns, pod, out);
 	else if (spot->nodes.n)
 		match_node(cluster, spot->nodes.v[0]->object, out);
 	out->n = sig_sort(out->v, out->n);
@@ -189,39 +194,61 @@ void cluster_signature(struct cluster *cluster, struct spot *spot, atom_ids *out
 
 // ---- atoms come and go ------------------------------------------------------------------------------------
 
-// Candidates whose atoms came or go: what they match in a namespace becomes dirty.
-static void touch_matching(struct cluster *cluster, const struct nsent *ns, candidate_list *shifted)
+// Candidates whose atoms come or go.
+struct shifted {
+	candidate_list wide, narrow;
+};
+
+// What they match in a namespace becomes dirty.
+static void touch_matching(struct cluster *cluster, const struct nsent *ns,
+			   const candidate_list *wide, const candidate_list *here)
 {
 	atom_ids hits = { 0 };
 
-	vec_sort(shifted, by_need);
 	vec_each(struct podent *const, pod, &ns->pods) {
 		vec_clear(&hits);
-		if ((*pod)->object)
-			match_pod(shifted, (*pod)->object, &hits);
+		if ((*pod)->object) {
+			match_pod(wide, (*pod)->object, &hits);
+			match_pod(here, (*pod)->object, &hits);
+		}
 		if (hits.n)
 			cluster_pod_touch(cluster, *pod);
 	}
 	vec_fini(&hits);
 }
 
-static void drop_gone(struct nsent *ns)
+static void drop_gone(candidate_list *list)
 {
 	size_t kept = 0;
 
-	vec_each(struct candidate, c, &ns->candidates)
+	vec_each(struct candidate, c, list)
 		if (c->atom->in_force)
-			ns->candidates.v[kept++] = *c;
-	ns->candidates.n = kept;
+			list->v[kept++] = *c;
+	list->n = kept;
 }
 
-static void shift_namespace(struct cluster *cluster, struct nsent *ns, const candidate_list *all)
+static void shift_wide(struct cluster *cluster, candidate_list *wide)
+{
+	bool gone = false;
+
+	vec_sort(wide, by_need);
+	vec_each(struct candidate, c, wide) {
+		if (c->atom->in_force)
+			must_push(&cluster->wide, *c);
+		gone |= !c->atom->in_force;
+	}
+	cluster->wide_sorted &= !wide->n;
+	if (gone)
+		drop_gone(&cluster->wide);
+}
+
+static void shift_namespace(struct cluster *cluster, struct nsent *ns, const struct shifted *all)
 {
 	candidate_list here = { 0 };
 	bool gone = false;
 
-	for (size_t i = 0; i < all->n; i++) {
-		const struct candidate *c = &all->v[i];
+	for (size_t i = 0; i < all->narrow.n; i++) {
+		const struct candidate *c = &all->narrow.v[i];
 
 		if (!in_namespace(c->atom, c->peer, ns))
 			continue;
@@ -231,10 +258,16 @@ static void shift_namespace(struct cluster *cluster, struct nsent *ns, const can
 		gone |= !c->atom->in_force;
 	}
 	if (gone)
-		drop_gone(ns);
-	if (here.n)
-		touch_matching(cluster, ns, &here);
+		drop_gone(&ns->candidates);
+	vec_sort(&here, by_need);
+	if (here.n || all->wide.n)
+		touch_matching(cluster, ns, &all->wide, &here);
 	vec_fini(&here);
+}
+
+static void shift_pods(struct atom *atom, const struct peer *peer, struct shifted *out)
+{
+	must_push(is_wide(peer) ? &out->wide : &out->narrow, candidate_of(atom, peer));
 }
 
 static void shift_block(struct cluster *cluster, struct atom *atom, uint32_t i, bool on)
@@ -268,15 +301,15 @@ static void shift_nodes(struct cluster *cluster, struct atom *atom, const struct
 		}
 }
 
-static void shift_atom(struct cluster *cluster, struct atom *atom, bool on, candidate_list *pods)
+static void shift_atom(struct cluster *cluster, struct atom *atom, bool on, struct shifted *out)
 {
 	atom->in_force = on;
 	if (atom->any)
-		must_push(pods, candidate_of(atom, NULL));
+		shift_pods(atom, NULL, out);
 	for (uint32_t i = 0; i < atom->npeers; i++) {
 		switch (atom->peers[i]->kind) {
 		case PEER_PODS:
-			must_push(pods, candidate_of(atom, atom->peers[i]));
+			shift_pods(atom, atom->peers[i], out);
 			break;
 		case PEER_CIDR:
 			shift_block(cluster, atom, i, on);
@@ -294,21 +327,24 @@ static void shift_atom(struct cluster *cluster, struct atom *atom, bool on, cand
 
 void cluster_atoms(struct cluster *cluster)
 {
-	candidate_list pods = { 0 };
+	struct shifted shifted = { 0 };
 	struct nsent *ns;
 	size_t at = 0;
 
 	vec_each(struct atom *, atom, &cluster->atoms.changed) {
 		(*atom)->queued = false;
 		if ((*atom)->in_force != !!(*atom)->refs)
-			shift_atom(cluster, *atom, !(*atom)->in_force, &pods);
+			shift_atom(cluster, *atom, !(*atom)->in_force, &shifted);
 	}
-	while (pods.n && (ns = hash_next(&cluster->namespaces, &at)))
-		shift_namespace(cluster, ns, &pods);
+	shift_wide(cluster, &shifted.wide);
+	if (shifted.wide.n || shifted.narrow.n)
+		while ((ns = hash_next(&cluster->namespaces, &at)))
+			shift_namespace(cluster, ns, &shifted);
 	vec_each(struct atom *, atom, &cluster->atoms.changed)
 		if (!(*atom)->refs)
 			atom_bury(&cluster->atoms, *atom);
 	vec_clear(&cluster->atoms.changed);
-	vec_fini(&pods);
+	vec_fini(&shifted.wide);
+	vec_fini(&shifted.narrow);
 	space_sweep(&cluster->space);
 }
