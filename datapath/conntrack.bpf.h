@@ -9,7 +9,7 @@
 
 #include "datapath/node.bpf.h"
 
-/* The work's key, and its entry: one lookup. */
+/* The work's key with its check word, and its entry: one lookup. */
 INLINE struct bh_ct *ct_find(struct work *work, enum bh_dir dir)
 {
 	struct bh_pkt *pkt = &work->pkt;
@@ -24,6 +24,7 @@ INLINE struct bh_ct *ct_find(struct work *work, enum bh_dir dir)
 			.local = work->local,
 			.proto = pkt->proto,
 		};
+		work->check = bh_ct_check(&work->key4);
 		return bpf_map_lookup_elem(&bh_ct, &work->key4);
 	}
 	work->key6 = (struct bh_ct6_key){
@@ -34,16 +35,14 @@ INLINE struct bh_ct *ct_find(struct work *work, enum bh_dir dir)
 		.proto = pkt->proto,
 	};
 	__builtin_memcpy(work->key6.remote, remote, sizeof(work->key6.remote));
+	work->check = bh_ct6_check(&work->key6);
 	return bpf_map_lookup_elem(&bh_ct6, &work->key6);
 }
 
-INLINE __u32 ct_check(const struct work *work)
+BH_SUBPROG int ct_write(struct work *work, const struct bh_ct *ct, __u64 how)
 {
-	return work->pkt.flags & BH_PKT_V4 ? bh_ct_check(&work->key4) : bh_ct6_check(&work->key6);
-}
-
-INLINE int ct_write(struct work *work, const struct bh_ct *ct, __u64 how)
-{
+	if (!work || !ct)
+		return -1;
 	if (work->pkt.flags & BH_PKT_V4)
 		return bpf_map_update_elem(&bh_ct, &work->key4, ct, how);
 	return bpf_map_update_elem(&bh_ct6, &work->key6, ct, how);
@@ -85,7 +84,7 @@ BH_SUBPROG int ct_create(struct work *work, struct bh_endpoint *ep, struct bh_ct
 		if (reason)
 			return reason;
 	}
-	ct.check = ct_check(work);
+	ct.check = work->check;
 	ct.last = ct.created = work->now;
 	ct.tick = bpf_jiffies64();
 	ct.judgement = ct_judgement(&work->judged);
@@ -121,21 +120,19 @@ BH_SUBPROG int ct_create(struct work *work, struct bh_endpoint *ep, struct bh_ct
 /* What the packet does to its connection. */
 BH_SUBPROG int ct_move(struct work *work, struct bh_endpoint *ep, struct bh_ct *ct)
 {
-	enum bh_ct_side side;
 	struct bh_ct seen = {};
-	enum bh_ct_event event;
 	__u32 next;
 
 	if (!work || !ep || !ct)
 		return -1;
-	side = work->initiator == work->dir ? BH_CT_INITIATOR : BH_CT_RESPONDER;
-	event = bh_ct_event(work->pkt.tcp, work->pkt.flags & BH_PKT_DATA);
+	work->side = work->initiator == work->dir ? BH_CT_INITIATOR : BH_CT_RESPONDER;
+	work->event = bh_ct_event(work->pkt.tcp, work->pkt.flags & BH_PKT_DATA);
 	seen.word = READ_ONCE(ct->word);
-	next = bh_ct_step(&seen, work->pkt.proto, side, event);
+	next = bh_ct_step(&seen, work->pkt.proto, READ_ONCE(work->side), READ_ONCE(work->event));
 	/* Who loses the race leaves the move to its next packet. */
 	if (next == seen.word || __sync_val_compare_and_swap(&ct->word, seen.word, next) != seen.word)
 		return 0;
-	if (side == BH_CT_RESPONDER && !(seen.flags & BH_CT_REPLIED))
+	if (work->side == BH_CT_RESPONDER && !(seen.flags & BH_CT_REPLIED))
 		__sync_fetch_and_add(&ep->ct_unreplied, -1);
 	return 0;
 }
@@ -160,15 +157,12 @@ BH_SUBPROG int ct_stale(struct work *work, struct bh_ct *ct)
 
 INLINE void ct_set_flag(struct bh_ct *ct, __u32 flag, int on)
 {
-	struct bh_ct seen = {}, next = {};
+	const struct bh_ct mask = { .flags = flag };
 
-	BH_NO_UNROLL
-	for (int i = 0; i < 4; i++) {
-		seen.word = next.word = READ_ONCE(ct->word);
-		next.flags = on ? next.flags | flag : next.flags & ~flag;
-		if (__sync_val_compare_and_swap(&ct->word, seen.word, next.word) == seen.word)
-			return;
-	}
+	if (on)
+		__sync_fetch_and_or(&ct->word, mask.word);
+	else
+		__sync_fetch_and_and(&ct->word, ~mask.word);
 }
 
 /*

@@ -19,11 +19,13 @@ INLINE int is_adopting(const struct bh_endpoint *ep, __u32 now)
 }
 
 /* Judges a packet that begins something, with the exemptions; no entry is looked at or made. */
-INLINE enum bh_reason judge_first(struct __sk_buff *skb, struct work *work, struct bh_endpoint *ep)
+BH_SUBPROG int judge_first(struct __sk_buff *skb, struct work *work, struct bh_endpoint *ep)
 {
-	enum bh_reason exempt = node_exempts(skb, work, ep);
-	enum bh_reason reason;
+	enum bh_reason exempt, reason;
 
+	if (!work || !ep)
+		return BH_REASON_INTERNAL;
+	exempt = node_exempts(skb, work, ep);
 	if (ep->state != BH_STATE_ACTIVE && !exempt)
 		return BH_REASON_QUARANTINE;
 	reason = judge(work, ep, work->dir);
@@ -48,11 +50,14 @@ BH_SUBPROG int flow_group(struct __sk_buff *skb, struct work *work, struct bh_en
 }
 
 /* A segment of a connection older than enforcement: judged in one direction only, told by its port. */
-INLINE enum bh_reason flow_adopt(struct work *work, struct bh_endpoint *ep, struct bh_ct *old)
+BH_SUBPROG int flow_adopt(struct work *work, struct bh_endpoint *ep, struct bh_ct *old)
 {
-	__u32 port = BH_HOST16(work_local_port(work)), flags = BH_CT_SEEDED;
+	__u32 port, flags = BH_CT_SEEDED;
 	enum bh_reason reason;
 
+	if (!work || !ep)
+		return BH_REASON_INTERNAL;
+	port = BH_HOST16(work_local_port(work));
 	if (ep->state != BH_STATE_ACTIVE)
 		return BH_REASON_QUARANTINE;
 	work->initiator = BH_INGRESS;
@@ -68,11 +73,13 @@ INLINE enum bh_reason flow_adopt(struct work *work, struct bh_endpoint *ep, stru
 }
 
 /* What never begins a flow, without a flow. */
-INLINE enum bh_reason flow_answer(struct __sk_buff *skb, struct work *work, struct bh_endpoint *ep,
-				  struct bh_ct *old)
+BH_SUBPROG int flow_answer(struct work *work, struct bh_endpoint *ep, struct bh_ct *old)
 {
-	__u32 tcp = work->pkt.proto == BH_PROTO_TCP && !(work->pkt.flags & BH_PKT_ERROR);
+	__u32 tcp;
 
+	if (!work || !ep)
+		return BH_REASON_INTERNAL;
+	tcp = work->pkt.proto == BH_PROTO_TCP && !(work->pkt.flags & BH_PKT_ERROR);
 	if (ep->state == BH_STATE_ACTIVE && is_open(ep, work->dir) &&
 	    (!tcp || is_open(ep, !work->dir)))
 		return BH_REASON_OPEN;
@@ -97,7 +104,7 @@ BH_SUBPROG int flow_new(struct __sk_buff *skb, struct work *work, struct bh_endp
 	if (HAS(RECORD))
 		work->packets = skb_packets(skb);
 	if (work->pkt.flags & (BH_PKT_ERROR | BH_PKT_ANSWER)) {
-		reason = flow_answer(skb, work, ep, old);
+		reason = flow_answer(work, ep, old);
 		if (reason == BH_REASON_ADOPTED)
 			total(skb, work, reason);
 		return reason;
@@ -150,7 +157,7 @@ INLINE enum bh_reason flow_pass(struct __sk_buff *skb, struct work *work, struct
 		return flow_new(skb, work, ep, NULL);
 	seen.judgement = READ_ONCE(ct->judgement);
 	seen.word = READ_ONCE(ct->word);
-	if (unlikely(READ_ONCE(ct->check) != ct_check(work)))
+	if (unlikely(READ_ONCE(ct->check) != work->check))
 		return BH_REASON_INTERNAL; /* deleted under us: the next packet is a clean miss */
 	work->initiator = seen.flags & BH_CT_EGRESS ? BH_EGRESS : BH_INGRESS;
 	if (unlikely((work->pkt.flags & BH_PKT_OPENER) &&

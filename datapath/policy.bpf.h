@@ -64,17 +64,24 @@ INLINE int remote_class(const struct bh_addr *addr, __u32 *ret)
 
 INLINE __u32 port_class(__u8 proto, __be16 port)
 {
-	__u32 index = BH_HOST16(port);
+	__u32 index = BH_HOST16(port), lane;
 	const struct bh_port *element;
 
-	if (!proto_has_ports(proto))
+	switch (proto) {
+	case BH_PROTO_TCP:
+		lane = BH_PORT_TCP;
+		break;
+	case BH_PROTO_UDP:
+		lane = BH_PORT_UDP;
+		break;
+	case BH_PROTO_SCTP:
+		lane = BH_PORT_SCTP;
+		break;
+	default:
 		return BH_PORT_CLASS_NONE;
+	}
 	element = bpf_map_lookup_elem(&bh_port, &index);
-	if (!element)
-		return BH_PORT_CLASS_NONE;
-	return READ_ONCE(element->cls[proto == BH_PROTO_TCP ? BH_PORT_TCP :
-				      proto == BH_PROTO_UDP ? BH_PORT_UDP :
-							      BH_PORT_SCTP]);
+	return element ? READ_ONCE(element->cls[lane]) : BH_PORT_CLASS_NONE;
 }
 
 /*
@@ -85,7 +92,7 @@ BH_SUBPROG int judge(struct work *work, struct bh_endpoint *ep, __u32 dir)
 {
 	const union bh_unit *unit;
 	struct bh_matrix_head head;
-	__u32 policy, cls, pcls;
+	__u32 policy;
 	void *matrix;
 	__be16 port;
 
@@ -113,8 +120,9 @@ BH_SUBPROG int judge(struct work *work, struct bh_endpoint *ep, __u32 dir)
 	head.cell_off = READ_ONCE(unit->head.cell_off);
 	work->judged.gen = head.gen;
 	port = dir == BH_EGRESS ? work_remote_port(work) : work_local_port(work);
-	if (remote_class(work_remote(work), &cls) < 0)
+	if (remote_class(work_remote(work), &work->cls) < 0)
 		return BH_REASON_CLASS_UNKNOWN;
-	pcls = port_class(work->pkt.proto, port);
-	return matrix_read(matrix, &head, policy, cls, pcls, &work->judged);
+	work->pcls = port_class(work->pkt.proto, port);
+	return matrix_read(matrix, &head, policy, READ_ONCE(work->cls), READ_ONCE(work->pcls),
+			   &work->judged);
 }

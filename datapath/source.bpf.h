@@ -78,10 +78,13 @@ INLINE int is_dhcp6_group(const struct bh_addr *addr)
 }
 
 /* What the link needs, sent by the pod. NONE: not such a packet. */
-INLINE enum bh_reason control_from_pod(const struct bh_endpoint *ep, const struct bh_pkt *pkt)
+BH_SUBPROG int control_from_pod(const struct bh_endpoint *ep, const struct bh_pkt *pkt)
 {
-	int v4 = pkt->flags & BH_PKT_V4;
+	int v4;
 
+	if (!ep || !pkt)
+		return BH_REASON_INTERNAL;
+	v4 = pkt->flags & BH_PKT_V4;
 	if (pkt->flags & BH_PKT_ARP)
 		return !pkt->src.w[3] || local_number(ep, &pkt->src, 1) >= 0 ? BH_REASON_CONTROL :
 									       BH_REASON_SPOOFED_ARP;
@@ -106,10 +109,13 @@ INLINE enum bh_reason control_from_pod(const struct bh_endpoint *ep, const struc
 }
 
 /* The same towards the pod. */
-INLINE enum bh_reason control_to_pod(const struct bh_endpoint *ep, const struct bh_pkt *pkt)
+BH_SUBPROG int control_to_pod(const struct bh_endpoint *ep, const struct bh_pkt *pkt)
 {
-	int v4 = pkt->flags & BH_PKT_V4;
+	int v4;
 
+	if (!ep || !pkt)
+		return BH_REASON_INTERNAL;
+	v4 = pkt->flags & BH_PKT_V4;
 	if (pkt->flags & (BH_PKT_ARP | BH_PKT_MLD))
 		return BH_REASON_CONTROL;
 	if (pkt->flags & BH_PKT_ND) {
@@ -132,11 +138,15 @@ INLINE enum bh_reason control_to_pod(const struct bh_endpoint *ep, const struct 
 										BH_REASON_NONE;
 }
 
-INLINE enum bh_reason admit_from_pod(struct work *work, const struct bh_endpoint *ep)
+BH_SUBPROG int admit_from_pod(struct work *work, const struct bh_endpoint *ep)
 {
-	struct bh_pkt *pkt = &work->pkt;
-	int number, v4 = pkt->flags & BH_PKT_V4;
+	struct bh_pkt *pkt;
+	int number, v4;
 
+	if (!work || !ep)
+		return BH_REASON_INTERNAL;
+	pkt = &work->pkt;
+	v4 = pkt->flags & BH_PKT_V4;
 	number = local_number(ep, &pkt->src, v4);
 	if (number < 0)
 		return BH_REASON_SPOOFED_ADDR;
@@ -153,12 +163,15 @@ INLINE enum bh_reason admit_from_pod(struct work *work, const struct bh_endpoint
 	return BH_REASON_NONE;
 }
 
-INLINE enum bh_reason admit_to_pod(struct __sk_buff *skb, struct work *work,
-				   const struct bh_endpoint *ep)
+BH_SUBPROG int admit_to_pod(struct __sk_buff *skb, struct work *work, const struct bh_endpoint *ep)
 {
-	struct bh_pkt *pkt = &work->pkt;
-	int number, v4 = pkt->flags & BH_PKT_V4;
+	struct bh_pkt *pkt;
+	int number, v4;
 
+	if (!work || !ep)
+		return BH_REASON_INTERNAL;
+	pkt = &work->pkt;
+	v4 = pkt->flags & BH_PKT_V4;
 	if (v4 ? !pkt->src.w[3] : bh_addr_zero(&pkt->src))
 		return BH_REASON_BAD_ADDR;
 	number = local_number(ep, &pkt->dst, v4);
@@ -194,10 +207,12 @@ INLINE int mac_is_own(const struct bh_endpoint *ep, const struct bh_pkt *pkt)
 }
 
 /* NONE: judge it; CONTROL, HAIRPIN: it passes; else why not. */
-INLINE enum bh_reason admit_kind(struct __sk_buff *skb, struct work *work, struct bh_endpoint *ep)
+BH_SUBPROG int admit_kind(struct __sk_buff *skb, struct work *work, struct bh_endpoint *ep)
 {
-	enum bh_reason reason = BH_REASON_NONE;
+	enum bh_reason reason;
 
+	if (!work || !ep)
+		return BH_REASON_INTERNAL;
 	if (work->dir == BH_EGRESS) {
 		reason = control_from_pod(ep, &work->pkt);
 		return reason ? reason : admit_from_pod(work, ep);
@@ -229,20 +244,44 @@ BH_SUBPROG int admit_any(struct __sk_buff *skb, struct work *work, struct bh_end
 	return work->pkt.flags & BH_PKT_LATER ? fragment_recall(work) : BH_REASON_NONE;
 }
 
-/* The ordinary packet: current program, active endpoint, own address and MAC. */
+/* 0 when the two low words, which tell almost all addresses apart, are equal. */
+INLINE __u32 addr6_differs_low(const struct bh_addr *addr, const __u32 own[4])
+{
+	return (addr->w[3] ^ own[3]) | (addr->w[2] ^ own[2]);
+}
+
+INLINE __u32 addr6_differs(const struct bh_addr *addr, const __u32 own[4])
+{
+	return addr6_differs_low(addr, own) | (addr->w[1] ^ own[1]) | (addr->w[0] ^ own[0]);
+}
+
+/*
+ * The ordinary packet: current program, active endpoint, own address and MAC. One sum of differences and one
+ * branch. What looks like the pod's own source at its ingress is left to the thorough check.
+ */
 INLINE enum bh_reason admit(struct __sk_buff *skb, struct work *work, struct bh_endpoint *ep,
 			    enum bh_dir dir)
 {
 	struct bh_pkt *pkt = &work->pkt;
-	int v4 = pkt->flags & BH_PKT_V4;
+	const struct bh_addr *local = dir == BH_EGRESS ? &pkt->src : &pkt->dst;
+	const __u16 *mac = (const __u16 *)ep->mac;
+	__u32 differs = (ep->ident ^ ident) | (ep->state ^ BH_STATE_ACTIVE) |
+			(pkt->flags & BH_PKT_SPECIAL);
+	__u32 self = 1;
 
-	if (likely(ep->ident == ident && ep->state == BH_STATE_ACTIVE &&
-		   !(pkt->flags & BH_PKT_SPECIAL))) {
-		if (dir == BH_EGRESS && likely(is_own(ep, &pkt->src, v4) && mac_is_own(ep, pkt)))
-			return BH_REASON_NONE;
-		if (dir == BH_INGRESS &&
-		    likely(is_own(ep, &pkt->dst, v4) && !is_own(ep, &pkt->src, v4)))
-			return BH_REASON_NONE;
+	if (dir == BH_EGRESS)
+		differs |= (mac[0] ^ pkt->smac[0]) | (mac[1] ^ pkt->smac[1]) |
+			   (mac[2] ^ pkt->smac[2]);
+	if (pkt->flags & BH_PKT_V4) {
+		differs |= local->w[3] ^ ep->addr4;
+		if (dir == BH_INGRESS)
+			self = pkt->src.w[3] ^ ep->addr4;
+	} else {
+		differs |= addr6_differs(local, ep->addr6);
+		if (dir == BH_INGRESS)
+			self = addr6_differs_low(&pkt->src, ep->addr6);
 	}
+	if (likely(!differs && self))
+		return BH_REASON_NONE;
 	return admit_any(skb, work, ep);
 }

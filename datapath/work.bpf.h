@@ -5,7 +5,8 @@
  * World: BPF.
  * Steps are global functions where the ordinary packet does not pass (BH_SUBPROG: the verifier reads them
  * once); a step takes the context, the work and the endpoint that judges. They check pointers for NULL
- * because the verifier wants that of global functions.
+ * because the verifier wants that of global functions. What several paths arrive at is kept in the work
+ * rather than in a variable: through memory the verifier sees one path from there, not one per value.
  */
 #pragma once
 
@@ -36,8 +37,13 @@ struct work {
 		struct bh_ct_key key4;
 		struct bh_ct6_key key6;
 	};
+	__u32 check; /* of the key */
 	struct bh_judgement judged; /* rule 0 where nothing was judged */
 	__u32 packets; /* segments; set for the flow's record only */
+	__u32 cls; /* peer class and port class of a judgement */
+	__u32 pcls;
+	__u32 side; /* enum bh_ct_side, enum bh_ct_event of a move */
+	__u32 event;
 	__u32 initiator; /* enum bh_dir: of the flow that this packet belongs to */
 };
 
