@@ -45,12 +45,6 @@ expect "removed: open" <<-EOT
 	open web api 80 tcp
 	open web api 81 tcp
 EOT
-mkdir "$WORK/elsewhere"
-mv "$MANIFESTS/pod-web.yaml" "$WORK/elsewhere/"
-sync
-expect "a pod that lost its object while its device stays is quarantined" <<<'silent web api 80 tcp'
-mv "$WORK/elsewhere/pod-web.yaml" "$MANIFESTS/"
-sync
 np 81 >"$MANIFESTS/notes.txt"
 np 81 >"$MANIFESTS/.hidden.json"
 sync

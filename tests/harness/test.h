@@ -79,7 +79,8 @@
 	} while (0)
 
 // Absolute path of a shared file in buf, returned: BULKHEAD_SHARED, else ../shared of the
-// repository (tests run in its root). Fails the test if the file is missing.
+// repository (tests run in its root). Skips the test if there is no such folder, fails it if only the
+// file is missing.
 const char *test_shared(char buf[static PATH_MAX], const char *path);
 
 // A fresh folder under TMPDIR in buf, returned; test_rmdir removes it with all that is in it.
