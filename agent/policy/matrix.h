@@ -48,6 +48,7 @@ struct matrix {
 	bool keyed; // false: read from the kernel, its list is not known
 	bool installed;
 	bool indexed; // rules below are filled
+	bool hopeless; // does not fit into bh_cell: its users are denied
 	bool released; // lost its last user: its atoms are given back
 	uint64_t hash;
 	struct matrix_key key;

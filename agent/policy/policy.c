@@ -284,13 +284,18 @@ static void drop_idle(struct policy *policy)
 	vec_clear(&policy->dirty_polents);
 }
 
-// What a policy gives back may let in another that was refused.
+// What a policy gives back may let in another that was refused; what does not fit is refused.
 static void compile_all(struct policy *policy)
 {
 	do {
-		compile_dirty(policy);
-		drop_idle(policy);
-	} while (budget_retry(policy));
+		do {
+			compile_dirty(policy);
+			drop_idle(policy);
+		} while (budget_retry(policy));
+		matrices_release(policy);
+		cluster_atoms(&policy->cluster);
+		publish_want(policy);
+	} while (budget_overflow(policy));
 }
 
 static void drop_endpoints(struct policy *policy)
@@ -316,10 +321,11 @@ int policy_compile(struct policy *policy, struct plan **ret)
 		return -ENOMEM;
 	plan->generation = store_generation(policy->store);
 	spread_names(policy);
-	compile_all(policy);
-	matrices_release(policy);
-	cluster_atoms(&policy->cluster);
-	publish(policy, plan);
+	do {
+		policy->starved = false;
+		compile_all(policy);
+		publish(policy, plan);
+	} while (policy->starved);
 	drop_endpoints(policy);
 	ruleids_trim(&policy->ruleids);
 	policy->compiles++;

@@ -40,7 +40,7 @@ static void want_exact(struct policy *policy, struct spot *spot, atom_ids *scrat
 	spot->exact.want = cls_get(&policy->classes, scratch->v, scratch->n);
 }
 
-static void find_wanted(struct policy *policy)
+void publish_want(struct policy *policy)
 {
 	struct space *space = &policy->cluster.space;
 	atom_ids scratch = { 0 };
@@ -262,10 +262,36 @@ static void plan_replaced(struct publish *pub, struct matrix *matrix)
 			pend(matrix, (*cls)->id, matrix_row_of(matrix, (*cls)->from));
 }
 
+// bh_cell holds the exceptions of old and new matrices while a plan runs.
+static bool cells_fit(const struct policy *policy)
+{
+	uint64_t cells = 0;
+
+	for (size_t i = 0; i < policy->matrices.n; i++)
+		if (!policy->matrices.v[i]->hopeless)
+			cells += policy->matrices.v[i]->sparse_cells;
+	return cells <= policy->limits.sparse_cells;
+}
+
+static void give_up(struct policy *policy, struct matrix *matrix)
+{
+	ids_put(&policy->policy_ids, matrix->id);
+	matrix->id = IDS_NONE;
+	matrix->hopeless = true;
+	vec_each(struct endpoint *, endpoint, &policy->slots)
+		for (int dir = 0; *endpoint && dir < BH_DIR_MAX; dir++)
+			if ((*endpoint)->next[dir] == matrix) {
+				budget_starve(policy, *endpoint, dir);
+				return;
+			}
+}
+
 static void build(struct publish *pub, struct matrix *matrix)
 {
 	struct policy *policy = pub->policy;
 
+	if (matrix->hopeless)
+		return;
 	matrix->id = ids_take(&policy->policy_ids);
 	if (matrix->id == IDS_NONE)
 		return;
@@ -279,6 +305,8 @@ static void build(struct publish *pub, struct matrix *matrix)
 			matrix_set_col(matrix, (*cls)->id, matrix_col(matrix, *cls));
 	matrix_layout(matrix, (uint32_t)policy->classes.by_id.n,
 		      (uint32_t)policy->ports.classes.by_id.n, policy->limits.dense_cells);
+	if (matrix->sparse && !cells_fit(policy))
+		give_up(policy, matrix);
 }
 
 static void plan_matrices(struct publish *pub)
@@ -344,12 +372,13 @@ static void settle_matrices(struct policy *policy)
 	policy->matrices.n = kept;
 }
 
-static void settle_ids(struct policy *policy, const struct plan *plan)
+// first: the plan may hold the steps of a round before.
+static void settle_ids(struct policy *policy, const struct plan *plan, uint32_t first)
 {
-	bool ended = plan->nsteps && plan->steps[plan->nsteps - 1].kind == STEP_WAIT,
-	     waited = false;
+	bool ended = plan->nsteps > first && plan->steps[plan->nsteps - 1].kind == STEP_WAIT;
+	bool waited = false;
 
-	for (uint32_t i = 0; i < plan->nsteps && !waited; i++)
+	for (uint32_t i = first; i < plan->nsteps && !waited; i++)
 		waited = plan->steps[i].kind == STEP_WAIT;
 	ids_settle(&policy->classes.ids, waited, ended);
 	ids_settle(&policy->ports.classes.ids, waited, ended);
@@ -371,11 +400,11 @@ static void publish_fini(struct publish *pub)
 void publish(struct policy *policy, struct plan *plan)
 {
 	struct publish pub = { .policy = policy, .plan = plan };
+	uint32_t first = plan->nsteps;
 
 	pub.peers.classes = &policy->classes;
 	pub.ports.classes = &policy->ports.classes;
 	pub.ports.ports = true;
-	find_wanted(policy);
 	find_moves(&pub);
 	find_port_moves(&pub);
 	sort_matrices(&pub);
@@ -398,7 +427,7 @@ void publish(struct policy *policy, struct plan *plan)
 	shift_fini(&pub.ports);
 	classes_sweep(&policy->classes);
 	classes_sweep(&policy->ports.classes);
-	settle_ids(policy, plan);
+	settle_ids(policy, plan, first);
 	publish_fini(&pub);
 	policy->adopting = false;
 }

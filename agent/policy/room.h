@@ -33,6 +33,7 @@ struct polent {
 	bool dirty;
 	bool lowered;
 	enum refusal refusal;
+	bool forced; // refused since the tables overflowed, whatever its share
 	char *problem; // why it is refused
 	struct usage usage; // counted while lowered
 	VEC(struct lowered) rules[BH_DIR_MAX];
@@ -76,6 +77,7 @@ struct policy {
 	bool gens_wrapped;
 	uint64_t compiles;
 	bool adopting; // the first plan after policy_adopt()
+	bool starved; // a matrix did not fit: compile again
 	bool room_came; // a policy in force went or shrank: refused ones may fit
 };
 
@@ -100,6 +102,11 @@ void budget_admit(struct policy *policy, struct polent *polent);
 void budget_leave(struct policy *policy, struct polent *polent);
 // Marks refused policies that fit since others left; true if there is one.
 bool budget_retry(struct policy *policy);
+// Called once all locations know what they should be. If the tables could not hold it, the largest policy is
+// refused and marked: true, compile again.
+bool budget_overflow(struct policy *policy);
+// A matrix of this endpoint needs more of bh_cell than there is: its largest policy is refused.
+void budget_starve(struct policy *policy, const struct endpoint *endpoint, enum bh_dir dir);
 void budget_fini(struct policy *policy);
 
 // ---- compile.c ---------------------------------------------------------------------------------------------
@@ -112,4 +119,6 @@ void matrix_drop(struct policy *policy, struct matrix *matrix); // frees it and 
 uint32_t gen_next(struct policy *policy);
 
 // ---- publish.c, shift.c, emit.c --------------------------------------------------------------------------------
+// What every dirty location should be; may be called again after more became dirty.
+void publish_want(struct policy *policy);
 void publish(struct policy *policy, struct plan *plan);

@@ -23,9 +23,10 @@ static int stop(void **state)
 
 static uint32_t web(void)
 {
-	return judge_local(&j, "x", "web", "'app':'web'", "10.0.0.1 fd00::1",
-			   "'containers':[{'name':'c','ports':[{'name':'http','containerPort':8080},"
-			   "{'name':'dns','containerPort':53,'protocol':'UDP'}]}]");
+	return judge_local(
+		&j, "x", "web", "'app':'web'", "10.0.0.1 fd00::1",
+		"'containers':[{'name':'c','ports':[{'name':'http','containerPort':8080},"
+		"{'name':'dns','containerPort':53,'protocol':'UDP'}]}]");
 }
 
 static void client(const char *ns, const char *name, const char *labels, const char *addr)
@@ -151,8 +152,9 @@ static void r14_same_block_in_two_rules_is_a_union(void **state)
 {
 	uint32_t slot = web();
 
-	policy("p", "'ingress':[{'from':[{'ipBlock':{'cidr':'10.1.0.0/16'}}],'ports':[{'port':80}]},"
-		    "{'from':[{'ipBlock':{'cidr':'10.1.0.0/16'}}],'ports':[{'port':81}]}]");
+	policy("p",
+	       "'ingress':[{'from':[{'ipBlock':{'cidr':'10.1.0.0/16'}}],'ports':[{'port':80}]},"
+	       "{'from':[{'ipBlock':{'cidr':'10.1.0.0/16'}}],'ports':[{'port':81}]}]");
 	assert_allowed(&j, slot, IN, "10.1.0.1", "tcp", 80);
 	assert_allowed(&j, slot, IN, "10.1.0.1", "tcp", 81);
 	assert_denied(&j, slot, IN, "10.1.0.1", "tcp", 82);
@@ -264,8 +266,9 @@ static void r19_named_port_is_the_own_container_s_on_ingress(void **state)
 {
 	uint32_t slot = web(), other;
 
-	other = judge_local(&j, "x", "other", "'app':'o'", "10.0.0.2",
-			    "'containers':[{'name':'c','ports':[{'name':'http','containerPort':80}]}]");
+	other = judge_local(
+		&j, "x", "other", "'app':'o'", "10.0.0.2",
+		"'containers':[{'name':'c','ports':[{'name':'http','containerPort':80}]}]");
 	policy("p", "'ingress':[{'ports':[{'port':'http'}]}]");
 	assert_allowed(&j, slot, IN, "8.8.8.8", "tcp", 8080);
 	assert_denied(&j, slot, IN, "8.8.8.8", "tcp", 80);
@@ -429,12 +432,13 @@ static void r36_missing_keys_and_empty_selectors(void **state)
 
 	client("y", "c", "", "10.0.0.5");
 	client("y", "d", "'tier':'db'", "10.0.0.6");
-	policy("p", "'ingress':[{'from':[{'namespaceSelector':{},'podSelector':{'matchExpressions':["
-		    "{'key':'tier','operator':'NotIn','values':['db']}]}}],'ports':[{'port':1}]},"
-		    "{'from':[{'namespaceSelector':{},'podSelector':{'matchExpressions':["
-		    "{'key':'tier','operator':'DoesNotExist'}]}}],'ports':[{'port':2}]},"
-		    "{'from':[{'namespaceSelector':{}}],'ports':[{'port':3}]},"
-		    "{'from':[{'podSelector':{}}],'ports':[{'port':4}]}]");
+	policy("p",
+	       "'ingress':[{'from':[{'namespaceSelector':{},'podSelector':{'matchExpressions':["
+	       "{'key':'tier','operator':'NotIn','values':['db']}]}}],'ports':[{'port':1}]},"
+	       "{'from':[{'namespaceSelector':{},'podSelector':{'matchExpressions':["
+	       "{'key':'tier','operator':'DoesNotExist'}]}}],'ports':[{'port':2}]},"
+	       "{'from':[{'namespaceSelector':{}}],'ports':[{'port':3}]},"
+	       "{'from':[{'podSelector':{}}],'ports':[{'port':4}]}]");
 	assert_allowed(&j, slot, IN, "10.0.0.5", "tcp", 1);
 	assert_denied(&j, slot, IN, "10.0.0.6", "tcp", 1);
 	assert_allowed(&j, slot, IN, "10.0.0.5", "tcp", 2);
@@ -565,7 +569,7 @@ static void note(void *arg, const struct object *object)
 
 static void selecting_policies_are_listed(void **state)
 {
-	struct selecting s = {""};
+	struct selecting s = { "" };
 	uint32_t slot = web();
 
 	policy("b", "'ingress':[]");
