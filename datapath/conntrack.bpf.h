@@ -39,10 +39,8 @@ INLINE struct bh_ct *ct_find(struct work *work, enum bh_dir dir)
 	return bpf_map_lookup_elem(&bh_ct6, &work->key6);
 }
 
-BH_SUBPROG int ct_write(struct work *work, const struct bh_ct *ct, __u64 how)
+INLINE int ct_write(struct work *work, const struct bh_ct *ct, __u64 how)
 {
-	if (!work || !ct)
-		return -1;
 	if (work->pkt.flags & BH_PKT_V4)
 		return bpf_map_update_elem(&bh_ct, &work->key4, ct, how);
 	return bpf_map_update_elem(&bh_ct6, &work->key6, ct, how);
@@ -57,7 +55,7 @@ INLINE __u64 ct_judgement(const struct bh_judgement *judged)
 	return ct.judgement;
 }
 
-/* flags without the answered share: {CT_QUOTA, NONE} */
+/* NONE, or CT_QUOTA when the endpoint's share is used up. */
 INLINE enum bh_reason ct_room(const struct bh_endpoint *ep)
 {
 	if (READ_ONCE(ep->ct_count) >= ct_quota || READ_ONCE(ep->ct_unreplied) >= ct_unreplied_quota) {
@@ -67,53 +65,61 @@ INLINE enum bh_reason ct_room(const struct bh_endpoint *ep)
 	return BH_REASON_NONE;
 }
 
+/* One more entry, unanswered or not, by one addition. */
+INLINE void ct_count(struct bh_endpoint *ep, __u32 unreplied)
+{
+	const union {
+		struct {
+			__u32 count, unreplied;
+		};
+		__u64 both;
+	} one = { { 1, unreplied } };
+
+	__sync_fetch_and_add(&ep->ct_counts, one.both);
+}
+
 /*
  * Writes the entry of a flow that begins now, over `old` if there is one (ended, expired, or begun by the
- * other side). flags: enum bh_ct_flag. NONE or why there is no room.
+ * other side; replaced in place, it is not counted twice). flags: enum bh_ct_flag. NONE or why there is no
+ * room.
  */
 BH_SUBPROG int ct_create(struct work *work, struct bh_endpoint *ep, struct bh_ct *old, __u32 flags)
 {
 	struct bh_ct ct = {};
-	enum bh_reason reason;
+	__u32 unreplied;
 	int r;
 
 	if (!work || !ep)
 		return BH_REASON_INTERNAL;
-	if (!old) {
-		reason = ct_room(ep);
-		if (reason)
-			return reason;
+	if (!old && (READ_ONCE(ep->ct_count) >= ct_quota ||
+		     READ_ONCE(ep->ct_unreplied) >= ct_unreplied_quota)) {
+		stat_add(BH_STAT_CT_QUOTA, 1);
+		return BH_REASON_CT_QUOTA;
 	}
+	unreplied = work->initiator == work->dir;
 	ct.check = work->check;
 	ct.last = ct.created = work->now;
 	ct.tick = bpf_jiffies64();
 	ct.judgement = ct_judgement(&work->judged);
 	ct.shadow = work->judged.shadow;
-	ct.flags = flags;
+	ct.flags = unreplied ? flags : flags | BH_CT_REPLIED;
+	if (work->pkt.proto == BH_PROTO_TCP && (flags & BH_CT_SEEDED))
+		ct.state = BH_CT_ESTABLISHED;
 	if (HAS(RECORD)) {
 		ct.packets[work->dir & 1] = work->packets;
 		ct.bytes[work->dir & 1] = work->pkt.bytes;
 	}
-	if (work->pkt.proto == BH_PROTO_TCP && (flags & BH_CT_SEEDED))
-		ct.state = BH_CT_ESTABLISHED;
-	if (work->initiator != work->dir)
-		ct.flags |= BH_CT_REPLIED;
-	if (old) {
-		/* a replaced entry is not counted twice */
-		if ((READ_ONCE(old->flags) & BH_CT_REPLIED) && !(ct.flags & BH_CT_REPLIED))
-			__sync_fetch_and_add(&ep->ct_unreplied, 1);
-		return ct_write(work, &ct, BPF_ANY) ? BH_REASON_CT_FULL : BH_REASON_NONE;
-	}
-	r = ct_write(work, &ct, BPF_NOEXIST);
+	if (old && unreplied && (READ_ONCE(old->flags) & BH_CT_REPLIED))
+		__sync_fetch_and_add(&ep->ct_unreplied, 1);
+	r = ct_write(work, &ct, old ? BPF_ANY : BPF_NOEXIST);
 	if (r == -17) /* EEXIST: another CPU was first with the same verdict */
 		return BH_REASON_NONE;
 	if (r) {
 		stat_add(BH_STAT_CT_FULL, 1);
 		return BH_REASON_CT_FULL;
 	}
-	__sync_fetch_and_add(&ep->ct_count, 1);
-	if (!(ct.flags & BH_CT_REPLIED))
-		__sync_fetch_and_add(&ep->ct_unreplied, 1);
+	if (!old)
+		ct_count(ep, unreplied);
 	return BH_REASON_NONE;
 }
 
@@ -190,7 +196,9 @@ BH_SUBPROG int ct_again(struct __sk_buff *skb, struct work *work, struct bh_endp
 		return BH_REASON_ESTABLISHED;
 	}
 	pass = reason == BH_REASON_ALLOWED ||
-	       ((seen.flags & BH_CT_NODE) && node_passes(reason, &work->judged));
+	       (node_passes(reason, &work->judged) &&
+		((seen.flags & BH_CT_NODE) ||
+		 (work->initiator == BH_EGRESS && node_is_remote(work, ep))));
 	if (seen.gen == work->judged.gen || !work->judged.gen)
 		return pass ? BH_REASON_ESTABLISHED : BH_REASON_CUT;
 	WRITE_ONCE(ct->judgement, ct_judgement(&work->judged));

@@ -19,34 +19,24 @@ INLINE int is_adopting(const struct bh_endpoint *ep, __u32 now)
 }
 
 /* Judges a packet that begins something, with the exemptions; no entry is looked at or made. */
-BH_SUBPROG int judge_first(struct __sk_buff *skb, struct work *work, struct bh_endpoint *ep)
+INLINE enum bh_reason judge_first(struct __sk_buff *skb, struct work *work, struct bh_endpoint *ep)
 {
-	enum bh_reason exempt, reason;
+	enum bh_reason exempt = BH_REASON_NONE, reason;
 
-	if (!work || !ep)
-		return BH_REASON_INTERNAL;
-	exempt = node_exempts(skb, work, ep);
+	if (work->dir == BH_INGRESS)
+		exempt = node_sends(skb, work, ep);
+	else if (ep->state != BH_STATE_ACTIVE && node_is_remote(work, ep))
+		exempt = BH_REASON_OWN_NODE;
 	if (ep->state != BH_STATE_ACTIVE && !exempt)
 		return BH_REASON_QUARANTINE;
 	reason = judge(work, ep, work->dir);
-	if (!exempt)
+	if (reason == BH_REASON_ALLOWED)
+		return exempt ? exempt : reason;
+	if (!node_passes(reason, &work->judged))
 		return reason;
-	return reason == BH_REASON_ALLOWED || node_passes(reason, &work->judged) ? exempt : reason;
-}
-
-/* Multicast and broadcast: judged one by one, nothing is kept. */
-BH_SUBPROG int flow_group(struct __sk_buff *skb, struct work *work, struct bh_endpoint *ep)
-{
-	enum bh_reason reason;
-
-	if (!work || !ep)
-		return BH_REASON_INTERNAL;
-	if (work->pkt.flags & BH_PKT_ERROR)
-		return BH_REASON_ICMP_UNRELATED;
-	reason = judge_first(skb, work, ep);
-	if (reason < BH_REASON_DROP)
-		total(skb, work, reason);
-	return reason;
+	if (work->dir == BH_EGRESS && node_is_remote(work, ep))
+		return BH_REASON_OWN_NODE;
+	return exempt ? exempt : reason;
 }
 
 /* A segment of a connection older than enforcement: judged in one direction only, told by its port. */
@@ -73,8 +63,10 @@ BH_SUBPROG int flow_adopt(struct work *work, struct bh_endpoint *ep, struct bh_c
 }
 
 /* What never begins a flow, without a flow. */
-BH_SUBPROG int flow_answer(struct work *work, struct bh_endpoint *ep, struct bh_ct *old)
+BH_SUBPROG int flow_answer(struct __sk_buff *skb, struct work *work, struct bh_endpoint *ep,
+			   struct bh_ct *old)
 {
+	enum bh_reason reason;
 	__u32 tcp;
 
 	if (!work || !ep)
@@ -85,17 +77,24 @@ BH_SUBPROG int flow_answer(struct work *work, struct bh_endpoint *ep, struct bh_
 		return BH_REASON_OPEN;
 	if (!tcp)
 		return BH_REASON_ICMP_UNRELATED;
-	if (!is_adopting(ep, work->now) || (work->pkt.tcp & (BH_TCP_SYN | BH_TCP_RST)))
+	if (!is_adopting(ep, work->now) || (work->pkt.tcp & (BH_TCP_SYN | BH_TCP_RST)) ||
+	    (work->pkt.flags & BH_PKT_GROUP))
 		return BH_REASON_NOT_SYN;
-	return flow_adopt(work, ep, old);
+	reason = flow_adopt(work, ep, old);
+	if (reason == BH_REASON_ADOPTED)
+		total(skb, work, reason);
+	return reason;
 }
 
-/* A miss. old: an entry that does not count as a hit for this packet, or NULL. */
+/*
+ * A miss. old: an entry that does not count as a hit for this packet, or NULL. Multicast and broadcast are
+ * judged packet by packet, nothing is kept of them.
+ */
 BH_SUBPROG int flow_new(struct __sk_buff *skb, struct work *work, struct bh_endpoint *ep,
 			struct bh_ct *old)
 {
 	enum bh_reason reason, full;
-	__u32 flags = 0;
+	__u32 flags;
 
 	if (!work || !ep)
 		return BH_REASON_INTERNAL;
@@ -103,20 +102,15 @@ BH_SUBPROG int flow_new(struct __sk_buff *skb, struct work *work, struct bh_endp
 	work->now = now_coarse();
 	if (HAS(RECORD))
 		work->packets = skb_packets(skb);
-	if (work->pkt.flags & (BH_PKT_ERROR | BH_PKT_ANSWER)) {
-		reason = flow_answer(work, ep, old);
-		if (reason == BH_REASON_ADOPTED)
-			total(skb, work, reason);
-		return reason;
-	}
+	if (work->pkt.flags & (BH_PKT_ERROR | BH_PKT_ANSWER))
+		return flow_answer(skb, work, ep, old);
 	reason = judge_first(skb, work, ep);
 	if (reason >= BH_REASON_DROP)
 		return reason;
+	flags = work->dir == BH_EGRESS ? BH_CT_EGRESS : 0;
 	if (reason != BH_REASON_ALLOWED)
 		flags |= BH_CT_NODE;
-	if (work->dir == BH_EGRESS)
-		flags |= BH_CT_EGRESS;
-	full = ct_create(work, ep, old, flags);
+	full = work->pkt.flags & BH_PKT_GROUP ? BH_REASON_NONE : ct_create(work, ep, old, flags);
 	if (full)
 		return full;
 	total(skb, work, reason);
@@ -148,9 +142,7 @@ INLINE enum bh_reason flow_pass(struct __sk_buff *skb, struct work *work, struct
 	struct bh_ct seen = {}, *ct;
 	enum bh_reason reason;
 
-	if (unlikely(work->pkt.flags & BH_PKT_GROUP))
-		return flow_group(skb, work, ep);
-	if (unlikely(work->pkt.flags & BH_PKT_ERROR_ODD))
+	if (unlikely(work->pkt.flags & (BH_PKT_GROUP | BH_PKT_ERROR_ODD)))
 		return flow_new(skb, work, ep, NULL);
 	ct = ct_find(work, dir);
 	if (!ct)

@@ -9,23 +9,31 @@
 #include "datapath/source.bpf.h"
 
 /*
- * OWN_NODE, HAIRPIN or NONE for a packet that begins a flow in its own direction. Ingress: host-made packets
- * have no ingress device, whatever is forwarded, bridged or masqueraded has one. Egress: this Node's
- * addresses and the pod's gateway; other addresses of the host (ClusterIPs of IPVS, node-local DNS) are
- * judged like any other.
+ * Egress: this Node's addresses and the pod's gateway; other addresses of the host (ClusterIPs of IPVS,
+ * node-local DNS) are judged like any other. Told by the address alone, so asked only when it matters.
  */
-INLINE enum bh_reason node_exempts(struct __sk_buff *skb, const struct work *work,
-				   const struct bh_endpoint *ep)
+BH_SUBPROG int node_is_remote(const struct work *work, const struct bh_endpoint *ep)
 {
-	const struct bh_addr *remote = work_remote(work);
+	const struct bh_addr *remote;
+
+	if (!work || !ep)
+		return 0;
+	remote = work_remote(work);
+	return is_gateway(ep, remote, work->pkt.flags & BH_PKT_V4) ||
+	       (host_flags(remote) & BH_HOST_NODE);
+}
+
+/*
+ * Ingress, OWN_NODE, HAIRPIN or NONE for a packet that begins a flow: host-made packets have no ingress
+ * device, whatever is forwarded, bridged or masqueraded has one. Only this packet can tell, so the entry
+ * remembers.
+ */
+INLINE enum bh_reason node_sends(struct __sk_buff *skb, const struct work *work,
+				 const struct bh_endpoint *ep)
+{
 	__u32 from = skb->ingress_ifindex;
 
-	if (work->dir == BH_EGRESS)
-		return is_gateway(ep, remote, work->pkt.flags & BH_PKT_V4) ||
-				       (host_flags(remote) & BH_HOST_NODE) ?
-			       BH_REASON_OWN_NODE :
-			       BH_REASON_NONE;
-	if ((from && from != ep->ifindex) || !(host_flags(remote) & BH_HOST_LOCAL))
+	if ((from && from != ep->ifindex) || !(host_flags(work_remote(work)) & BH_HOST_LOCAL))
 		return BH_REASON_NONE;
 	return from ? BH_REASON_HAIRPIN : BH_REASON_OWN_NODE;
 }

@@ -110,9 +110,14 @@ struct bh_endpoint {
 
 	__be32 gateway4; /* the pod's default gateways: "own node" for egress */
 	__u32 gateway6[4]; /* network order */
-	__u32 ct_count; /* entries in bh_ct and bh_ct6 */
-	__u32 ct_unreplied;
 	__u32 denied_count; /* entries in bh_denied */
+	union {
+		struct {
+			__u32 ct_count; /* entries in bh_ct and bh_ct6 */
+			__u32 ct_unreplied;
+		};
+		__u64 ct_counts; /* both, for one atomic addition */
+	};
 	__u32 pad[8];
 };
 _Static_assert(sizeof(struct bh_endpoint) == 128, "bh_endpoint is two cache lines");

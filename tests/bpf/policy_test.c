@@ -234,6 +234,24 @@ static void egress_to_the_node_and_the_gateway_passes(void **state)
 	assert_drops(try(prog, OUT, "10.96.0.1", 443), POLICY_DENIED);
 }
 
+static void egress_to_the_node_survives_tightening(void **state)
+{
+	struct flow api = { NODE4, 6443, 40000, IPPROTO_TCP };
+	struct bpfprog *prog = *state;
+
+	isolate(prog, OUT);
+	bpfprog_host(prog, NODE4, BH_HOST_LOCAL | BH_HOST_NODE);
+	bpfprog_peer(prog, NODE4, 1); // a rule allows it, too
+	assert_passes(send_tcp(prog, OUT, &api, P_SYN), ALLOWED);
+	assert_silent(send_tcp(prog, IN, &api, P_SYN | P_ACK));
+	change(prog, OUT, 1, true);
+	assert_passes(send_data(prog, IN, &api), ALLOWED);
+	assert_silent(send_data(prog, OUT, &api));
+	bpfprog_host(prog, NODE4, BH_HOST_LOCAL); // the Node has lost that address
+	change(prog, OUT, 2, true);
+	assert_drops(send_data(prog, IN, &api), CUT);
+}
+
 static void hairpin_through_the_host_passes_the_networkpolicy_tier(void **state)
 {
 	struct bpfprog *prog = *state;
@@ -262,6 +280,7 @@ int main(void)
 		TEST(r29_replies_to_the_node_pass_and_survive_changes),
 		TEST(cluster_policy_binds_the_node_too),
 		TEST(egress_to_the_node_and_the_gateway_passes),
+		TEST(egress_to_the_node_survives_tightening),
 		TEST(hairpin_through_the_host_passes_the_networkpolicy_tier),
 	};
 
