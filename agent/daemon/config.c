@@ -43,6 +43,7 @@ static const struct option options[] = {
 	{ "cleanup", 0, OPTION_FLAG, FIELD(cleanup), NULL,
 	  "remove programs, links, tables and files of this node, then leave", NULL },
 	{ "version", 0, OPTION_FLAG, FIELD(version), NULL, "print the version and leave", NULL },
+	{ "help", 'h', OPTION_HELP, 0, NULL, "print this page and leave", NULL },
 	{ "force-off", 0, OPTION_TEXT, FIELD(force_off), "LIST",
 	  "kernel features to do without, comma-separated: tcx, membarrier, batch", NULL },
 	{ NULL },

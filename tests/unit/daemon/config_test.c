@@ -88,6 +88,15 @@ static void a_bad_line_is_named(void **state)
 	unlink(path);
 }
 
+static void help_is_an_answer_not_an_error(void **state)
+{
+	struct config config;
+	struct err err = { 0 };
+
+	assert_int_equal(parse(&config, ARGS("--help"), &err), 1);
+	assert_int_equal(parse(&config, ARGS("-h"), &err), 1);
+}
+
 static void limits_are_bounded(void **state)
 {
 	struct config config;
@@ -107,6 +116,7 @@ int main(void)
 		cmocka_unit_test(source_and_node_are_needed),
 		cmocka_unit_test(the_command_line_goes_before_the_file),
 		cmocka_unit_test(a_bad_line_is_named),
+		cmocka_unit_test(help_is_an_answer_not_an_error),
 		cmocka_unit_test(limits_are_bounded),
 	};
 
