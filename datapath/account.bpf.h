@@ -19,12 +19,10 @@ INLINE void stat_add(enum bh_stat stat, __u64 n)
 		*value += n;
 }
 
-BH_SUBPROG int total_add(const struct bh_total_key *key, __u32 packets, __u32 bytes)
+INLINE int total_count(const struct bh_total_key *key, __u32 packets, __u32 bytes)
 {
 	struct bh_count none = {}, *count;
 
-	if (!key)
-		return -1;
 	count = bpf_map_lookup_elem(&bh_total, key);
 	if (!count) {
 		bpf_map_update_elem(&bh_total, key, &none, BPF_NOEXIST);
@@ -39,16 +37,25 @@ BH_SUBPROG int total_add(const struct bh_total_key *key, __u32 packets, __u32 by
 	return 0;
 }
 
-INLINE void total(struct __sk_buff *skb, const struct work *work, enum bh_reason reason)
+INLINE struct bh_total_key total_key(const struct work *work, enum bh_reason reason)
 {
-	struct bh_total_key key = {
+	return (struct bh_total_key){
 		.ident = ident,
 		.reason = reason,
 		.dir = work->dir,
 		.rule = BH_CELL_RULE(work->judged.verdict),
 	};
+}
 
-	total_add(&key, skb_packets(skb), work->pkt.bytes);
+/* One more packet by this reason and the work's rule. */
+BH_SUBPROG int total(struct __sk_buff *skb, const struct work *work, __u32 reason)
+{
+	struct bh_total_key key;
+
+	if (!work)
+		return -1;
+	key = total_key(work, reason);
+	return total_count(&key, skb_packets(skb), work->pkt.bytes);
 }
 
 INLINE int reason_is_detailed(enum bh_reason reason)

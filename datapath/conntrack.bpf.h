@@ -58,7 +58,8 @@ INLINE __u64 ct_judgement(const struct bh_judgement *judged)
 /* NONE, or CT_QUOTA when the endpoint's share is used up. */
 INLINE enum bh_reason ct_room(const struct bh_endpoint *ep)
 {
-	if (READ_ONCE(ep->ct_count) >= ct_quota || READ_ONCE(ep->ct_unreplied) >= ct_unreplied_quota) {
+	if (READ_ONCE(ep->ct_count) >= ct_quota ||
+	    READ_ONCE(ep->ct_unreplied) >= ct_unreplied_quota) {
 		stat_add(BH_STAT_CT_QUOTA, 1);
 		return BH_REASON_CT_QUOTA;
 	}
@@ -136,7 +137,8 @@ BH_SUBPROG int ct_move(struct work *work, struct bh_endpoint *ep, struct bh_ct *
 	seen.word = READ_ONCE(ct->word);
 	next = bh_ct_step(&seen, work->pkt.proto, READ_ONCE(work->side), READ_ONCE(work->event));
 	/* Who loses the race leaves the move to its next packet. */
-	if (next == seen.word || __sync_val_compare_and_swap(&ct->word, seen.word, next) != seen.word)
+	if (next == seen.word ||
+	    __sync_val_compare_and_swap(&ct->word, seen.word, next) != seen.word)
 		return 0;
 	if (work->side == BH_CT_RESPONDER && !(seen.flags & BH_CT_REPLIED))
 		__sync_fetch_and_add(&ep->ct_unreplied, -1);

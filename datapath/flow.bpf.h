@@ -94,6 +94,7 @@ BH_SUBPROG int flow_new(struct __sk_buff *skb, struct work *work, struct bh_endp
 			struct bh_ct *old)
 {
 	enum bh_reason reason, full;
+	struct bh_total_key key;
 	__u32 flags;
 
 	if (!work || !ep)
@@ -113,7 +114,8 @@ BH_SUBPROG int flow_new(struct __sk_buff *skb, struct work *work, struct bh_endp
 	full = work->pkt.flags & BH_PKT_GROUP ? BH_REASON_NONE : ct_create(work, ep, old, flags);
 	if (full)
 		return full;
-	total(skb, work, reason);
+	key = total_key(work, reason);
+	total_count(&key, skb_packets(skb), work->pkt.bytes);
 	return reason;
 }
 

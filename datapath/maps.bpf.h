@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * maps.bpf.h - every table. Keys and values are described where their structs are (bulkhead/abi.h, policy.h, conntrack.h).
+ * maps.bpf.h - every table. Keys and values are described where their structs are: bulkhead/abi.h,
+ * policy.h, conntrack.h, fragment.h.
  *
  * World: BPF. The agent creates or adopts the tables, sets their sizes and hands them to the loader; sizes
  * here are the defaults. No pinning attributes.

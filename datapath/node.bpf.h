@@ -38,7 +38,7 @@ INLINE enum bh_reason node_sends(struct __sk_buff *skb, const struct work *work,
 	return from ? BH_REASON_HAIRPIN : BH_REASON_OWN_NODE;
 }
 
-/* Does a verdict let through what is exempt? Denies of the NetworkPolicy tier do, a missing policy does not. */
+/* Does it let through what is exempt? A deny of the NetworkPolicy tier does, a missing policy does not. */
 INLINE int node_passes(enum bh_reason reason, const struct bh_judgement *judged)
 {
 	return reason == BH_REASON_POLICY_DENIED &&

@@ -101,8 +101,8 @@ BH_SUBPROG int judge(struct work *work, struct bh_endpoint *ep, __u32 dir)
 	work->judged = (struct bh_judgement){};
 	policy = READ_ONCE(ep->policy[dir & 1]);
 	if (policy < BH_POLICY_FIRST) {
-		enum bh_verdict verdict = policy == BH_POLICY_ALLOW ? BH_VERDICT_ALLOW :
-								      BH_VERDICT_DENY;
+		enum bh_verdict verdict =
+			policy == BH_POLICY_ALLOW ? BH_VERDICT_ALLOW : BH_VERDICT_DENY;
 
 		work->judged.gen = BH_GEN_OF(policy);
 		work->judged.verdict = work->judged.shadow = BH_CELL_WORD(verdict, BH_RULE_NONE);

@@ -86,8 +86,9 @@ BH_SUBPROG int control_from_pod(const struct bh_endpoint *ep, const struct bh_pk
 		return BH_REASON_INTERNAL;
 	v4 = pkt->flags & BH_PKT_V4;
 	if (pkt->flags & BH_PKT_ARP)
-		return !pkt->src.w[3] || local_number(ep, &pkt->src, 1) >= 0 ? BH_REASON_CONTROL :
-									       BH_REASON_SPOOFED_ARP;
+		return !pkt->src.w[3] || local_number(ep, &pkt->src, 1) >= 0 ?
+			       BH_REASON_CONTROL :
+			       BH_REASON_SPOOFED_ARP;
 	if (pkt->flags & (BH_PKT_ND | BH_PKT_MLD)) {
 		if (!bh_addr_zero(&pkt->src) && !bh_addr6_linklocal(&pkt->src) &&
 		    local_number(ep, &pkt->src, 0) < 0)
@@ -130,8 +131,8 @@ BH_SUBPROG int control_to_pod(const struct bh_endpoint *ep, const struct bh_pkt 
 	if (!(pkt->flags & BH_PKT_DHCP))
 		return BH_REASON_NONE;
 	if (v4)
-		return pkt->dst.w[3] == 0xffffffffu || (is_gateway(ep, &pkt->src, 1) &&
-							is_own(ep, &pkt->dst, 1)) ?
+		return pkt->dst.w[3] == 0xffffffffu ||
+				       (is_gateway(ep, &pkt->src, 1) && is_own(ep, &pkt->dst, 1)) ?
 			       BH_REASON_CONTROL :
 			       BH_REASON_NONE;
 	return bh_addr6_linklocal(&pkt->src) && bh_addr6_linklocal(&pkt->dst) ? BH_REASON_CONTROL :
@@ -265,13 +266,13 @@ INLINE enum bh_reason admit(struct __sk_buff *skb, struct work *work, struct bh_
 	struct bh_pkt *pkt = &work->pkt;
 	const struct bh_addr *local = dir == BH_EGRESS ? &pkt->src : &pkt->dst;
 	const __u16 *mac = (const __u16 *)ep->mac;
-	__u32 differs = (ep->ident ^ ident) | (ep->state ^ BH_STATE_ACTIVE) |
-			(pkt->flags & BH_PKT_SPECIAL);
+	__u32 differs =
+		(ep->ident ^ ident) | (ep->state ^ BH_STATE_ACTIVE) | (pkt->flags & BH_PKT_SPECIAL);
 	__u32 self = 1;
 
 	if (dir == BH_EGRESS)
-		differs |= (mac[0] ^ pkt->smac[0]) | (mac[1] ^ pkt->smac[1]) |
-			   (mac[2] ^ pkt->smac[2]);
+		differs |=
+			(mac[0] ^ pkt->smac[0]) | (mac[1] ^ pkt->smac[1]) | (mac[2] ^ pkt->smac[2]);
 	if (pkt->flags & BH_PKT_V4) {
 		differs |= local->w[3] ^ ep->addr4;
 		if (dir == BH_INGRESS)

@@ -74,7 +74,7 @@ $(B)/bench/%.bpf.o: $(SHARED)/perf/%.bpf.c
 	$(call say,BPF,$<)$(CLANG) $(BPF_CFLAGS) -I$(SHARED)/perf -c -o $@ $<
 
 $(B)/tests/bench/bench.o: | $(B)/tests/bench/rotate.skel.h
-$(B)/tests/bench/bench: $(B)/tests/bench/bench.o $(B)/lib/harness.a
+$(B)/tests/bench/bench: $(B)/tests/bench/bench.o $(B)/tests/bench/cases.o $(B)/lib/harness.a
 	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lbpf -lelf -lz
 
 .PHONY: bench

@@ -19,7 +19,7 @@
 #define BH_TIME_SHIFT 20
 #define BH_TIME_HZ (1000000000ull >> BH_TIME_SHIFT) /* units per second */
 
-/* ICMP echo and timestamp: the id is the requester's port, the other port is 0. Protocols without ports: 0. */
+/* ICMP echo and timestamp: the id is the requester's port, the other port 0. Without ports: both 0. */
 struct bh_ct_key {
 	__u32 ident;
 	__be32 remote;
@@ -47,7 +47,9 @@ enum bh_ct_flag {
 	BH_CT_EGRESS = 1 << 0, /* the pod initiated (enum bh_dir of the first packet) */
 	BH_CT_NODE = 1 << 1, /* the own node or a hairpin: re-judging keeps the exemption */
 	BH_CT_SEEDED = 1 << 2, /* written by the agent or in the adoption window */
-	BH_CT_CUT = 1 << 3, /* denied by a re-judgement: judged in the initiator's direction until idle */
+	BH_CT_CUT =
+		1
+		<< 3, /* denied by a re-judgement: judged in the initiator's direction until idle */
 	BH_CT_REPLIED = 1 << 4, /* a packet of the other side was seen: out of ct_unreplied */
 };
 
@@ -88,7 +90,8 @@ struct bh_ct {
 		struct {
 			__u8 state; /* enum bh_ct_state */
 			__u8 flags; /* enum bh_ct_flag */
-			__u8 tcp_seen[2]; /* enum bh_ct_seen of the initiator [0] and the responder [1] */
+			__u8 tcp_seen
+				[2]; /* enum bh_ct_seen of the initiator [0] and the responder [1] */
 		};
 		__u32 word;
 	};
@@ -101,7 +104,8 @@ _Static_assert(sizeof(struct bh_ct) == 64, "bh_ct is one cache line");
 #define BH_CT_INLINE static inline __attribute__((always_inline))
 
 /* ---- the key repeated in the value, see bh_addr_check() ---- */
-BH_CT_INLINE __u32 bh_ct_mix(__u32 ident, __u32 remote, __be16 remote_port, __be16 local_port, __u32 last)
+BH_CT_INLINE __u32 bh_ct_mix(__u32 ident, __u32 remote, __be16 remote_port, __be16 local_port,
+			     __u32 last)
 {
 	__u32 x = remote ^ ident * 0x9e3779b1u ^
 		  (((__u32)remote_port << 16) | local_port) * 0x85ebca6bu ^ last * 0xc2b2ae35u;
@@ -117,8 +121,8 @@ BH_CT_INLINE __u32 bh_ct_check(const struct bh_ct_key *key)
 
 BH_CT_INLINE __u32 bh_ct6_check(const struct bh_ct6_key *key)
 {
-	__u32 fold = key->remote[0] ^ (key->remote[1] * 0x27d4eb2fu) ^ (key->remote[2] * 0x9e3779b1u) ^
-		     (key->remote[3] * 0x165667b1u);
+	__u32 fold = key->remote[0] ^ (key->remote[1] * 0x27d4eb2fu) ^
+		     (key->remote[2] * 0x9e3779b1u) ^ (key->remote[3] * 0x165667b1u);
 
 	return bh_ct_mix(key->ident, fold, key->remote_port, key->local_port,
 			 ((__u32)key->proto << 16) | key->local);
@@ -216,8 +220,10 @@ BH_CT_INLINE enum bh_ct_event bh_ct_event(__u8 tcp_flags, int payload)
 /* Moves that need more than the table: what the sides were seen to do. */
 #define BH_CT_CLOSE BH_CT_STATE_MAX /* a FIN: half or wholly closed */
 #define BH_CT_RESET (BH_CT_STATE_MAX + 1) /* closed, unless both sides go on talking */
-#define BH_CT_DATA (BH_CT_STATE_MAX + 2) /* a side that had closed sends data: that FIN was not its own */
-#define BH_CT_LIFE (BH_CT_STATE_MAX + 3) /* a segment after a reset: from both sides, it was not theirs */
+#define BH_CT_DATA                                                                                 \
+	(BH_CT_STATE_MAX + 2) /* a side that had closed sends data: that FIN was not its own */
+#define BH_CT_LIFE                                                                                 \
+	(BH_CT_STATE_MAX + 3) /* a segment after a reset: from both sides, it was not theirs */
 
 /* TCP: [state][side][event]. A SYN of the initiator in CLOSED never comes here: bh_ct_reopens(). */
 #define N BH_CT_NEW
@@ -229,6 +235,7 @@ BH_CT_INLINE enum bh_ct_event bh_ct_event(__u8 tcp_flags, int payload)
 #define RST BH_CT_RESET
 #define DATA BH_CT_DATA
 #define LIFE BH_CT_LIFE
+/* clang-format off */
 static const __u8 bh_ct_tcp[8][BH_CT_SIDE_MAX][8] = {
 	/*	PLAIN DATA  SYN SYNACK FIN RST: of the initiator, of the responder */
 	[N] = { { N, N, N, N, FIN, RST }, { N, N, N, R, N, RST } }, /* only its answer moves a SYN on */
@@ -237,6 +244,7 @@ static const __u8 bh_ct_tcp[8][BH_CT_SIDE_MAX][8] = {
 	[F] = { { F, DATA, F, F, FIN, RST }, { F, DATA, F, F, FIN, RST } },
 	[C] = { { LIFE, LIFE, C, C, C, RST }, { LIFE, LIFE, C, C, C, RST } },
 };
+/* clang-format on */
 #undef N
 #undef R
 #undef E
@@ -254,8 +262,8 @@ BH_CT_INLINE int bh_ct_reopens(__u8 state, int opener)
 }
 
 /* What a side's segment does to a TCP entry; its own and the other's tcp_seen. */
-BH_CT_INLINE __u8 bh_ct_tcp_step(__u8 state, enum bh_ct_side side, enum bh_ct_event event, __u8 *mine,
-				 __u8 *other)
+BH_CT_INLINE __u8 bh_ct_tcp_step(__u8 state, enum bh_ct_side side, enum bh_ct_event event,
+				 __u8 *mine, __u8 *other)
 {
 	__u8 move = bh_ct_tcp[state & 7][side & 1][event & 7];
 

@@ -19,18 +19,23 @@
 
 enum bh_pkt_flag {
 	BH_PKT_V4 = 1 << 0,
-	BH_PKT_OPENER = 1 << 1, /* only who begins a flow sends it: bare SYN, echo request, SCTP INIT */
+	BH_PKT_OPENER =
+		1 << 1, /* only who begins a flow sends it: bare SYN, echo request, SCTP INIT */
 	BH_PKT_ANSWER = 1 << 2, /* never begins a flow: other TCP segments, echo replies */
 	BH_PKT_DATA = 1 << 3, /* TCP with payload */
 	BH_PKT_GSO = 1 << 4, /* set by the caller: gso_size > 0 */
-	BH_PKT_ERROR = 1 << 5, /* ICMP error: proto and ports are the embedded packet's, turned round */
+	BH_PKT_ERROR =
+		1 << 5, /* ICMP error: proto and ports are the embedded packet's, turned round */
 	BH_PKT_ERROR_ODD = 1 << 6, /* an ICMP error whose embedded packet tells nothing */
 	BH_PKT_FIRST = 1 << 7, /* first fragment */
 	BH_PKT_LATER = 1 << 8, /* later fragment: ports unknown */
 	BH_PKT_GROUP = 1 << 9, /* multicast or broadcast destination */
-	BH_PKT_LINK_GROUP = 1 << 10, /* group MAC address: a unicast destination may be a subnet broadcast */
+	BH_PKT_LINK_GROUP =
+		1 << 10, /* group MAC address: a unicast destination may be a subnet broadcast */
 	BH_PKT_ARP = 1 << 11, /* src: sender's claim, 0: a probe */
-	BH_PKT_ND = 1 << 12, /* neighbour discovery of a kind that this side may send; type in icmp_type */
+	BH_PKT_ND =
+		1
+		<< 12, /* neighbour discovery of a kind that this side may send; type in icmp_type */
 	BH_PKT_CLAIM = 1 << 13, /* with ND: inner is an address that the sender claims */
 	BH_PKT_MLD = 1 << 14,
 	BH_PKT_DHCP = 1 << 15, /* client to server from the pod, server to client to it */
@@ -42,7 +47,8 @@ struct bh_pkt {
 	struct bh_addr src, dst;
 	union {
 		struct {
-			__be16 sport, dport; /* ICMP: the id is the requester's port, the other one is 0 */
+			__be16 sport,
+				dport; /* ICMP: the id is the requester's port, the other one is 0 */
 		};
 		__u32 ports;
 	};
@@ -101,8 +107,8 @@ BH_PARSE_INLINE void bh_parse_tcp(const struct bh_tcp *tcp, __u32 bytes, struct 
 /* Port pairs of DHCP, both families. */
 BH_PARSE_INLINE int bh_ports_dhcp(__u32 ports)
 {
-	return ports == BH_PORTS(68, 67) || ports == BH_PORTS(67, 68) || ports == BH_PORTS(546, 547) ||
-	       ports == BH_PORTS(547, 546);
+	return ports == BH_PORTS(68, 67) || ports == BH_PORTS(67, 68) ||
+	       ports == BH_PORTS(546, 547) || ports == BH_PORTS(547, 546);
 }
 
 /* L4 of the ordinary packet. bytes: of L4 by the IP header, already known to be in the frame. */
@@ -131,8 +137,7 @@ BH_PARSE_INLINE int bh_parse_fast_ports(const void *l4, const void *end, __u32 b
 	return !bh_ports_dhcp(pkt->ports);
 }
 
-BH_PARSE_INLINE int bh_parse_fast4(const struct bh_ip4 *ip, const void *end,
-				   struct bh_pkt *pkt)
+BH_PARSE_INLINE int bh_parse_fast4(const struct bh_ip4 *ip, const void *end, struct bh_pkt *pkt)
 {
 	__u32 bytes;
 
@@ -152,8 +157,7 @@ BH_PARSE_INLINE int bh_parse_fast4(const struct bh_ip4 *ip, const void *end,
 	return bh_parse_fast_ports(ip + 1, end, bytes - sizeof(*ip), pkt);
 }
 
-BH_PARSE_INLINE int bh_parse_fast6(const struct bh_ip6 *ip, const void *end,
-				   struct bh_pkt *pkt)
+BH_PARSE_INLINE int bh_parse_fast6(const struct bh_ip6 *ip, const void *end, struct bh_pkt *pkt)
 {
 	__u32 bytes;
 
@@ -175,8 +179,7 @@ BH_PARSE_INLINE int bh_parse_fast6(const struct bh_ip6 *ip, const void *end,
  * 1: *pkt is complete up to `fragment`; 0: not an ordinary packet, ask bh_parse_any() with a fresh *pkt.
  * pkt->bytes and pkt->flags (GSO or 0) are set by the caller.
  */
-BH_PARSE_INLINE int bh_parse_fast(const void *data, const void *end,
-				  struct bh_pkt *pkt)
+BH_PARSE_INLINE int bh_parse_fast(const void *data, const void *end, struct bh_pkt *pkt)
 {
 	const struct bh_eth *eth = data;
 

@@ -13,7 +13,7 @@
 #include <bulkhead/addr.h>
 
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-#define BH_BE16(x) ((__be16)(__u16)((((x) & 0xff) << 8) | (((x) >> 8) & 0xff)))
+#define BH_BE16(x) ((__be16)(__u16)((((x)&0xff) << 8) | (((x) >> 8) & 0xff)))
 #define BH_HOST16(x) __builtin_bswap16((__u16)(x))
 #define BH_HOST32(x) __builtin_bswap32((__u32)(x))
 #define BH_BE32(x) __builtin_bswap32((__u32)(x))

@@ -80,8 +80,8 @@ static void totals_that_find_no_room_are_counted(void **state)
 	bpfprog_free(prog);
 }
 
-static struct bh_denied denied(struct bpfprog *prog, enum bh_dir dir, const char *remote, uint16_t port,
-			       enum bh_reason reason, uint32_t rule)
+static struct bh_denied denied(struct bpfprog *prog, enum bh_dir dir, const char *remote,
+			       uint16_t port, enum bh_reason reason, uint32_t rule)
 {
 	struct bh_addr addr = packet_addr(remote);
 	struct bh_denied_key key = {
@@ -106,8 +106,9 @@ static void denies_are_aggregated_by_the_service_side_port(void **state)
 
 	isolate_both(prog);
 	for (uint16_t port = 40000; port < 40010; port++)
-		assert_drops(send_tcp(prog, IN, &(struct flow){ FOE4, port, 80, IPPROTO_TCP }, P_SYN),
-			     POLICY_DENIED);
+		assert_drops(
+			send_tcp(prog, IN, &(struct flow){ FOE4, port, 80, IPPROTO_TCP }, P_SYN),
+			POLICY_DENIED);
 	value = denied(prog, IN, FOE4, 80, BH_REASON_POLICY_DENIED, rule_of(IN, 3, 1));
 	assert_int_equal(value.packets, 10);
 	assert_int_equal(value.bytes, 400);
@@ -137,12 +138,15 @@ static void denied_detail_has_a_share_and_an_overflow(void **state)
 
 	isolate_both(prog);
 	for (uint16_t port = 1; port <= 10; port++)
-		assert_drops(send_tcp(prog, OUT, &(struct flow){ FOE4, port, 40000, IPPROTO_TCP }, P_SYN),
+		assert_drops(send_tcp(prog, OUT, &(struct flow){ FOE4, port, 40000, IPPROTO_TCP },
+				      P_SYN),
 			     POLICY_DENIED);
 	assert_int_equal(bpfprog_endpoint(prog)->denied_count, 4);
 	assert_int_equal(bpfprog_stat(prog, BH_STAT_DENIED_OVERFLOW), 6);
-	assert_drops(send_tcp(prog, OUT, &(struct flow){ FOE4, 1, 40000, IPPROTO_TCP }, P_SYN), POLICY_DENIED);
-	assert_int_equal(bpfprog_stat(prog, BH_STAT_DENIED_OVERFLOW), 6); // what has room goes on counting
+	assert_drops(send_tcp(prog, OUT, &(struct flow){ FOE4, 1, 40000, IPPROTO_TCP }, P_SYN),
+		     POLICY_DENIED);
+	assert_int_equal(bpfprog_stat(prog, BH_STAT_DENIED_OVERFLOW),
+			 6); // what has room goes on counting
 	bpfprog_free(prog);
 }
 
@@ -164,7 +168,8 @@ static uint32_t flood(struct bpfprog *prog, enum bh_dir dir, uint32_t n, enum bh
 	uint32_t passed = 0;
 
 	for (uint32_t i = 0; i < n; i++) {
-		result = send_tcp(prog, dir, &(struct flow){ FRIEND4, 2000 + i, 3000, IPPROTO_TCP }, P_SYN);
+		result = send_tcp(prog, dir, &(struct flow){ FRIEND4, 2000 + i, 3000, IPPROTO_TCP },
+				  P_SYN);
 		passed += result.pass;
 		*retlast = result.reason;
 	}

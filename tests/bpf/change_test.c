@@ -40,7 +40,8 @@ static void r6_tightening_cuts_at_the_next_packet_of_either_side(void **state)
 	assert_drops(send_data(prog, OUT, &out6), CUT);
 	assert_int_equal(bpfprog_stat(prog, BH_STAT_CT_CUT), 2);
 	assert_true(entry(prog, &web4).flags & BH_CT_CUT);
-	assert_int_equal(send_data(prog, IN, &web4).rule, rule_of(IN, 2, 1)); // names what denied it
+	assert_int_equal(send_data(prog, IN, &web4).rule,
+			 rule_of(IN, 2, 1)); // names what denied it
 }
 
 static void r6_loosening_disturbs_nothing(void **state)
@@ -159,8 +160,10 @@ static void judgement_carries_the_generation_of_the_matrix_that_gave_it(void **s
 	handshake(prog, IN, &web4);
 	install(prog, IN, 30, 177, true);
 	bpfprog_endpoint(prog)->policy[IN] = 30;
-	assert_silent(send_data(prog, IN, &web4)); // still the old generation: still the old verdict
-	assert_drops(send_tcp(prog, IN, &(struct flow){ WEB4, 40001, 80, IPPROTO_TCP }, P_SYN), POLICY_DENIED);
+	assert_silent(
+		send_data(prog, IN, &web4)); // still the old generation: still the old verdict
+	assert_drops(send_tcp(prog, IN, &(struct flow){ WEB4, 40001, 80, IPPROTO_TCP }, P_SYN),
+		     POLICY_DENIED);
 	bpfprog_endpoint(prog)->gen[IN] = 177;
 	assert_drops(send_data(prog, IN, &web4), CUT);
 	assert_int_equal(entry(prog, &web4).gen, 177);
@@ -208,7 +211,8 @@ static void seeded_entry_is_judged_at_its_first_packet(void **state)
 static void r39_adoption_judges_in_one_direction(void **state)
 {
 	static const struct flow in = { WEB4, 40000, 80, IPPROTO_TCP };
-	static const struct flow foe = { FOE4, 443, 50000, IPPROTO_TCP }; // local port is ephemeral: out
+	static const struct flow foe = { FOE4, 443, 50000,
+					 IPPROTO_TCP }; // local port is ephemeral: out
 	static const struct flow out = { FRIEND4, 443, 50000, IPPROTO_TCP };
 	struct bpfprog *prog = *state;
 
@@ -221,7 +225,8 @@ static void r39_adoption_judges_in_one_direction(void **state)
 	assert_passes(send_data(prog, IN, &out), ADOPTED);
 	assert_silent(send_data(prog, OUT, &out));
 	assert_drops(send_data(prog, IN, &foe), POLICY_DENIED);
-	assert_drops(send_tcp(prog, IN, &(struct flow){ WEB4, 40009, 80, IPPROTO_TCP }, P_RST), NOT_SYN);
+	assert_drops(send_tcp(prog, IN, &(struct flow){ WEB4, 40009, 80, IPPROTO_TCP }, P_RST),
+		     NOT_SYN);
 	bpfprog_endpoint(prog)->adopt_until = bpfprog_now() - 1;
 	assert_drops(send_data(prog, IN, &(struct flow){ WEB4, 40001, 80, IPPROTO_TCP }), NOT_SYN);
 }
@@ -230,7 +235,8 @@ static void open_and_tracked_pod_lets_old_connections_pass(void **state)
 {
 	struct bpfprog *prog = *state;
 
-	assert_silent(send_data(prog, IN, &web4)); // and makes no entry: the agent's seed knows better
+	assert_silent(
+		send_data(prog, IN, &web4)); // and makes no entry: the agent's seed knows better
 	assert_int_equal(bpfprog_endpoint(prog)->ct_count, 0);
 	isolate(prog, OUT);
 	assert_drops(send_data(prog, IN, &web4), NOT_SYN);

@@ -47,7 +47,8 @@ static void tcp_lives_and_ends(void **state)
 		assert_silent(send_data(prog, OUT, flows[i]));
 		assert_silent(send_tcp(prog, IN, flows[i], P_FIN | P_ACK));
 		assert_int_equal(state_of(prog, flows[i]), BH_CT_FIN);
-		assert_silent(send_data(prog, OUT, flows[i])); // half-closed: the answer still comes
+		assert_silent(
+			send_data(prog, OUT, flows[i])); // half-closed: the answer still comes
 		assert_int_equal(state_of(prog, flows[i]), BH_CT_FIN);
 		assert_silent(send_tcp(prog, OUT, flows[i], P_FIN | P_ACK));
 		assert_int_equal(state_of(prog, flows[i]), BH_CT_CLOSED);
@@ -99,7 +100,8 @@ static void simultaneous_open_is_two_judgements(void **state)
 
 	isolate_both(prog);
 	assert_passes(send_tcp(prog, OUT, &out4, P_SYN), ALLOWED);
-	assert_passes(send_tcp(prog, IN, &out4, P_SYN), ALLOWED); // replaces: a friend may begin, too
+	assert_passes(send_tcp(prog, IN, &out4, P_SYN),
+		      ALLOWED); // replaces: a friend may begin, too
 	assert_true(bpfprog_ct(prog, IPPROTO_TCP, FRIEND4, 443, 40000, &ct));
 	assert_false(ct.flags & BH_CT_EGRESS);
 	assert_silent(send_tcp(prog, OUT, &out4, P_SYN | P_ACK));

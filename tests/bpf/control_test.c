@@ -25,7 +25,8 @@ static struct bpfprog_result run(struct bpfprog *prog, enum bh_dir dir, const st
 	return bpfprog_run(prog, dir, p, NULL);
 }
 
-static struct bpfprog_result bare(struct bpfprog *prog, enum bh_dir dir, uint16_t type, const uint8_t *dst)
+static struct bpfprog_result bare(struct bpfprog *prog, enum bh_dir dir, uint16_t type,
+				  const uint8_t *dst)
 {
 	struct packet p;
 
@@ -177,8 +178,8 @@ static void r28_multicast_listeners_pass(void **state)
 	assert_drops(link6(prog, OUT, 143, A(PEER6, "ff02::16"), 1), SPOOFED_ADDR);
 }
 
-static struct bpfprog_result dhcp(struct bpfprog *prog, enum bh_dir dir, const char *src, const char *dst,
-				  const uint16_t ports[static 2])
+static struct bpfprog_result dhcp(struct bpfprog *prog, enum bh_dir dir, const char *src,
+				  const char *dst, const uint16_t ports[static 2])
 {
 	struct packet p;
 
@@ -226,7 +227,8 @@ static void dhcp_server_in_a_pod_is_dropped(void **state)
 
 static void frames_of_bridges_and_switches_are_dropped(void **state)
 {
-	static const uint16_t types[] = { BH_ETH_LLDP, BH_ETH_SLOW, BH_ETH_EAPOL, BH_ETH_CFM, BH_ETH_PAUSE };
+	static const uint16_t types[] = { BH_ETH_LLDP, BH_ETH_SLOW, BH_ETH_EAPOL, BH_ETH_CFM,
+					  BH_ETH_PAUSE };
 	static const uint8_t bridges[6] = { 1, 0x80, 0xc2, 0, 0, 0 };
 	struct bpfprog *prog = *state;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// parse_test.c - headers that are long, cut off, lying, chained or in pieces.
+// parse_test.c - headers that are long, cut off, lying or chained.
 #include "tests/bpf/scene.h"
 
 #include <bulkhead/wire.h>
@@ -215,7 +215,8 @@ static void r23_atomic_fragment_is_a_whole_packet(void **state)
 
 static void impossible_addresses_are_dropped(void **state)
 {
-	static const char *const v4[] = { "127.0.0.1", "224.0.0.1", "255.255.255.255", "240.0.0.1", "0.1.2.3" };
+	static const char *const v4[] = { "127.0.0.1", "224.0.0.1", "255.255.255.255", "240.0.0.1",
+					  "0.1.2.3" };
 	static const char *const v6[] = { "::1", "ff02::1", "::ffff:10.2.0.2", "::10.2.0.2" };
 	static const char *const to6[] = { "::", "::1", "::ffff:10.2.0.2" };
 	struct bpfprog *prog = *state;
@@ -239,144 +240,6 @@ static void impossible_addresses_are_dropped(void **state)
 	assert_drops(run(prog, OUT, &p), BAD_ADDR);
 }
 
-// ---- fragments ---------------------------------------------------------------------------------------------------------------
-// A fragment of a UDP datagram web -> pod, port 53; offset 0 carries the header.
-static void fragment(struct packet *p, bool v6, uint16_t id, uint32_t offset, bool more)
-{
-	frame(p, IN, v6 ? WEB6 : WEB4, IPPROTO_UDP);
-	if (v6)
-		packet_fragment6(p, id, offset, more);
-	if (!offset)
-		packet_udp(p, 40000, 53);
-	packet_data(p, offset ? 64 : 56);
-	if (!v6)
-		packet_fragment4(p, id, offset, more);
-	packet_end(p);
-	if (!offset)
-		put16(p->data + p->l4 + 4, 8 + 56 + 64 + 64);
-}
-
-static void r22_large_datagrams_pass(void **state)
-{
-	struct bpfprog *prog = *state;
-	struct packet p;
-
-	isolate_both(prog);
-	for (int v6 = 0; v6 < 2; v6++) {
-		fragment(&p, v6, 7, 0, true);
-		assert_passes(run(prog, IN, &p), ALLOWED);
-		fragment(&p, v6, 7, 128, false); // out of order
-		assert_silent(run(prog, IN, &p));
-		fragment(&p, v6, 7, 64, true);
-		assert_silent(run(prog, IN, &p));
-	}
-}
-
-static void r22_later_fragment_without_its_first_is_dropped(void **state)
-{
-	struct bpfprog *prog = *state;
-	struct packet p;
-
-	isolate_both(prog);
-	for (int v6 = 0; v6 < 2; v6++) {
-		fragment(&p, v6, 7, 64, false);
-		assert_drops(run(prog, IN, &p), FRAG_UNKNOWN);
-		fragment(&p, v6, 7, 0, true);
-		assert_passes(run(prog, IN, &p), ALLOWED);
-		fragment(&p, v6, 8, 64, false);
-		assert_drops(run(prog, IN, &p), FRAG_UNKNOWN);
-	}
-}
-
-static void r22_later_fragment_of_a_denied_first_is_dropped(void **state)
-{
-	struct bpfprog *prog = *state;
-	struct packet p;
-
-	isolate_both(prog);
-	fragment(&p, false, 7, 0, true);
-	put16(p.data + p.l4 + 2, 54);
-	assert_drops(run(prog, IN, &p), POLICY_DENIED);
-	fragment(&p, false, 7, 64, false);
-	assert_drops(run(prog, IN, &p), FRAG_UNKNOWN);
-}
-
-static void r22_tiny_first_fragment_is_dropped(void **state)
-{
-	struct bpfprog *prog = *state;
-	struct packet p;
-
-	for (uint32_t n = 0; n < 20; n += 4) {
-		frame(&p, IN, WEB4, IPPROTO_TCP);
-		packet_tcp(&p, 40000, 80, P_SYN);
-		p.len -= 20 - n;
-		packet_fragment4(&p, 9, 0, true);
-		packet_end(&p);
-		assert_drops(run(prog, IN, &p), SHORT);
-	}
-	frame(&p, IN, WEB6, IPPROTO_TCP);
-	packet_fragment6(&p, 9, 0, true);
-	packet_ext(&p, BH_NEXT_DEST, 0); // the rest of the chain is in the next fragment
-	packet_end(&p);
-	assert_drops(run(prog, IN, &p), SHORT);
-}
-
-static void r22_fragment_over_the_transport_header_is_dropped(void **state)
-{
-	struct bpfprog *prog = *state;
-	struct packet p;
-
-	isolate_both(prog);
-	frame(&p, IN, WEB4, IPPROTO_TCP);
-	packet_tcp(&p, 40000, 80, P_SYN);
-	packet_data(&p, 12);
-	packet_fragment4(&p, 9, 0, true);
-	packet_end(&p);
-	assert_passes(run(prog, IN, &p), ALLOWED);
-	for (uint32_t offset = 8; offset <= 24; offset += 8) {
-		frame(&p, IN, WEB4, IPPROTO_TCP);
-		packet_data(&p, 16);
-		packet_fragment4(&p, 9, offset, false);
-		packet_end(&p);
-		if (offset < 20)
-			assert_drops(run(prog, IN, &p), FRAG_OVERLAP);
-		else
-			assert_silent(run(prog, IN, &p));
-	}
-}
-
-static void r22_fragment_past_the_end_of_a_datagram_is_dropped(void **state)
-{
-	struct bpfprog *prog = *state;
-	struct packet p;
-
-	frame(&p, IN, WEB4, IPPROTO_UDP);
-	packet_data(&p, 64);
-	packet_fragment4(&p, 9, 65528, false);
-	packet_end(&p);
-	assert_drops(run(prog, IN, &p), BAD_LENGTH);
-}
-
-static void fragments_of_an_echo_share_its_id(void **state)
-{
-	struct bpfprog *prog = *state;
-	struct packet p;
-
-	isolate_both(prog);
-	frame(&p, IN, FRIEND4, IPPROTO_ICMP);
-	packet_icmp(&p, 8, 0, 99);
-	packet_data(&p, 56);
-	packet_fragment4(&p, 3, 0, true);
-	packet_end(&p);
-	assert_passes(run(prog, IN, &p), ALLOWED);
-	frame(&p, IN, FRIEND4, IPPROTO_ICMP);
-	packet_data(&p, 56);
-	packet_fragment4(&p, 3, 64, false);
-	packet_end(&p);
-	assert_silent(run(prog, IN, &p));
-	assert_int_equal(bpfprog_endpoint(prog)->ct_count, 1);
-}
-
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, scene_setup, scene_teardown)
@@ -393,13 +256,6 @@ int main(void)
 		TEST(r23_malformed_chains_are_dropped),
 		TEST(r23_atomic_fragment_is_a_whole_packet),
 		TEST(impossible_addresses_are_dropped),
-		TEST(r22_large_datagrams_pass),
-		TEST(r22_later_fragment_without_its_first_is_dropped),
-		TEST(r22_later_fragment_of_a_denied_first_is_dropped),
-		TEST(r22_tiny_first_fragment_is_dropped),
-		TEST(r22_fragment_over_the_transport_header_is_dropped),
-		TEST(r22_fragment_past_the_end_of_a_datagram_is_dropped),
-		TEST(fragments_of_an_echo_share_its_id),
 	};
 
 	return cmocka_run_group_tests_name("parse", tests, NULL, NULL);

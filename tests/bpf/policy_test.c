@@ -8,15 +8,18 @@
 #define IN BH_INGRESS
 #define OUT BH_EGRESS
 
-static struct bpfprog_result try(struct bpfprog *prog, enum bh_dir dir, const char *remote, uint16_t port)
+static struct bpfprog_result try(struct bpfprog *prog, enum bh_dir dir, const char *remote,
+				 uint16_t port)
 {
 	static uint16_t other = 20000;
-	struct flow f = { remote, dir == OUT ? port : ++other, dir == OUT ? ++other : port, IPPROTO_TCP };
+	struct flow f = { remote, dir == OUT ? port : ++other, dir == OUT ? ++other : port,
+			  IPPROTO_TCP };
 
 	return send_tcp(prog, dir, &f, P_SYN);
 }
 
-static struct bpfprog_result from_host(struct bpfprog *prog, const char *remote, uint16_t port, uint32_t ifindex)
+static struct bpfprog_result from_host(struct bpfprog *prog, const char *remote, uint16_t port,
+				       uint32_t ifindex)
 {
 	struct bpfprog_ctx ctx = { .ingress_ifindex = ifindex };
 	static uint16_t other = 30000;
@@ -34,9 +37,12 @@ static void cells_decide_and_name_their_rule(void **state)
 		uint16_t port;
 		bool allow;
 	} cases[] = {
-		{ { FRIEND4, FRIEND6 }, 1, 80, true }, { { FRIEND4, FRIEND6 }, 1, 81, true },
-		{ { WEB4, WEB6 }, 2, 80, true },       { { WEB4, WEB6 }, 2, 81, false },
-		{ { FOE4, FOE6 }, 3, 80, false },      { { "10.77.0.1", "fd77::1" }, 3, 80, false },
+		{ { FRIEND4, FRIEND6 }, 1, 80, true },
+		{ { FRIEND4, FRIEND6 }, 1, 81, true },
+		{ { WEB4, WEB6 }, 2, 80, true },
+		{ { WEB4, WEB6 }, 2, 81, false },
+		{ { FOE4, FOE6 }, 3, 80, false },
+		{ { "10.77.0.1", "fd77::1" }, 3, 80, false },
 		{ { BANNED4, BANNED6 }, 4, 80, false },
 	};
 	struct bpfprog *prog = *state;
@@ -51,7 +57,8 @@ static void cells_decide_and_name_their_rule(void **state)
 			assert_int_equal(result.pass, cases[i].allow);
 			assert_int_equal(result.reason, cases[i].allow ? BH_REASON_ALLOWED :
 									 BH_REASON_POLICY_DENIED);
-			assert_int_equal(result.rule, rule_of(dir, cases[i].cls, cases[i].port == 80));
+			assert_int_equal(result.rule,
+					 rule_of(dir, cases[i].cls, cases[i].port == 80));
 		}
 }
 
@@ -136,7 +143,9 @@ static void class_that_a_matrix_does_not_know_is_denied(void **state)
 
 static void matrix_with_lying_offsets_is_denied(void **state)
 {
-	union bh_unit units[3] = { { .head = { 150, 0xffff, 2, 3 } }, { .lane = { 0 } }, { .lane = { 0 } } };
+	union bh_unit units[3] = { { .head = { 150, 0xffff, 2, 3 } },
+				   { .lane = { 0 } },
+				   { .lane = { 0 } } };
 	struct bpfprog *prog = *state;
 
 	isolate(prog, IN);
@@ -189,7 +198,8 @@ static void r29_host_made_packets_pass_default_deny(void **state)
 	assert_passes(from_host(prog, NODE4, 8080, 0), OWN_NODE);
 	assert_passes(from_host(prog, NODE6, 8080, 0), OWN_NODE);
 	assert_drops(from_host(prog, NODE4, 8080, 7), POLICY_DENIED); // forwarded, masqueraded
-	assert_drops(from_host(prog, FOE4, 8080, 0), POLICY_DENIED); // host-made with another address
+	assert_drops(from_host(prog, FOE4, 8080, 0),
+		     POLICY_DENIED); // host-made with another address
 }
 
 static void r29_replies_to_the_node_pass_and_survive_changes(void **state)

@@ -58,7 +58,8 @@ static inline uint32_t word_of(enum bh_dir dir, uint32_t cls, uint32_t pcls, boo
 }
 
 // A matrix of 5 classes x 2 port classes under `policy`; tight: nothing is allowed. Class 0 has no row.
-static inline void install(struct bpfprog *prog, enum bh_dir dir, uint32_t policy, uint32_t gen, bool tight)
+static inline void install(struct bpfprog *prog, enum bh_dir dir, uint32_t policy, uint32_t gen,
+			   bool tight)
 {
 	uint32_t words[10] = { BPFPROG_NO_ROW, BPFPROG_NO_ROW };
 
@@ -71,7 +72,10 @@ static inline void install(struct bpfprog *prog, enum bh_dir dir, uint32_t polic
 static inline void install_classes(struct bpfprog *prog)
 {
 	static const char *const addrs[][2] = {
-		{ FRIEND4, FRIEND6 }, { WEB4, WEB6 }, { FOE4, FOE6 }, { BANNED4, BANNED6 },
+		{ FRIEND4, FRIEND6 },
+		{ WEB4, WEB6 },
+		{ FOE4, FOE6 },
+		{ BANNED4, BANNED6 },
 	};
 
 	for (uint32_t i = 0; i < 4; i++) {
@@ -114,7 +118,8 @@ static inline void frame(struct packet *p, enum bh_dir dir, const char *remote, 
 {
 	const char *pod = strchr(remote, ':') ? POD6 : POD4;
 
-	packet_eth(p, dir == BH_EGRESS ? pod_mac : peer_mac, dir == BH_EGRESS ? peer_mac : pod_mac, 0);
+	packet_eth(p, dir == BH_EGRESS ? pod_mac : peer_mac, dir == BH_EGRESS ? peer_mac : pod_mac,
+		   0);
 	packet_ip(p, dir == BH_EGRESS ? pod : remote, dir == BH_EGRESS ? remote : pod, proto);
 }
 
@@ -176,8 +181,8 @@ static inline struct bpfprog_result send_icmp(struct bpfprog *prog, enum bh_dir 
 static inline const char *reason_text(enum bh_reason reason)
 {
 	switch (reason) {
-#define REASON_CASE(sym, num, name, text)                                                     \
-	case BH_REASON_##sym:                                                                 \
+#define REASON_CASE(sym, num, name, text)                                                          \
+	case BH_REASON_##sym:                                                                      \
 		return name;
 		BH_REASONS(REASON_CASE)
 #undef REASON_CASE
@@ -186,23 +191,23 @@ static inline const char *reason_text(enum bh_reason reason)
 	}
 }
 
-#define assert_passes(result, why)                                                            \
-	do {                                                                                  \
-		struct bpfprog_result r_ = (result);                                          \
-		if (!r_.pass || r_.reason != BH_REASON_##why)                                 \
-			fail_msg("%s: %s by %s, expected to pass by %s", #result,             \
-				 r_.pass ? "passed" : "dropped", reason_text(r_.reason),      \
-				 reason_text(BH_REASON_##why));                               \
+#define assert_passes(result, why)                                                                 \
+	do {                                                                                       \
+		struct bpfprog_result r_ = (result);                                               \
+		if (!r_.pass || r_.reason != BH_REASON_##why)                                      \
+			fail_msg("%s: %s by %s, expected to pass by %s", #result,                  \
+				 r_.pass ? "passed" : "dropped", reason_text(r_.reason),           \
+				 reason_text(BH_REASON_##why));                                    \
 	} while (0)
 
 // Passed without any judgement: a hit, link control, an open pod.
 #define assert_silent(result) assert_passes(result, NONE)
 
-#define assert_drops(result, why)                                                             \
-	do {                                                                                  \
-		struct bpfprog_result r_ = (result);                                          \
-		if (r_.pass || r_.reason != BH_REASON_##why)                                  \
-			fail_msg("%s: %s by %s, expected to be dropped by %s", #result,       \
-				 r_.pass ? "passed" : "dropped", reason_text(r_.reason),      \
-				 reason_text(BH_REASON_##why));                               \
+#define assert_drops(result, why)                                                                  \
+	do {                                                                                       \
+		struct bpfprog_result r_ = (result);                                               \
+		if (r_.pass || r_.reason != BH_REASON_##why)                                       \
+			fail_msg("%s: %s by %s, expected to be dropped by %s", #result,            \
+				 r_.pass ? "passed" : "dropped", reason_text(r_.reason),           \
+				 reason_text(BH_REASON_##why));                                    \
 	} while (0)

@@ -65,7 +65,8 @@ static int reuse_maps(struct pod_bpf *skel, const struct bpfprog *from)
 	struct bpf_map *map, *other;
 	int r;
 
-	bpf_object__for_each_map(map, skel->obj) {
+	bpf_object__for_each_map(map, skel->obj)
+	{
 		if (bpf_map__is_internal(map))
 			continue;
 		other = bpf_object__find_map_by_name(from->skel->obj, bpf_map__name(map));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// bpfprog.h - a pod's programs without an agent: loaded with given knobs, tables set by hand, packets run through them by
-// BPF_PROG_TEST_RUN, verdict and reason read back.
+// bpfprog.h - a pod's programs without an agent: loaded with given knobs, tables set by hand, packets run
+// through them by BPF_PROG_TEST_RUN, verdict and reason read back.
 //
 // World: host, tests; root. Pure: no. Owns: a struct bpfprog its object, maps and mappings; nothing is
 // pinned, so tests run in parallel. Setters abort the process with a sentence when the kernel refuses:
@@ -54,10 +54,13 @@ int bpfprog_map(const struct bpfprog *prog, const char *name); // borrowed
 uint32_t bpfprog_ident(const struct bpfprog *prog);
 
 // ---- tables ------------------------------------------------------------------------------------------------------------
-struct bh_endpoint *bpfprog_endpoint(const struct bpfprog *prog); // mapped: plain stores take effect
+struct bh_endpoint *
+bpfprog_endpoint(const struct bpfprog *prog); // mapped: plain stores take effect
 void bpfprog_peer(const struct bpfprog *prog, const char *addr, uint32_t cls);
-void bpfprog_cidr(const struct bpfprog *prog, const char *addr, uint32_t len, uint32_t cls); // len: of the family
-void bpfprog_port(const struct bpfprog *prog, uint8_t proto, uint16_t lo, uint16_t hi, uint16_t cls);
+void bpfprog_cidr(const struct bpfprog *prog, const char *addr, uint32_t len,
+		  uint32_t cls); // len: of the family
+void bpfprog_port(const struct bpfprog *prog, uint8_t proto, uint16_t lo, uint16_t hi,
+		  uint16_t cls);
 void bpfprog_host(const struct bpfprog *prog, const char *addr, uint32_t flags);
 void bpfprog_extra(const struct bpfprog *prog, const char *addr, uint32_t len, uint16_t number);
 
@@ -73,7 +76,8 @@ void bpfprog_dense(const struct bpfprog *prog, uint32_t policy, uint32_t gen, ui
 // The same, sparse: one default word per row; exceptions by bpfprog_cell().
 void bpfprog_sparse(const struct bpfprog *prog, uint32_t policy, uint32_t gen, uint32_t rows,
 		    uint32_t columns, const uint32_t *defaults);
-void bpfprog_cell(const struct bpfprog *prog, uint32_t policy, uint16_t row, uint16_t col, uint32_t word);
+void bpfprog_cell(const struct bpfprog *prog, uint32_t policy, uint16_t row, uint16_t col,
+		  uint32_t word);
 
 // The endpoint's policy and generation of one direction: the last two steps of a plan.
 void bpfprog_enforce(const struct bpfprog *prog, enum bh_dir dir, uint32_t policy, uint32_t gen);
@@ -90,7 +94,8 @@ bool bpfprog_can_split(const struct bpfprog *prog);
 
 struct bpfprog_result {
 	bool pass;
-	enum bh_reason reason; // of the drop, or of the judgement that allowed; NONE: passed and judged nothing
+	enum bh_reason
+		reason; // of the drop, or of the judgement that allowed; NONE: passed and judged nothing
 	uint32_t rule;
 	uint64_t packets, bytes; // that the total grew by
 };

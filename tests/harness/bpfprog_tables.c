@@ -127,7 +127,8 @@ void bpfprog_sparse(const struct bpfprog *prog, uint32_t policy, uint32_t gen, u
 	matrix_of(prog, policy, head, rows, defaults, 1);
 }
 
-void bpfprog_cell(const struct bpfprog *prog, uint32_t policy, uint16_t row, uint16_t col, uint32_t word)
+void bpfprog_cell(const struct bpfprog *prog, uint32_t policy, uint16_t row, uint16_t col,
+		  uint32_t word)
 {
 	struct bh_cell_key key = { .matrix = policy, .row = row, .col = col };
 	struct bh_cell cell = { word, word };

@@ -40,7 +40,8 @@ struct bh_addr packet_addr(const char *text)
 	return addr;
 }
 
-void packet_eth(struct packet *p, const uint8_t src[static 6], const uint8_t dst[static 6], uint16_t type)
+void packet_eth(struct packet *p, const uint8_t src[static 6], const uint8_t dst[static 6],
+		uint16_t type)
 {
 	uint8_t *at;
 

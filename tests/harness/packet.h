@@ -32,7 +32,8 @@ struct packet {
 struct bh_addr packet_addr(const char *text);
 
 // Starts a frame. type: host order ethertype.
-void packet_eth(struct packet *p, const uint8_t src[static 6], const uint8_t dst[static 6], uint16_t type);
+void packet_eth(struct packet *p, const uint8_t src[static 6], const uint8_t dst[static 6],
+		uint16_t type);
 
 // Appends an IP header of the addresses' family and sets the frame's ethertype.
 void packet_ip(struct packet *p, const char *src, const char *dst, uint8_t proto);
@@ -42,7 +43,7 @@ void packet_options(struct packet *p, uint32_t words);
 // IPv4: the fragment fields of the header. offset in bytes.
 void packet_fragment4(struct packet *p, uint16_t id, uint32_t offset, bool more);
 
-// An IPv6 extension header of 8 * (units + 1) bytes (AH: 8 * (units + 1) too); what follows stays what it was.
+// An IPv6 extension header of 8 * (units + 1) bytes (AH too); what follows stays what it was.
 void packet_ext(struct packet *p, uint8_t type, uint8_t units);
 void packet_fragment6(struct packet *p, uint32_t id, uint32_t offset, bool more);
 

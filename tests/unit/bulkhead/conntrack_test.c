@@ -25,15 +25,17 @@ static void walk(const struct step *steps, size_t n)
 	}
 }
 
-#define WALK(...)                                                                             \
-	do {                                                                                  \
-		const struct step steps_[] = { __VA_ARGS__ };                                 \
-		walk(steps_, ARRAY_SIZE(steps_));                                             \
+#define WALK(...)                                                                                  \
+	do {                                                                                       \
+		const struct step steps_[] = { __VA_ARGS__ };                                      \
+		walk(steps_, ARRAY_SIZE(steps_));                                                  \
 	} while (0)
 
-#define OPEN                                                                                  \
-	{ I, BH_CT_EV_SYN, BH_CT_NEW }, { R, BH_CT_EV_SYNACK, BH_CT_REPLY },                  \
-	{ I, BH_CT_EV_PLAIN, BH_CT_ESTABLISHED }
+#define OPEN                                                                                       \
+	{ I, BH_CT_EV_SYN, BH_CT_NEW }, { R, BH_CT_EV_SYNACK, BH_CT_REPLY },                       \
+	{                                                                                          \
+		I, BH_CT_EV_PLAIN, BH_CT_ESTABLISHED                                               \
+	}
 
 static void handshake_needs_all_three(void **state)
 {
@@ -174,8 +176,12 @@ static void expiry_survives_the_clocks_wrap_and_a_clock_ahead(void **state)
 
 static void check_words_tell_neighbours_apart(void **state)
 {
-	struct bh_ct_key a = { .ident = 0x7003, .remote = 0x0900020a, .remote_port = 0x409c,
-			       .local_port = 0x5000, .proto = 6 }, b;
+	struct bh_ct_key a = { .ident = 0x7003,
+			       .remote = 0x0900020a,
+			       .remote_port = 0x409c,
+			       .local_port = 0x5000,
+			       .proto = 6 },
+			 b;
 	struct bh_ct6_key c = { .ident = 0x7003, .remote = { 1, 2, 3, 4 }, .proto = 6 }, d = c;
 
 	for (size_t bit = 0; bit < 15 * 8; bit++) {

@@ -88,8 +88,8 @@ static uint64_t random_next(uint64_t *seed)
 // Bytes that make structure: lengths, offsets, protocols, flags.
 static void mutate(struct packet *p, uint64_t *seed)
 {
-	static const uint8_t interesting[] = { 0, 1, 4, 6, 17, 41, 43, 44, 50, 51, 58, 59, 60, 64,
-					       127, 128, 132, 135, 136, 224, 254, 255 };
+	static const uint8_t interesting[] = { 0,  1,  4,  6,   17,  41,  43,  44,  50,  51,  58,
+					       59, 60, 64, 127, 128, 132, 135, 136, 224, 254, 255 };
 	uint32_t n = random_next(seed) % 4;
 
 	for (uint32_t i = 0; i < n; i++) {
@@ -105,7 +105,8 @@ static void mutate(struct packet *p, uint64_t *seed)
 
 static void the_parsers_agree_on_mutated_packets(void **state)
 {
-	static const uint8_t protos[] = { IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP, IPPROTO_ICMP, IPPROTO_ICMPV6 };
+	static const uint8_t protos[] = { IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP, IPPROTO_ICMP,
+					  IPPROTO_ICMPV6 };
 	uint64_t seed = 0x9e3779b97f4a7c15ull;
 	struct bh_pkt fast, any;
 	uint32_t accepted = 0;
