@@ -6,20 +6,9 @@
 #include "agent/policy/must.h"
 #include "agent/policy/publish.h"
 
-static void add(struct publish *pub, struct step step)
-{
-	struct plan *plan = pub->plan;
-
-	if (plan->nsteps == plan->capacity) {
-		plan->capacity = plan->capacity ? plan->capacity * 2 : 16;
-		plan->steps = must(reallocarray(plan->steps, plan->capacity, sizeof(*plan->steps)));
-	}
-	plan->steps[plan->nsteps++] = step;
-}
-
 static void wait_here(struct publish *pub)
 {
-	add(pub, (struct step){ .kind = STEP_WAIT });
+	plan_add(pub->plan, (struct step){ .kind = STEP_WAIT });
 }
 
 // ---- matrices -----------------------------------------------------------------------------------------------
@@ -31,7 +20,7 @@ static void cell_step(struct publish *pub, enum step_kind kind, struct bh_cell_k
 
 	step.cell.key = key;
 	step.cell.cell = cell;
-	add(pub, step);
+	plan_add(pub->plan, step);
 }
 
 static void set_cells(struct publish *pub, const struct matrix *matrix, uint32_t first)
@@ -57,7 +46,7 @@ static void install(struct publish *pub, struct matrix *matrix)
 	step.matrix.nunits = matrix->nunits;
 	step.matrix.units = must(malloc(bytes));
 	memcpy(step.matrix.units, matrix->units, bytes);
-	add(pub, step);
+	plan_add(pub->plan, step);
 	matrix->installed = true;
 }
 
@@ -66,7 +55,7 @@ static void free_step(struct publish *pub, uint32_t id)
 	struct step step = { .kind = STEP_MATRIX_FREE };
 
 	step.matrix.policy = id;
-	add(pub, step);
+	plan_add(pub->plan, step);
 }
 
 static void unit_step(struct publish *pub, const struct matrix *matrix, uint32_t index)
@@ -76,7 +65,7 @@ static void unit_step(struct publish *pub, const struct matrix *matrix, uint32_t
 	step.matrix.policy = matrix->id;
 	step.matrix.index = index;
 	step.matrix.unit = matrix->units[index];
-	add(pub, step);
+	plan_add(pub->plan, step);
 }
 
 // Cells come after the maps in an image, so they are written first: from the end.
@@ -95,7 +84,7 @@ static void endpoint_step(struct publish *pub, const struct endpoint *endpoint)
 	step.endpoint.slot = endpoint->slot;
 	memcpy(step.endpoint.policy, endpoint->policy, sizeof(endpoint->policy));
 	memcpy(step.endpoint.gen, endpoint->gen, sizeof(endpoint->gen));
-	add(pub, step);
+	plan_add(pub->plan, step);
 }
 
 // ---- before a: a matrix without room for the fresh ids moves to a larger image of the same content ------------------
@@ -186,87 +175,6 @@ static void prepare(struct publish *pub)
 		write_lanes(pub, *matrix);
 }
 
-// ---- c: moves -------------------------------------------------------------------------------------------------------------
-
-static uint32_t id_of(const struct cls *cls)
-{
-	return cls && cls->id != IDS_NONE ? cls->id : BH_CLASS_NONE;
-}
-
-static void peer_step(struct publish *pub, enum step_kind kind, const struct spot *spot,
-		      const struct cls *cls)
-{
-	struct step step = { .kind = kind };
-
-	step.peer.cidr = spot->cidr;
-	if (kind == STEP_PEER_DEL)
-		step.peer.cidr.prefixlen = 128;
-	step.peer.cls = kind == STEP_PEER_SET || kind == STEP_CIDR_SET ? id_of(cls) : 0;
-	add(pub, step);
-}
-
-static bool needs_entry(struct spot *spot, bool exact)
-{
-	const struct loc *loc = exact ? &spot->exact : &spot->prefix;
-	const struct loc *above;
-
-	if (!loc->live)
-		return false;
-	above = space_live_above(spot, exact);
-	return !above || spot->cidr.prefixlen == 0 || above->want != loc->want ||
-	       (!exact && spot->cidr.prefixlen == BH_V4_PREFIX && bh_addr_is4(&spot->cidr.addr));
-}
-
-static void move_location(struct publish *pub, struct spot *spot, bool exact, uint32_t pair)
-{
-	struct loc *loc = exact ? &spot->exact : &spot->prefix;
-	const struct cls *p = pair == PAIR_NONE ? loc->cls : pub->peers.pairs.v[pair].p;
-	bool direct = exact && !pub->prefixes && !pub->replaced.n;
-
-	if (!needs_entry(spot, exact)) {
-		if (!loc->in_table)
-			return;
-		if (direct) {
-			peer_step(pub, STEP_PEER_DEL, spot, NULL);
-			loc->in_table = false;
-			pub->policy->cluster.space.peers--;
-		} else if (id_of(p) != id_of(loc->cls)) {
-			peer_step(pub, exact ? STEP_PEER_SET : STEP_CIDR_SET, spot, p);
-		}
-		return;
-	}
-	if (!loc->in_table || id_of(p) != id_of(loc->cls))
-		peer_step(pub, exact ? STEP_PEER_SET : STEP_CIDR_SET, spot, p);
-	if (!loc->in_table)
-		*(exact ? &pub->policy->cluster.space.peers : &pub->policy->cluster.space.cidrs) +=
-			1;
-	loc->in_table = true;
-}
-
-static void port_step(struct publish *pub, const struct port_move *move, const struct cls *cls)
-{
-	struct step step = { .kind = STEP_PORT_SET };
-
-	step.port.proto = (uint8_t)move->proto;
-	step.port.lo = (uint16_t)move->lo;
-	step.port.hi = (uint16_t)move->hi;
-	step.port.cls = (uint16_t)id_of(cls);
-	add(pub, step);
-}
-
-// Exact addresses first: until they are set, prefixes that move must still answer for them.
-static void move_all(struct publish *pub)
-{
-	vec_each(struct spot_move, move, &pub->spots)
-		move_location(pub, move->spot, true, move->exact);
-	vec_each(struct spot_move, move, &pub->spots)
-		move_location(pub, move->spot, false, move->prefix);
-	vec_each(struct port_move, move, &pub->port_moves)
-		if (move->pair != PAIR_NONE &&
-		    id_of(pub->ports.pairs.v[move->pair].p) != id_of(move->x))
-			port_step(pub, move, pub->ports.pairs.v[move->pair].p);
-}
-
 // ---- d: flips -------------------------------------------------------------------------------------------------------------
 
 static void bump(struct publish *pub)
@@ -329,26 +237,6 @@ static bool flip(struct publish *pub, bool moved)
 
 // ---- e: what nobody can see any more ----------------------------------------------------------------------------------------
 
-static void merge_location(struct publish *pub, struct spot *spot, bool exact, uint32_t pair)
-{
-	const struct loc *loc = exact ? &spot->exact : &spot->prefix;
-
-	if (loc->in_table && pair != PAIR_NONE && pub->peers.pairs.v[pair].p != loc->want &&
-	    needs_entry(spot, exact))
-		peer_step(pub, exact ? STEP_PEER_SET : STEP_CIDR_SET, spot, loc->want);
-}
-
-static void drop_location(struct publish *pub, struct spot *spot, bool exact)
-{
-	struct loc *loc = exact ? &spot->exact : &spot->prefix;
-
-	if (!loc->in_table || needs_entry(spot, exact))
-		return;
-	peer_step(pub, exact ? STEP_PEER_DEL : STEP_CIDR_DEL, spot, NULL);
-	loc->in_table = false;
-	*(exact ? &pub->policy->cluster.space.peers : &pub->policy->cluster.space.cidrs) -= 1;
-}
-
 static void delete_cells(struct publish *pub, const struct matrix *matrix, uint32_t id,
 			 uint32_t rows)
 {
@@ -377,23 +265,6 @@ static void free_matrices(struct publish *pub)
 	}
 }
 
-static void clean(struct publish *pub)
-{
-	free_matrices(pub);
-	vec_each(struct port_move, move, &pub->port_moves)
-		if (move->pair != PAIR_NONE && pub->ports.pairs.v[move->pair].p != move->y)
-			port_step(pub, move, move->y);
-	// what stays is set to its class before anything falls back to it
-	vec_each(struct spot_move, move, &pub->spots) {
-		merge_location(pub, move->spot, false, move->prefix);
-		merge_location(pub, move->spot, true, move->exact);
-	}
-	vec_each(struct spot_move, move, &pub->spots)
-		drop_location(pub, move->spot, true);
-	vec_each(struct spot_move, move, &pub->spots)
-		drop_location(pub, move->spot, false);
-}
-
 static bool crowded(const struct policy *policy)
 {
 	return ids_crowded(&policy->classes.ids) || ids_crowded(&policy->ports.classes.ids) ||
@@ -415,7 +286,8 @@ static void finish(struct publish *pub, bool switched)
 	uint32_t before = plan->nsteps;
 
 	wait_here(pub);
-	clean(pub);
+	free_matrices(pub);
+	moves_clean(pub);
 	if (plan->nsteps == before + 1 && !switched)
 		plan->nsteps = before; // nothing goes, nobody is left behind
 	else if (plan->nsteps == before + 1)
@@ -431,6 +303,6 @@ void emit(struct publish *pub)
 	grow_all(pub);
 	first = pub->plan->nsteps;
 	prepare(pub);
-	move_all(pub);
+	moves_run(pub);
 	finish(pub, flip(pub, moved_since(pub->plan, first)));
 }

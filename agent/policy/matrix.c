@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "agent/policy/memo.h"
 #include "agent/policy/must.h"
 
 #define RULE_NEVER UINT32_MAX
@@ -29,23 +30,6 @@ struct matrix *matrix_new(void)
 
 	matrix->id = IDS_NONE;
 	return matrix;
-}
-
-// A restricted signature and the number of its row or column.
-struct memo {
-	uint32_t number;
-	uint32_t n;
-	uint32_t sig[];
-};
-
-static void memo_fini(struct hash *table)
-{
-	struct memo *memo;
-	size_t at = 0;
-
-	while ((memo = hash_next(table, &at)))
-		free(memo);
-	hash_fini(table);
 }
 
 void matrix_free(struct matrix *matrix)
@@ -74,58 +58,6 @@ void matrix_free(struct matrix *matrix)
 	vec_fini(&matrix->pending);
 	free(matrix->units);
 	free(matrix);
-}
-
-static bool is_memo(const void *item, const void *key)
-{
-	const struct memo *memo = item;
-	const atom_ids *sig = key;
-
-	return memo->n == sig->n &&
-	       (!sig->n || !memcmp(memo->sig, sig->v, sig->n * sizeof(*sig->v)));
-}
-
-static uint64_t sig_hash(const atom_ids *sig)
-{
-	return hash_bytes(sig->v, sig->n * sizeof(*sig->v));
-}
-
-static void memo_add(struct hash *table, const atom_ids *sig, uint32_t number)
-{
-	struct memo *memo = must_new(sizeof(*memo) + sig->n * sizeof(*sig->v));
-
-	memo->number = number;
-	memo->n = (uint32_t)sig->n;
-	if (sig->n)
-		memcpy(memo->sig, sig->v, sig->n * sizeof(*sig->v));
-	must_ok(hash_add(table, sig_hash(sig), memo));
-}
-
-// Position of an id in a sorted list, or n.
-static size_t position(const uint32_t *v, size_t n, uint32_t id)
-{
-	size_t lo = 0, hi = n;
-
-	while (lo < hi) {
-		size_t mid = (lo + hi) / 2;
-
-		if (v[mid] < id)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo < n && v[lo] == id ? lo : n;
-}
-
-// The part of a signature that this list refers to, as positions in known[].
-static void restrict_to(const struct cls *cls, const uint32_t *known, size_t n, atom_ids *out)
-{
-	for (uint32_t i = 0; i < cls->n; i++) {
-		size_t at = position(known, n, cls->sig[i]);
-
-		if (at < n)
-			must_push(out, (uint32_t)at);
-	}
 }
 
 // ---- indexes ----------------------------------------------------------------------------------------------
@@ -173,20 +105,29 @@ static void index_ports(struct matrix *matrix)
 		must_push(&matrix->cols_of, (atom_ids){ 0 });
 }
 
+void matrix_index_lists(struct matrix *matrix)
+{
+	index_peers(matrix);
+	index_ports(matrix);
+}
+
+void matrix_col_add(struct matrix *matrix, const atom_ids *sig, uint32_t col)
+{
+	memo_add(&matrix->col_memo, sig, col);
+	vec_each(const uint32_t, at, sig)
+		must_push(&matrix->cols_of.v[*at], col);
+}
+
 uint32_t matrix_col(struct matrix *matrix, const struct cls *cls)
 {
-	const struct memo *memo;
 	atom_ids sig = { 0 };
 	uint32_t col;
 
-	restrict_to(cls, matrix->port_atoms.v, matrix->port_atoms.n, &sig);
-	memo = hash_find(&matrix->col_memo, sig_hash(&sig), is_memo, &sig);
-	col = memo ? memo->number : matrix->ncols;
-	if (!memo) {
-		matrix->ncols++;
-		memo_add(&matrix->col_memo, &sig, col);
-		vec_each(uint32_t, at, &sig)
-			must_push(&matrix->cols_of.v[*at], col);
+	sig_restrict(cls, matrix->port_atoms.v, matrix->port_atoms.n, &sig);
+	col = memo_find(&matrix->col_memo, &sig);
+	if (col == MEMO_NONE) {
+		col = matrix->ncols++;
+		matrix_col_add(matrix, &sig, col);
 	}
 	vec_fini(&sig);
 	return col;
@@ -199,8 +140,8 @@ static void apply(const struct matrix *matrix, uint32_t *first, uint32_t index)
 	uint32_t n = matrix->ncols;
 
 	if (entry->ports) {
-		cols = &matrix->cols_of.v[position(matrix->port_atoms.v, matrix->port_atoms.n,
-						   entry->ports->id)];
+		cols = &matrix->cols_of.v[sig_position(matrix->port_atoms.v, matrix->port_atoms.n,
+						       entry->ports->id)];
 		n = (uint32_t)cols->n;
 	}
 	for (uint32_t i = 0; i < n; i++) {
@@ -222,7 +163,7 @@ static void apply_views(const struct matrix *matrix, uint32_t *first[VIEW_MAX][S
 		apply(matrix, first[VIEW_SHADOW][entry->section], index);
 }
 
-static void index_base(struct matrix *matrix)
+void matrix_index_base(struct matrix *matrix)
 {
 	matrix->split = matrix->key.deny[0] != matrix->key.deny[1];
 	vec_each(struct entry, entry, &matrix->key.entries)
@@ -240,13 +181,12 @@ static void index_base(struct matrix *matrix)
 
 void matrix_index(struct matrix *matrix, const struct portset *ports)
 {
-	index_peers(matrix);
-	index_ports(matrix);
+	matrix_index_lists(matrix);
 	matrix_col(matrix, ports->none);
 	vec_each(struct cls *, cls, &ports->classes.by_id)
 		if (*cls && !(*cls)->adopted)
 			matrix_col(matrix, *cls);
-	index_base(matrix);
+	matrix_index_base(matrix);
 	matrix->indexed = true;
 }
 
@@ -280,7 +220,7 @@ static uint32_t resolve(const struct matrix *matrix, enum view view,
 	return BH_CELL_WORD(BH_VERDICT_ALLOW, BH_RULE_NONE);
 }
 
-static void compute(const struct matrix *matrix, const atom_ids *sig, struct bh_cell *cells)
+void matrix_compute(const struct matrix *matrix, const atom_ids *sig, struct bh_cell *cells)
 {
 	size_t bytes = matrix->ncols * sizeof(uint32_t);
 	uint32_t *first[VIEW_MAX][SECTION_MAX], *scratch = must_new(VIEW_MAX * SECTION_MAX * bytes);
@@ -306,7 +246,7 @@ static uint32_t add_row(struct matrix *matrix, const atom_ids *sig)
 	struct bh_cell *cells = must_new(matrix->ncols * sizeof(*cells));
 	uint32_t row;
 
-	compute(matrix, sig, cells);
+	matrix_compute(matrix, sig, cells);
 	row = matrix_row_add(matrix, cells);
 	free(cells);
 	return row;
@@ -314,133 +254,15 @@ static uint32_t add_row(struct matrix *matrix, const atom_ids *sig)
 
 uint32_t matrix_row(struct matrix *matrix, const struct cls *cls)
 {
-	const struct memo *memo;
 	atom_ids sig = { 0 };
 	uint32_t row;
 
-	restrict_to(cls, matrix->atoms.v, matrix->atoms.n, &sig);
-	memo = hash_find(&matrix->row_memo, sig_hash(&sig), is_memo, &sig);
-	row = memo ? memo->number : add_row(matrix, &sig);
-	if (!memo)
+	sig_restrict(cls, matrix->atoms.v, matrix->atoms.n, &sig);
+	row = memo_find(&matrix->row_memo, &sig);
+	if (row == MEMO_NONE) {
+		row = add_row(matrix, &sig);
 		memo_add(&matrix->row_memo, &sig, row);
+	}
 	vec_fini(&sig);
 	return row;
-}
-
-// ---- taking over ------------------------------------------------------------------------------------------
-
-// Gives a port class the column that it has in the image. Two signatures in one column, or one in two,
-// are not this list's work.
-static bool claim_col(struct matrix *matrix, const struct cls *cls, uint32_t col, uint8_t *claimed)
-{
-	const struct memo *memo;
-	atom_ids sig = { 0 };
-	bool fits;
-
-	restrict_to(cls, matrix->port_atoms.v, matrix->port_atoms.n, &sig);
-	memo = hash_find(&matrix->col_memo, sig_hash(&sig), is_memo, &sig);
-	fits = memo ? memo->number == col : col < matrix->ncols && !claimed[col];
-	if (fits && !memo) {
-		claimed[col] = 1;
-		memo_add(&matrix->col_memo, &sig, col);
-		vec_each(uint32_t, at, &sig)
-			must_push(&matrix->cols_of.v[*at], col);
-	}
-	vec_fini(&sig);
-	return fits;
-}
-
-static bool claim_row(struct matrix *matrix, const struct matrix *read, const struct cls *cls,
-		      const uint8_t *claimed, struct bh_cell *cells)
-{
-	uint32_t row = matrix_row_of(read, cls->id);
-	const struct memo *memo;
-	atom_ids sig = { 0 };
-	bool fits = row != BH_ROW_NONE;
-
-	restrict_to(cls, matrix->atoms.v, matrix->atoms.n, &sig);
-	memo = hash_find(&matrix->row_memo, sig_hash(&sig), is_memo, &sig);
-	if (fits && !(memo && memo->number == row)) {
-		compute(matrix, &sig, cells);
-		for (uint32_t col = 0; fits && col < matrix->ncols; col++) {
-			struct bh_cell have = row_cell(read->rows.v[row], col);
-
-			fits = !claimed[col] || (have.verdict == cells[col].verdict &&
-						 have.shadow == cells[col].shadow);
-		}
-	}
-	if (fits && !memo)
-		memo_add(&matrix->row_memo, &sig, row);
-	vec_fini(&sig);
-	return fits;
-}
-
-static void forget_index(struct matrix *matrix)
-{
-	vec_fini(&matrix->atoms);
-	vec_fini(&matrix->first);
-	vec_fini(&matrix->order);
-	vec_fini(&matrix->port_atoms);
-	vec_each(atom_ids, cols, &matrix->cols_of)
-		vec_fini(cols);
-	vec_fini(&matrix->cols_of);
-	memo_fini(&matrix->col_memo);
-	memo_fini(&matrix->row_memo);
-	for (int i = 0; i < VIEW_MAX * SECTION_MAX; i++) {
-		free(matrix->base[i / SECTION_MAX][i % SECTION_MAX]);
-		matrix->base[i / SECTION_MAX][i % SECTION_MAX] = NULL;
-	}
-	matrix->ncols = 0;
-}
-
-#define TAKE(field)                                                                                \
-	do {                                                                                       \
-		matrix->field = read->field;                                                       \
-		memset(&read->field, 0, sizeof(read->field));                                      \
-	} while (0)
-
-static void take_image(struct matrix *matrix, struct matrix *read)
-{
-	TAKE(gen);
-	TAKE(rows);
-	TAKE(row_table);
-	TAKE(row_of);
-	TAKE(col_of);
-	TAKE(row_cap);
-	TAKE(sparse);
-	TAKE(sparse_cells);
-	TAKE(nunits);
-	TAKE(units);
-	TAKE(shown_rows);
-	TAKE(installed);
-	matrix->id = read->id;
-	read->id = IDS_NONE;
-	matrix->indexed = true;
-}
-
-bool matrix_take_over(struct matrix *matrix, struct matrix *read, const struct col_claim *claims,
-		      size_t nclaims, const struct classes *peers)
-{
-	struct bh_cell *cells = must_new(read->ncols * sizeof(*cells));
-	uint8_t *claimed = must_new(read->ncols);
-	bool fits = true;
-
-	index_peers(matrix);
-	index_ports(matrix);
-	matrix->ncols = read->ncols;
-	for (size_t i = 0; fits && i < nclaims; i++)
-		fits = claim_col(matrix, claims[i].cls, matrix_col_of(read, claims[i].id), claimed);
-	if (fits) {
-		index_base(matrix);
-		vec_each(struct cls *, cls, &peers->by_id)
-			fits = fits && (!*cls || (*cls)->adopted ||
-					claim_row(matrix, read, *cls, claimed, cells));
-	}
-	if (fits)
-		take_image(matrix, read);
-	else
-		forget_index(matrix);
-	free(claimed);
-	free(cells);
-	return fits;
 }

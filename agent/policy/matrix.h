@@ -112,6 +112,13 @@ struct col_claim {
 bool matrix_take_over(struct matrix *matrix, struct matrix *read, const struct col_claim *claims,
 		      size_t nclaims, const struct classes *peers);
 
+// The parts of it: rules by peer and port atom; one column of a restricted signature; what holds for every
+// address, once the columns are known. Then cells[ncols] of a restricted signature of peers.
+void matrix_index_lists(struct matrix *matrix);
+void matrix_col_add(struct matrix *matrix, const atom_ids *sig, uint32_t col);
+void matrix_index_base(struct matrix *matrix);
+void matrix_compute(const struct matrix *matrix, const atom_ids *sig, struct bh_cell *cells);
+
 // The column of a port signature, made when it is new.
 uint32_t matrix_col(struct matrix *matrix, const struct cls *cls);
 

@@ -2,7 +2,16 @@
 // plan.c - lists of steps.
 #include "agent/policy/plan.h"
 
-#include "agent/base/cleanup.h"
+#include "agent/policy/must.h"
+
+void plan_add(struct plan *plan, struct step step)
+{
+	if (plan->nsteps == plan->capacity) {
+		plan->capacity = plan->capacity ? plan->capacity * 2 : 16;
+		plan->steps = must(reallocarray(plan->steps, plan->capacity, sizeof(*plan->steps)));
+	}
+	plan->steps[plan->nsteps++] = step;
+}
 
 void plan_free(struct plan *plan)
 {

@@ -23,6 +23,16 @@
 //      addresses equal to what bh_cidr answers, fragments (merged by moves between equal rows). Ids are
 //      free for reuse only after one more STEP_WAIT.
 // A plan without d (a pod event under matrices that stay) waits for nothing before it is in force.
+//
+// Three cases beside the order:
+//   - A matrix without room for the fresh ids first moves, before a, to a larger image under another id with
+//     the same generation: STEP_MATRIX_NEW, STEP_ENDPOINT of its users, STEP_WAIT.
+//   - An endpoint that is to leave a matrix which stays for others, while an address moves that this
+//     matrix judges, first moves to a copy of it in the same way: it must not see the old policy with the
+//     new address. The copy is one of the replaced.
+//   - A plan in which an endpoint leaves a matrix ends with a STEP_WAIT even if nothing is to go: its
+//     readers must be gone before the next plan changes what the matrix says.
+// A STEP_ENDPOINT may therefore come twice for one slot; the last one is the new policy.
 #pragma once
 
 #include <stdint.h>
@@ -85,6 +95,9 @@ struct plan {
 	uint32_t capacity;
 	struct step *steps;
 };
+
+// Appends a step; what it carries is the plan's.
+void plan_add(struct plan *plan, struct step step);
 
 void plan_free(struct plan *plan);
 DEFINE_CLEANUP(struct plan *, plan_free)

@@ -47,8 +47,9 @@ int policy_endpoint_remove(struct policy *policy, uint32_t slot);
 int policy_adopt(struct policy *policy, const struct policy_tables *tables);
 
 // Compiles everything marked. *ret is a plan (maybe of no steps) that must be run to its end before the
-// next policy_compile(). -ENOMEM leaves the marks in place: try again. A policy over its share is not an
-// error: it is refused (see policy_problem_each) and contributes its isolation.
+// next policy_compile(). A policy over its share is not an error: it is refused (see
+// policy_problem_each) and contributes its isolation. When memory runs out in the middle the process
+// ends (see must.h): the tables keep enforcing and are adopted at the next start.
 int policy_compile(struct policy *policy, struct plan **ret);
 
 // True when an endpoint needs no judging in either direction: its programs may be the open variant.

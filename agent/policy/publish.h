@@ -32,5 +32,18 @@ struct publish {
 	bool prefixes; // bh_cidr changes
 };
 
+// ---- lanes.c ----------------------------------------------------------------------------------------------
+void lanes_sort(struct publish *pub); // fills staying, replaced, fresh
+void lanes_take_over(
+	struct publish *pub); // matrices read from the kernel that say what is wanted stay
+void lanes_fork(
+	struct publish *pub); // gives endpoints that leave a matrix which stays a copy to leave
+void lanes_plan(struct publish *pub); // pending lanes of old matrices, images of new ones
+
+// ---- moves.c ----------------------------------------------------------------------------------------------
+void moves_run(struct publish *pub); // c: what is about locations
+void moves_clean(struct publish *pub); // e: likewise
+
+// ---- emit.c -----------------------------------------------------------------------------------------------
 // Writes the plan from what was found out. See the order in plan.h.
 void emit(struct publish *pub);

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+// takeover.c - a list of rules recognises its image in one that was read from the kernel.
+#include <string.h>
+
+#include "agent/policy/matrix.h"
+#include "agent/policy/memo.h"
+#include "agent/policy/must.h"
+
+// Gives a port class the column that it has in the image. Two signatures in one column, or one in two,
+// are not this list's work.
+static bool claim_col(struct matrix *matrix, const struct cls *cls, uint32_t col, uint8_t *claimed)
+{
+	atom_ids sig = { 0 };
+	uint32_t known;
+	bool fits;
+
+	sig_restrict(cls, matrix->port_atoms.v, matrix->port_atoms.n, &sig);
+	known = memo_find(&matrix->col_memo, &sig);
+	fits = known == MEMO_NONE ? col < matrix->ncols && !claimed[col] : known == col;
+	if (fits && known == MEMO_NONE) {
+		claimed[col] = 1;
+		matrix_col_add(matrix, &sig, col);
+	}
+	vec_fini(&sig);
+	return fits;
+}
+
+static bool claim_row(struct matrix *matrix, const struct matrix *read, const struct cls *cls,
+		      const uint8_t *claimed, struct bh_cell *cells)
+{
+	uint32_t row = matrix_row_of(read, cls->id), known;
+	atom_ids sig = { 0 };
+	bool fits = row != BH_ROW_NONE;
+
+	sig_restrict(cls, matrix->atoms.v, matrix->atoms.n, &sig);
+	known = memo_find(&matrix->row_memo, &sig);
+	if (fits && known != row) {
+		matrix_compute(matrix, &sig, cells);
+		for (uint32_t col = 0; fits && col < matrix->ncols; col++) {
+			struct bh_cell have = row_cell(read->rows.v[row], col);
+
+			fits = !claimed[col] || (have.verdict == cells[col].verdict &&
+						 have.shadow == cells[col].shadow);
+		}
+	}
+	if (fits && known == MEMO_NONE)
+		memo_add(&matrix->row_memo, &sig, row);
+	vec_fini(&sig);
+	return fits;
+}
+
+static void forget_index(struct matrix *matrix)
+{
+	vec_fini(&matrix->atoms);
+	vec_fini(&matrix->first);
+	vec_fini(&matrix->order);
+	vec_fini(&matrix->port_atoms);
+	vec_each(atom_ids, cols, &matrix->cols_of)
+		vec_fini(cols);
+	vec_fini(&matrix->cols_of);
+	memo_fini(&matrix->col_memo);
+	memo_fini(&matrix->row_memo);
+	for (int i = 0; i < VIEW_MAX * SECTION_MAX; i++) {
+		free(matrix->base[i / SECTION_MAX][i % SECTION_MAX]);
+		matrix->base[i / SECTION_MAX][i % SECTION_MAX] = NULL;
+	}
+	matrix->ncols = 0;
+}
+
+#define TAKE(field)                                                                                \
+	do {                                                                                       \
+		matrix->field = read->field;                                                       \
+		memset(&read->field, 0, sizeof(read->field));                                      \
+	} while (0)
+
+static void take_image(struct matrix *matrix, struct matrix *read)
+{
+	TAKE(gen);
+	TAKE(rows);
+	TAKE(row_table);
+	TAKE(row_of);
+	TAKE(col_of);
+	TAKE(row_cap);
+	TAKE(sparse);
+	TAKE(sparse_cells);
+	TAKE(nunits);
+	TAKE(units);
+	TAKE(shown_rows);
+	TAKE(installed);
+	matrix->id = read->id;
+	read->id = IDS_NONE;
+	matrix->indexed = true;
+}
+
+bool matrix_take_over(struct matrix *matrix, struct matrix *read, const struct col_claim *claims,
+		      size_t nclaims, const struct classes *peers)
+{
+	struct bh_cell *cells = must_new(read->ncols * sizeof(*cells));
+	uint8_t *claimed = must_new(read->ncols);
+	bool fits = true;
+
+	matrix_index_lists(matrix);
+	matrix->ncols = read->ncols;
+	for (size_t i = 0; fits && i < nclaims; i++)
+		fits = claim_col(matrix, claims[i].cls, matrix_col_of(read, claims[i].id), claimed);
+	if (fits) {
+		matrix_index_base(matrix);
+		vec_each(struct cls *, cls, &peers->by_id)
+			fits = fits && (!*cls || (*cls)->adopted ||
+					claim_row(matrix, read, *cls, claimed, cells));
+	}
+	if (fits)
+		take_image(matrix, read);
+	else
+		forget_index(matrix);
+	free(claimed);
+	free(cells);
+	return fits;
+}
