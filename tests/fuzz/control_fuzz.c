@@ -35,6 +35,12 @@ static int op_echo(void *arg, struct json_object *request, struct json_object **
 	return 0;
 }
 
+static void stop(void)
+{
+	control_server_free(server); // removes the socket file
+	event_base_free(base);
+}
+
 static void start(void)
 {
 	static const struct control_op ops[] = { { "echo", op_echo }, { NULL } };
@@ -47,6 +53,7 @@ static void start(void)
 		fprintf(stderr, "%s\n", err.text);
 		abort();
 	}
+	atexit(stop);
 }
 
 static int connect_to(void)
