@@ -2,14 +2,14 @@
 /*
  * parse_any.h - the parser for every frame: options, extension headers, fragments, link control.
  *
- * World: shared. Pure: yes. Owns: nothing. Part of parse.h; include that.
+ * World: shared. Pure: yes. Owns: nothing. A part of parse.h.
  * In a program the functions marked BH_SUBPROG are global ones, so their pointers may be NULL to the
  * verifier. All return a reason: BH_REASON_NONE to go on, or why the frame is dropped.
  */
 #pragma once
 
-#include <bulkhead/parse.h>
 #include <bulkhead/parse_icmp.h>
+#include <bulkhead/pkt.h>
 
 /* ---- L4 ---- */
 /* Where L4 begins, how much of it the IP header promises, and what else L4 needs to know. */

@@ -2,11 +2,11 @@
 /*
  * parse_icmp.h - IPv6 extension chains, and ICMP with what is inside: embedded packets, neighbour discovery.
  *
- * World: shared. Pure: yes. Owns: nothing. Part of parse.h; include that.
+ * World: shared. Pure: yes. Owns: nothing. A part of parse.h.
  */
 #pragma once
 
-#include <bulkhead/parse.h>
+#include <bulkhead/pkt.h>
 
 #define BH_LOAD(frame, offset, to) (bh_frame_load(frame, offset, to, sizeof(*(to))) < 0)
 
