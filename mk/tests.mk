@@ -121,8 +121,9 @@ SECS ?= 60
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/*_fuzz.c))
 FUZZ_BIN := $(FUZZ_SRC:tests/fuzz/%.c=$(B)/fuzz/%)
 FUZZ_FILTER = $(if $(T),$(foreach b,$(FUZZ_BIN),$(if $(findstring $(T),$(b)),$(b))),$(FUZZ_BIN))
-FUZZ_ROOMS := base object source control
-FUZZ_OBJ := $(foreach r,$(FUZZ_ROOMS),$(patsubst %.c,$(B)/fuzz/%.o,$(call room_src,$(r)))) $(B)/fuzz/agent/store/store.o
+FUZZ_ROOMS := base object source policy control
+FUZZ_OBJ := $(foreach r,$(FUZZ_ROOMS),$(patsubst %.c,$(B)/fuzz/%.o,$(call room_src,$(r)))) $(B)/fuzz/agent/store/store.o \
+	    $(B)/fuzz/tests/harness/naive.o
 FUZZ_CFLAGS := -std=gnu17 -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -Wno-gnu-variable-sized-type-not-at-end
 
 $(B)/fuzz/%.o: %.c

@@ -13,7 +13,7 @@ static void changed(void *arg, const struct object *before, const struct object 
 
 void judge_start(struct judge *judge, const struct policy_limits *limits)
 {
-	*judge = (struct judge){0};
+	*judge = (struct judge){ 0 };
 	assert_ok(store_new(&judge->store));
 	assert_ok(policy_new(judge->store, limits, &judge->policy));
 	assert_ok(store_subscribe(judge->store, changed, judge));
@@ -32,7 +32,7 @@ void judge_put(struct judge *judge, enum kind kind, const char *fmt, ...)
 	_cleanup_free_ char *text = NULL;
 	_cleanup_json_ struct json_object *json = NULL;
 	struct object *object;
-	struct err err = {0};
+	struct err err = { 0 };
 	va_list args;
 
 	va_start(args, fmt);
@@ -79,8 +79,9 @@ uint32_t judge_compile(struct judge *judge)
 	return plan->nsteps;
 }
 
-enum bh_verdict judge_verdict(struct judge *judge, uint32_t slot, enum bh_dir dir, const char *remote,
-			      const char *proto, uint16_t port, struct bh_judgement *ret)
+enum bh_verdict judge_verdict(struct judge *judge, uint32_t slot, enum bh_dir dir,
+			      const char *remote, const char *proto, uint16_t port,
+			      struct bh_judgement *ret)
 {
 	struct bh_judgement compiled, shown;
 	struct bh_addr addr;

@@ -35,10 +35,12 @@ uint32_t judge_local(struct judge *judge, const char *ns, const char *name, cons
 uint32_t judge_compile(struct judge *judge);
 
 // Fails when the compiled state and the tables do not agree.
-enum bh_verdict judge_verdict(struct judge *judge, uint32_t slot, enum bh_dir dir, const char *remote,
-			      const char *proto, uint16_t port, struct bh_judgement *ret);
+enum bh_verdict judge_verdict(struct judge *judge, uint32_t slot, enum bh_dir dir,
+			      const char *remote, const char *proto, uint16_t port,
+			      struct bh_judgement *ret);
 const char *judge_rule(struct judge *judge, uint32_t slot, enum bh_dir dir, const char *remote,
-		       const char *proto, uint16_t port); // text of the deciding rule; static buffer
+		       const char *proto,
+		       uint16_t port); // text of the deciding rule; static buffer
 
 #define assert_allowed(judge, slot, dir, remote, proto, port)                                      \
 	assert_verdict_(judge, slot, dir, remote, proto, port, BH_VERDICT_ALLOW)
@@ -49,8 +51,7 @@ const char *judge_rule(struct judge *judge, uint32_t slot, enum bh_dir dir, cons
 
 #define assert_verdict_(judge, slot, dir, remote, proto, port, want)                               \
 	do {                                                                                       \
-		enum bh_verdict v_ =                                                               \
-			judge_verdict(judge, slot, dir, remote, proto, port, NULL);                \
+		enum bh_verdict v_ = judge_verdict(judge, slot, dir, remote, proto, port, NULL);   \
 		if (v_ != (want))                                                                  \
 			fail_msg("%s %s %s/%d: verdict %d (%s), expected %d", #dir, remote, proto, \
 				 port, v_, judge_rule(judge, slot, dir, remote, proto, port),      \
