@@ -35,7 +35,7 @@ struct listener {
 struct peer {
 	struct sockaddr_storage from;
 	socklen_t len;
-	char control[CMSG_SPACE(sizeof(struct in6_pktinfo))];
+	char control[CMSG_SPACE(sizeof(struct in6_pktinfo))] __attribute__((aligned(8)));
 	size_t control_len;
 };
 
