@@ -203,6 +203,8 @@ BH_SUBPROG int ct_again(struct __sk_buff *skb, struct work *work, struct bh_endp
 		 (work->initiator == BH_EGRESS && node_is_remote(work, ep))));
 	if (seen.gen == work->judged.gen || !work->judged.gen)
 		return pass ? BH_REASON_ESTABLISHED : BH_REASON_CUT;
+	if (READ_ONCE(ct->check) != work->check)
+		return BH_REASON_INTERNAL; /* replaced under us: another flow's entry by now */
 	WRITE_ONCE(ct->judgement, ct_judgement(&work->judged));
 	WRITE_ONCE(ct->shadow, work->judged.shadow);
 	if (pass)
