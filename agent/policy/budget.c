@@ -204,6 +204,18 @@ static void charge(struct policy *policy, const struct polent *polent, int sign)
 	}
 }
 
+// Nothing stays of a namespace without policies in force.
+static void tidy(struct policy *policy, const char *ns)
+{
+	struct ns_budget *budget = ns ? ns_budget(policy, ns) : NULL;
+
+	if (!budget || budget->usage.cidrs || budget->usage.port_classes)
+		return;
+	hash_remove(&policy->ns_usage, hash_pointer(budget->ns), budget);
+	intern_put(budget->ns);
+	free(budget);
+}
+
 static void explain(struct polent *polent, const char *what, const char *whose)
 {
 	free(polent->problem);
@@ -239,6 +251,7 @@ void budget_leave(struct policy *policy, struct polent *polent)
 			break;
 		}
 	charge(policy, polent, -1);
+	tidy(policy, polent->ns);
 	if (polent->usage.cidrs || polent->usage.port_classes)
 		policy->room_came = true;
 	polent->usage = (struct usage){ 0 };

@@ -271,6 +271,28 @@ static void count_names(struct cluster *cluster, const struct pod *pod, int delt
 			count_name(cluster, &pod->ports[i], delta);
 }
 
+static void name_free(struct port_name *name)
+{
+	intern_put(name->name);
+	vec_fini(&name->numbers);
+	free(name);
+}
+
+void cluster_names_settled(struct cluster *cluster)
+{
+	vec_each(struct port_name *, at, &cluster->changed_names) {
+		struct port_name *name = *at;
+
+		name->changed = false;
+		if (name->numbers.n)
+			continue;
+		hash_remove(&cluster->names, hash_mix(hash_pointer(name->name), name->protocol),
+			    name);
+		name_free(name);
+	}
+	vec_clear(&cluster->changed_names);
+}
+
 // ---- changes ------------------------------------------------------------------------------------------
 
 void cluster_pod(struct cluster *cluster, const struct pod *before, const struct pod *after)

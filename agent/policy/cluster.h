@@ -48,7 +48,7 @@ struct nodeent {
 struct port_name {
 	const char *name;
 	uint8_t protocol;
-	bool changed; // a number came or went since cluster_settled()
+	bool changed; // a number came or went since cluster_names_settled()
 	VEC(struct port_count {
 		uint16_t number;
 		uint32_t pods;
@@ -99,6 +99,9 @@ struct podent *spot_winner(const struct spot *spot);
 
 // The atoms that match an exact address.
 void cluster_signature(struct cluster *cluster, struct spot *spot, atom_ids *out);
+
+// The changed names were looked at: those without a number are forgotten.
+void cluster_names_settled(struct cluster *cluster);
 
 struct port_name *cluster_name_find(const struct cluster *cluster, const char *name,
 				    uint8_t protocol);

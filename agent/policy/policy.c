@@ -236,9 +236,7 @@ static void spread_names(struct policy *policy)
 			vec_each(struct port_name *, changed, &policy->cluster.changed_names)
 				if (*name == (*changed)->name)
 					polent_touch(policy, polent);
-	vec_each(struct port_name *, changed, &policy->cluster.changed_names)
-		(*changed)->changed = false;
-	vec_clear(&policy->cluster.changed_names);
+	cluster_names_settled(&policy->cluster);
 }
 
 // A removed policy that selects nobody any more.
@@ -261,6 +259,7 @@ static void compile_dirty(struct policy *policy)
 		touch_selected(policy, *polent);
 		polent_forget(policy, *polent);
 	}
+	policy->reselected |= policy->dirty_endpoints.n > 0;
 	vec_each(struct endpoint *, endpoint, &policy->dirty_endpoints) {
 		endpoint_compile(policy, *endpoint);
 		(*endpoint)->dirty = false;
@@ -273,9 +272,10 @@ static void drop_idle(struct policy *policy)
 	struct polent *polent;
 	size_t at = 0;
 
-	while ((polent = hash_next(&policy->polents, &at)))
+	while (policy->reselected && (polent = hash_next(&policy->polents, &at)))
 		if (!polent->users && polent->lowered)
 			polent_forget(policy, polent);
+	policy->reselected = false;
 	vec_each(struct polent *, dirty, &policy->dirty_polents) {
 		(*dirty)->dirty = false;
 		if (!(*dirty)->object)

@@ -77,6 +77,7 @@ struct policy {
 	bool gens_wrapped;
 	uint64_t compiles;
 	bool adopting; // the first plan after policy_adopt()
+	bool reselected; // policies may have lost their last endpoint
 	bool starved; // a matrix did not fit: compile again
 	bool room_came; // a policy in force went or shrank: refused ones may fit
 };

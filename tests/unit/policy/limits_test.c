@@ -2,6 +2,7 @@
 // limits_test.c - a policy that is too large is refused and nobody else; ids and images at their ends.
 #include "tests/harness/test.h"
 
+#include "agent/base/intern.h"
 #include "agent/policy/room.h"
 #include "tests/harness/judge.h"
 
@@ -276,6 +277,62 @@ static void rule_ids_survive_a_restart(void **state)
 	judge_stop(&j);
 }
 
+static void churn(uint32_t round)
+{
+	char ns[16], name[16], labels[64], spec[160];
+
+	snprintf(ns, sizeof(ns), "ns%u", round);
+	snprintf(name, sizeof(name), "p%u", round);
+	snprintf(labels, sizeof(labels), "'l%u':'v%u'", round, round);
+	snprintf(spec, sizeof(spec),
+		 "'containers':[{'name':'c','ports':[{'name':'n%u','containerPort':%u}]}]", round,
+		 1 + round);
+	judge_put(&j, KIND_NAMESPACE, "{'metadata':{'name':'%s','labels':{'t%u':'x'}}}", ns, round);
+	judge_pod(&j, ns, name, labels, "10.0.0.7", spec);
+	assert_ok(policy_endpoint_add(j.policy, ns, name, 9));
+	judge_put(&j, KIND_NETPOL,
+		  "{'metadata':{'namespace':'%s','name':'p'},'spec':{'podSelector':{},"
+		  "'policyTypes':['Ingress','Egress'],'ingress':[{'from':[{'namespaceSelector':{"
+		  "'matchLabels':{'t%u':'x'}}},{'ipBlock':{'cidr':'20.%u.0.0/16'}}],"
+		  "'ports':[{'port':'n%u'}]}],'egress':[{'to':[{'namespaceSelector':{}}],"
+		  "'ports':[{'port':'n%u'},{'port':%u}]}]}}",
+		  ns, round, round % 200, round, round, 1 + round);
+	judge_compile(&j);
+	assert_ok(policy_endpoint_remove(j.policy, 9));
+	judge_remove(&j, KIND_POD, ns, name);
+	if (round % 2)
+		judge_compile(&j);
+	judge_remove(&j, KIND_NETPOL, ns, "p");
+	judge_remove(&j, KIND_NAMESPACE, NULL, ns);
+	judge_compile(&j);
+}
+
+static void r33_churn_returns_to_the_baseline(void **state)
+{
+	struct policy_stats before, after;
+	size_t strings, bytes, strings_after, bytes_after;
+
+	start(NULL);
+	judge_local(&j, "a", "p", "", "10.0.0.1", "");
+	put_blocks("a", "x", 3);
+	churn(0);
+	policy_stats(j.policy, &before);
+	intern_stats(&strings, &bytes);
+	for (uint32_t round = 1; round < 1500; round++)
+		churn(round);
+	policy_stats(j.policy, &after);
+	intern_stats(&strings_after, &bytes_after);
+	assert_int_equal(strings_after, strings);
+	assert_int_equal(after.peer_classes, before.peer_classes);
+	assert_int_equal(after.port_classes, before.port_classes);
+	assert_int_equal(after.peers, before.peers);
+	assert_int_equal(after.cidrs, before.cidrs);
+	assert_int_equal(after.matrices, before.matrices);
+	assert_int_equal(j.tables->peers.n, before.peers);
+	assert_int_equal(j.tables->cidrs.n, before.cidrs);
+	judge_stop(&j);
+}
+
 static void ids_come_back_only_after_a_wait(void **state)
 {
 	struct ids ids;
@@ -313,6 +370,7 @@ int main(void)
 		cmocka_unit_test(images_grow_under_the_same_generation),
 		cmocka_unit_test(generations_wrap_past_zero_and_live_ones),
 		cmocka_unit_test(rule_ids_survive_a_restart),
+		cmocka_unit_test(r33_churn_returns_to_the_baseline),
 		cmocka_unit_test(ids_come_back_only_after_a_wait),
 	};
 
