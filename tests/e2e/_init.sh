@@ -386,6 +386,7 @@ ids_alive() { # the list: prints those that still exist
 		[ -z "$id" ] || ! bpftool "$kind" show id "$id" >/dev/null 2>&1 || echo "$kind $id"
 	done <<<"$1"
 }
+gone() { [ -z "$(ids_alive "$1")" ]; } # the kernel frees programs after a grace period
 # What an agent left in the node: pins, run files, tc objects, kernel objects of the list $1.
 traces() {
 	find "$PIN" 2>/dev/null
@@ -399,7 +400,7 @@ audit() { # the agent takes everything away and nothing is left
 	if [ -z "$agent" ] && [ ! -e "$PIN" ]; then return 0; fi
 	agent_stop
 	agent_cleanup || fail "--cleanup ends with 0" "$(tail -n 5 "$WORK/agent.log")"
-	until_true 5 test -z "$(ids_alive "$ids")" # the kernel frees programs after a grace period
+	until_true 5 gone "$ids"
 	equal "nothing is left of the agent" "$(traces "$ids")" ""
 }
 

@@ -20,7 +20,7 @@ expect "enforced without an agent" <<<'silent web api 80 tcp'
 ids=$(pinned_ids)
 matches "there is something to remove" "$ids" 'map '
 check "--cleanup ends with 0" agent_cleanup
-until_true 5 test -z "$(ids_alive "$ids")"
+until_true 5 gone "$ids"
 equal "no pin, file, qdisc, map, program or link is left" "$(traces "$ids")" ""
 expect "open again" <<-EOT
 	open web api 80 tcp
@@ -37,7 +37,7 @@ agent_kill
 link_down web
 ids=$(pinned_ids)
 check "--cleanup after a crash ends with 0" agent_cleanup
-until_true 5 test -z "$(ids_alive "$ids")"
+until_true 5 gone "$ids"
 equal "nothing is left of the crashed one" "$(traces "$ids")" ""
 expect "open again" <<<'open node api 80 tcp'
 end

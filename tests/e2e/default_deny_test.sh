@@ -23,7 +23,7 @@ EOT
 
 policy default-deny shop <<<'{podSelector: {}, policyTypes: [Ingress, Egress]}'
 sync
-expect "default deny: silence both ways, the node and the others pass" <<-EOT
+expect "R26 R29 default deny: silence both ways, the node and the others pass" <<-EOT
 	silent web api 80 tcp
 	silent api web 53 udp
 	silent web api 0 icmp
@@ -40,7 +40,7 @@ EOT
 
 policy default-deny shop <<<'{podSelector: {}, policyTypes: [Ingress]}'
 sync
-expect "ingress only: egress is free, replies come" <<-EOT
+expect "R12 ingress only: egress is free, replies come" <<-EOT
 	silent tool web 80 tcp
 	silent web api 80 tcp
 	open   web tool 80 tcp
@@ -67,7 +67,7 @@ EOT
 
 policy_rm default-deny shop
 sync
-expect "the policy is gone: everything is open again" <<-EOT
+expect "R32 the policy is gone: everything is open again" <<-EOT
 	open web api 80 tcp
 	open api web 53 udp
 	open world web 80 tcp

@@ -23,7 +23,7 @@ counts() { # WHAT NAME...: each counter rises with a new allowed connection
 	for name; do before[$name]=$(seen "$name"); done
 	equal "$what: an allowed connection opens" "$(probe web api 80 tcp 4)" open
 	for name; do
-		if [ "$(seen "$name")" != "${before[$name]}" ]; then pass "$what: $name sees packets"; else fail "$what: $name sees packets" "still $(seen "$name")"; fi
+		if [ "$(seen "$name")" != "${before[$name]}" ]; then pass "R40 $what: $name sees packets"; else fail "R40 $what: $name sees packets" "still $(seen "$name")"; fi
 	done
 }
 tc_on() { # NAME HOOK PREFERENCE

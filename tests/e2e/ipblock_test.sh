@@ -49,7 +49,7 @@ policy api shop <<-EOT
 	- from: [{ipBlock: {cidr: 10.$NET_A.0.0/16}}, {ipBlock: {cidr: 172.20.$NET_B.0/28, except: [$EXCEPT4/32]}}, {ipBlock: {cidr: $EXCEPT4/32}}]
 EOT
 sync
-equal "another item allows what one excepts" "$(probe world api 80 tcp 4 -s "$EXCEPT4")" open
+equal "R13 another item allows what one excepts" "$(probe world api 80 tcp 4 -s "$EXCEPT4")" open
 expect "a block that holds a pod's address matches the pod" <<-EOT
 	open   web api 80 tcp 4
 	silent web api 80 tcp 6

@@ -51,9 +51,9 @@ is_cut() { # STREAM PORT
 	server_report api "$2"
 	got=${R[got]}
 	tool_ask "$1" "sent 20"
-	equal "$1: the client hears nothing more" "${R[heard]} ${R[echoed]}" "$heard $echoed"
+	equal "R6 $1: the client hears nothing more" "${R[heard]} ${R[echoed]}" "$heard $echoed"
 	server_report api "$2"
-	equal "$1: the server gets nothing more" "${R[got]}" "$got"
+	equal "R6 $1: the server gets nothing more" "${R[got]}" "$got"
 }
 
 allow web
@@ -68,7 +68,7 @@ expect "and no new flow of the denied pod" <<<'silent job api 80 tcp'
 allow "web, other"
 policy more shop <<<'{podSelector: {matchLabels: {app: api}}, policyTypes: [Ingress], ingress: [{from: [{ipBlock: {cidr: 0.0.0.0/0}}]}]}'
 sync
-all_keep "loosened"
+all_keep "R6 loosened"
 policy_rm more shop
 allow "web"
 sync

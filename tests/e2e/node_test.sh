@@ -22,7 +22,7 @@ sync
 expect "masqueraded traffic reaches an open pod" <<<'open world web 80 tcp'
 default_deny shop
 sync
-expect "the node passes in every family and protocol" <<-EOT
+expect "R29 the node passes in every family and protocol" <<-EOT
 	open node web 80 tcp
 	open node web 53 udp
 	open node web 0 icmp

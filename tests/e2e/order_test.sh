@@ -54,7 +54,7 @@ link_up other
 serve other 80/tcp
 pod_manifest other shop "app: other"
 sync
-expect "a new pod on a used address has its own policy" <<-EOT
+expect "R9 a new pod on a used address has its own policy" <<-EOT
 	silent web other 80 tcp
 	open   node other 80 tcp
 EOT
@@ -68,6 +68,6 @@ expect "nothing says any more what it may do" <<-EOT
 EOT
 tool_stop serve-late
 link_down late
-until_true 10 sh -c "! '$TRAFFIC' ask '$SOCKET' '{\"op\":\"endpoint.list\"}' | grep -q late"
+until_true 10 sh -c "! '$TRAFFIC' ask '$SOCKET' '{\"op\":\"endpoint.list\"}' | grep -q '\"late\"'"
 equal "its device is gone, and so is the endpoint" "$(state late)" ""
 end

@@ -46,7 +46,7 @@ policy web shop <<-EOT
 	  ports: [{port: dns, protocol: UDP}]
 EOT
 sync
-expect "both sides allow: a range, a named port" <<-EOT
+expect "R7 R19 both sides allow: a range, a named port" <<-EOT
 	open   web api 8080 tcp
 	silent web api 80 tcp
 	open   web tool 53 udp
@@ -58,7 +58,7 @@ EOT
 pod_manifest tool ops "app: probe"
 pod_manifest web shop "app: web, tier: back"
 sync
-expect "relabelled: what the labels say now" <<-EOT
+expect "R36 relabelled: what the labels say now" <<-EOT
 	open   tool api 80 tcp
 	open   probe api 80 tcp
 	silent web api 8080 tcp
@@ -67,14 +67,14 @@ EOT
 
 namespace ops "team: strangers"
 sync
-expect "the namespace is relabelled" <<-EOT
+expect "R36 the namespace is relabelled" <<-EOT
 	silent tool api 80 tcp
 	silent probe api 53 udp
 EOT
 
 policy open shop <<<'{podSelector: {}, policyTypes: [Ingress, Egress], ingress: [{}], egress: [{}]}'
 sync
-expect "an empty rule allows everything" <<-EOT
+expect "R42 an empty rule allows everything" <<-EOT
 	open web api 80 tcp
 	open tool api 0 icmp
 	open api tool 53 udp

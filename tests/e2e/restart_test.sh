@@ -22,11 +22,11 @@ flows_live() { # WHAT
 	for s in tcp udp udp4; do
 		tool_ask $s "echoed 50 5000"
 		tool_ask $s "drain 3000"
-		equal "$1: $s lost nothing" "${R[state]} lost $((R[sent] - R[echoed])) gaps ${R[gaps]} ${R[heard_gaps]}" "open lost 0 gaps 0 0"
+		equal "R4 $1: $s lost nothing" "${R[state]} lost $((R[sent] - R[echoed])) gaps ${R[gaps]} ${R[heard_gaps]}" "open lost 0 gaps 0 0"
 	done
 }
 enforced() { # WHAT
-	expect "$1: denied stays silent, allowed opens" <<-EOT
+	expect "R4 $1: denied stays silent, allowed opens" <<-EOT
 		silent job api 80 tcp
 		silent api web 80 tcp
 		silent world api 80 tcp
