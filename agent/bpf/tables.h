@@ -55,8 +55,9 @@ struct apply_stats {
 };
 
 // Runs a plan to its end, in order, on the calling (helper) thread. On an error the steps before it are in
-// force and tables are never left weaker than the old state: reterr names the step; running the same plan
-// again from its first step is safe (steps are idempotent).
+// force and tables are never left weaker than the old state: reterr names the step and
+// retstats->steps says how many are done. The caller goes on behind them; from the start again, readers would
+// pass through the old policy once more.
 int tables_apply(struct tables *tables, const struct plan *plan, struct apply_stats *retstats,
 		 struct err *reterr);
 

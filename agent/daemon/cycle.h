@@ -27,6 +27,7 @@ struct cycle_job {
 	struct tables *tables;
 	VEC(struct program_task) before; // the plan may enforce only what these made able to judge
 	struct plan *plan;
+	uint32_t done; // steps of the plan that are in force; a retry goes on behind them
 	VEC(struct program_task) after; // open endpoints, whose programs need to track no more
 	VEC(struct endpoint_leaving) leaving;
 	struct apply_stats stats;
