@@ -157,7 +157,7 @@ static void add_new(const char *name, const struct bpfprog_options *options, uin
 	b->table = bpfprog_map(prog, "bh_ct");
 	b->ep = bpfprog_endpoint(prog);
 	if (!options->ct_type && !options->ct_flags)
-		b->aim_floor = 200. / 128; // 200 ns where floor's new flow takes 128
+		b->aim_ns = 200;
 }
 
 static void add_cidrs(const char *name, uint32_t n)
