@@ -294,11 +294,12 @@ static int open_all(struct daemon *daemon, struct err *reterr)
 		r = endpoints_open(daemon, reterr);
 	if (r >= 0)
 		r = links_open(daemon, reterr);
-	if (r >= 0)
-		r = source_open(daemon->config->source, daemon->base, daemon->store, &events,
-				&daemon->source, reterr);
 	if (r < 0)
 		return r;
+	r = source_open(daemon->config->source, daemon->base, daemon->store, &events,
+				&daemon->source, reterr);
+	if (r < 0)
+		return err_wrap(reterr, "--source %s", daemon->config->source);
 	r = timers_open(daemon);
 	if (r < 0)
 		return err_set(reterr, r, "timers: %s", strerror(-r));
@@ -315,8 +316,14 @@ int daemon_open(struct daemon *daemon, const struct config *config, struct err *
 	daemon->config = config;
 	daemon->started_ms = daemon_now_ms();
 	r = open_all(daemon, reterr);
-	if (r < 0)
+	if (r < 0) {
+		bool fresh = daemon->tables && !daemon->adopted;
+		struct err ignored = { 0 };
+
 		daemon_close(daemon);
+		if (fresh) // nobody's state: a start that failed leaves nothing
+			tables_unpin(config->pin_dir, &ignored);
+	}
 	return r;
 }
 

@@ -9,6 +9,10 @@ namespace shop
 pod web shop
 pod api shop
 default_deny shop
+said=$(in_ns node "$B/bulkheadd" --source dir:/nowhere --node "$NODE" --pin-dir "$PIN" --run-dir "$RUN" 2>&1)
+equal "a start without its folder fails" $? 1
+matches "and says which option is wrong" "$said" '--source dir:/nowhere: .*No such file'
+equal "and leaves no table behind" "$(find "$PIN" 2>/dev/null)" ""
 agent_start
 sync
 expect "enforced" <<-EOT
