@@ -40,7 +40,7 @@ INLINE int total_count(const struct bh_total_key *key, __u32 packets, __u32 byte
 INLINE struct bh_total_key total_key(const struct work *work, enum bh_reason reason)
 {
 	return (struct bh_total_key){
-		.ident = ident,
+		.ident = work->ident,
 		.reason = reason,
 		.dir = work->dir,
 		.rule = BH_CELL_RULE(work->judged.verdict),
@@ -85,12 +85,13 @@ INLINE struct bh_denied *denied_new(struct bh_endpoint *ep, const struct bh_deni
 
 BH_SUBPROG int denied_add(struct work *work, struct bh_endpoint *ep, __u32 reason, __u32 packets)
 {
-	struct bh_denied_key key = { .ident = ident, .reason = reason };
+	struct bh_denied_key key = { .reason = reason };
 	struct bh_denied *denied;
 	int reply;
 
 	if (!work || !ep)
 		return -1;
+	key.ident = work->ident;
 	key.rule = BH_CELL_RULE(work->judged.verdict);
 	key.dir = work->dir;
 	key.proto = work->pkt.proto;
@@ -126,7 +127,7 @@ BH_SUBPROG int drop(struct __sk_buff *skb, struct work *work, struct bh_endpoint
 
 INLINE void passed(struct __sk_buff *skb, const struct work *work, enum bh_dir dir)
 {
-	__u32 key = BH_SLOT(ident) * BH_DIR_MAX + dir;
+	__u32 key = BH_SLOT(work->ident) * BH_DIR_MAX + dir;
 	struct bh_count *count = bpf_map_lookup_elem(&bh_count, &key);
 
 	if (!count)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * config.bpf.h - every read-only knob of a pod's programs, with its default. Written before loading; the
+ * config.bpf.h - every read-only knob of the judges, with its default. Written before loading; the
  * verifier then removes what cannot run.
  *
  * World: BPF; the agent and tests set these through the skeleton's rodata.
@@ -10,9 +10,6 @@
 #include <linux/types.h>
 
 #include <bulkhead/abi.h>
-
-/* Whose programs: BH_IDENT(slot, incarnation). 0 is nobody: every packet drops (stale-program). */
-const volatile __u32 ident = 0;
 
 /* enum bh_feature. */
 const volatile __u32 features = BH_FEATURE_TRACK;

@@ -17,7 +17,7 @@ INLINE struct bh_ct *ct_find(struct work *work, enum bh_dir dir)
 
 	if (pkt->flags & BH_PKT_V4) {
 		work->key4 = (struct bh_ct_key){
-			.ident = ident,
+			.ident = work->ident,
 			.remote = remote->w[3],
 			.remote_port = work_remote_port(work),
 			.local_port = work_local_port(work),
@@ -28,7 +28,7 @@ INLINE struct bh_ct *ct_find(struct work *work, enum bh_dir dir)
 		return bpf_map_lookup_elem(&bh_ct, &work->key4);
 	}
 	work->key6 = (struct bh_ct6_key){
-		.ident = ident,
+		.ident = work->ident,
 		.remote_port = work_remote_port(work),
 		.local_port = work_local_port(work),
 		.local = work->local,

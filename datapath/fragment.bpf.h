@@ -16,7 +16,7 @@
 INLINE void frag_key(const struct work *work, struct bh_frag_key *key)
 {
 	*key = (struct bh_frag_key){
-		.ident = ident,
+		.ident = work->ident,
 		.id = work->pkt.fragment_id,
 		.src = work->pkt.src,
 		.dst = work->pkt.dst,

@@ -18,6 +18,8 @@
 #include <bulkhead/fragment.h>
 #include <bulkhead/policy.h>
 
+#include "datapath/gate.bpf.h" /* bh_judge, bh_stat */
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -150,10 +152,3 @@ struct {
 	__type(key, __u32);
 	__type(value, struct bh_count);
 } bh_count SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, BH_STAT_MAX);
-	__type(key, __u32);
-	__type(value, __u64);
-} bh_stat SEC(".maps");

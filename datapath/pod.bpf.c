@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
 /*
- * pod.bpf.c - a pod's two programs: bh_from_pod at the host veth's ingress (the pod's egress), bh_to_pod
- * at its egress (the pod's ingress). A table of contents; every line of logic is in a header.
+ * pod.bpf.c - the two judges that a pod's gates (gate.bpf.c) jump to: of what it sends, of what comes to it.
+ * Loaded once for every set of features that pods need. A table of contents; every line of logic is in a
+ * header.
  *
  * World: BPF. Passing is "next program" (TC_ACT_UNSPEC), never "accepted": foreign programs stay.
  */
@@ -10,7 +11,7 @@
 
 #include <bpf/bpf_helpers.h>
 
-#include "datapath/config.bpf.h" /* what the agent sets per pod */
+#include "datapath/config.bpf.h" /* what the agent sets */
 #include "datapath/maps.bpf.h" /* tables */
 #include "datapath/work.bpf.h" /* one packet on its way */
 #include "datapath/account.bpf.h" /* counting */
@@ -23,13 +24,13 @@
 #include "datapath/packet.bpf.h" /* read, admit, judge, count */
 
 SEC("tc")
-int bh_from_pod(struct __sk_buff *skb)
+int bh_judge_from(struct __sk_buff *skb)
 {
 	return packet(skb, BH_EGRESS);
 }
 
 SEC("tc")
-int bh_to_pod(struct __sk_buff *skb)
+int bh_judge_to(struct __sk_buff *skb)
 {
 	return packet(skb, BH_INGRESS);
 }

@@ -46,7 +46,7 @@ INLINE int is_gateway(const struct bh_endpoint *ep, const struct bh_addr *addr, 
 /* The number of an address of the pod: 0 its own, more for extra ones, -1: not the pod's. */
 BH_SUBPROG int local_number(const struct bh_endpoint *ep, const struct bh_addr *addr, int v4)
 {
-	struct bh_extra_key key = { .prefixlen = 32 + 128, .ident = ident };
+	struct bh_extra_key key = { .prefixlen = 32 + 128 };
 	const struct bh_extra *extra;
 
 	if (!ep || !addr)
@@ -55,6 +55,7 @@ BH_SUBPROG int local_number(const struct bh_endpoint *ep, const struct bh_addr *
 		return 0;
 	if (!HAS(EXTRA) || !(ep->flags & BH_EP_EXTRA))
 		return -1;
+	key.ident = ep->ident;
 	__builtin_memcpy(key.addr, addr, sizeof(key.addr));
 	extra = bpf_map_lookup_elem(&bh_extra, &key);
 	if (!extra)
@@ -228,7 +229,7 @@ BH_SUBPROG int admit_any(struct __sk_buff *skb, struct work *work, struct bh_end
 
 	if (!work || !ep)
 		return BH_REASON_INTERNAL;
-	if (ep->ident != ident || ep->state == BH_STATE_NONE)
+	if (ep->ident != work->ident || ep->state == BH_STATE_NONE)
 		return BH_REASON_STALE_PROGRAM;
 	if (work->dir == BH_EGRESS && !mac_is_own(ep, &work->pkt))
 		reason = BH_REASON_SPOOFED_MAC;
@@ -267,7 +268,7 @@ INLINE enum bh_reason admit(struct __sk_buff *skb, struct work *work, struct bh_
 	const struct bh_addr *local = dir == BH_EGRESS ? &pkt->src : &pkt->dst;
 	const __u16 *mac = (const __u16 *)ep->mac;
 	__u32 differs =
-		(ep->ident ^ ident) | (ep->state ^ BH_STATE_ACTIVE) | (pkt->flags & BH_PKT_SPECIAL);
+		(ep->ident ^ work->ident) | (ep->state ^ BH_STATE_ACTIVE) | (pkt->flags & BH_PKT_SPECIAL);
 	__u32 self = 1;
 
 	if (dir == BH_EGRESS)

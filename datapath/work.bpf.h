@@ -31,6 +31,7 @@
 struct work {
 	struct bh_pkt pkt;
 	__u32 dir; /* enum bh_dir: of the hook */
+	__u32 ident; /* of the gate that the packet came through */
 	__u32 now; /* bh_now() */
 	__u32 local; /* number of the pod's address: bh_extra */
 	union {
@@ -52,7 +53,7 @@ INLINE __u32 now_coarse(void)
 	return bpf_ktime_get_coarse_ns() >> BH_TIME_SHIFT;
 }
 
-INLINE struct bh_endpoint *endpoint_get(void)
+INLINE struct bh_endpoint *endpoint_get(__u32 ident)
 {
 	__u32 slot = BH_SLOT(ident);
 

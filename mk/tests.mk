@@ -30,7 +30,7 @@ $(B)/tests/harness/traffic: $(TRAFFIC_OBJ)
 	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
 
 $(BPFTEST_SRC:%.c=$(B)/%.o): | $(SKEL) $(TEST_SKEL)
-$(B)/tests/harness/bpfprog.o $(B)/tests/harness/bpfprog_tables.o: | $(B)/bpf/pod.skel.h
+$(B)/tests/harness/bpfprog.o $(B)/tests/harness/bpfprog_tables.o: | $(SKEL)
 $(B)/tests/bpf/%_test: $(B)/tests/bpf/%_test.o $(B)/lib/harness.a $(call archives,$(AGENT_ROOMS))
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(B)/lib/harness.a $(call link,$(AGENT_ROOMS)) -lcmocka

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// program.c - load a pod's programs against the tables; attach, check and detach both.
+// program.c - load a pod's gates; attach, check and detach both.
 #include "agent/bpf/program.h"
 
 #include <dirent.h>
@@ -14,33 +14,25 @@
 
 #include "agent/bpf/attach.h"
 #include "agent/bpf/feature.h"
+#include "agent/bpf/judge.h"
 #include "agent/bpf/pin.h"
 #include "agent/bpf/state.h"
-#include "bpf/pod.skel.h"
+#include "bpf/gate.skel.h"
 
 #define DEVICE "device" // symbolic link in the endpoint's folder, to the host side's ifindex
 
 // ---- loading ----------------------------------------------------------------------------------------
 
-typedef struct pod_bpf *skel_t;
+typedef struct gate_bpf *skel_t;
 static void skel_freep(skel_t *skel)
 {
-	pod_bpf__destroy(*skel);
+	gate_bpf__destroy(*skel);
 }
 
-static void set_knobs(struct pod_bpf *skel, const struct tables *tables,
-		      const struct program_config *config)
+static uint32_t features_of(const struct program_config *config)
 {
-	uint32_t ct = tables->maps[TABLE_CT].max_entries;
-
-	skel->rodata->ident = config->ident;
-	skel->rodata->features = (config->variant == PROGRAM_TRACK ? BH_FEATURE_TRACK : 0) |
-				 (config->record ? BH_FEATURE_RECORD : 0) |
-				 (config->extra ? BH_FEATURE_EXTRA : 0);
-	skel->rodata->ct_scale = tables->ct_scale;
-	skel->rodata->ct_quota = ct / 8;
-	skel->rodata->ct_unreplied_quota = ct / 32;
-	skel->rodata->denied_quota = tables->maps[TABLE_DENIED].max_entries / 8;
+	return (config->variant == PROGRAM_TRACK ? BH_FEATURE_TRACK : 0) |
+	       (config->record ? BH_FEATURE_RECORD : 0) | (config->extra ? BH_FEATURE_EXTRA : 0);
 }
 
 static int keep_fd(const struct bpf_program *program)
@@ -50,22 +42,33 @@ static int keep_fd(const struct bpf_program *program)
 	return fd < 0 ? -errno : fd;
 }
 
+static int gate_load(struct tables *tables, uint32_t ident, uint32_t features, skel_t skel)
+{
+	int r;
+
+	skel->rodata->ident = ident;
+	skel->rodata->features = features;
+	r = tables_reuse(tables, skel->obj);
+	return r < 0 ? r : gate_bpf__load(skel);
+}
+
 int program_load(struct tables *tables, const struct program_config *config,
 		 struct program_pair *ret, struct err *reterr)
 {
-	_cleanup_(skel_freep) skel_t skel = pod_bpf__open();
+	_cleanup_(skel_freep) skel_t skel = NULL;
+	uint32_t features = features_of(config);
 	struct program_pair pair = { -1, -1 };
-	int r;
+	int r = judge_need(tables, features, reterr); // a gate never leads to nobody
 
+	if (r < 0)
+		return r;
+	skel = gate_bpf__open();
 	if (!skel)
 		return err_set(reterr, -errno, "cannot read the built-in programs: %s",
 			       strerror(errno));
-	set_knobs(skel, tables, config);
-	r = tables_reuse(tables, skel->obj);
-	if (r == 0)
-		r = pod_bpf__load(skel);
+	r = gate_load(tables, config->ident, features, skel);
 	if (r < 0)
-		return err_set(reterr, r, "the kernel refuses the programs: %s", strerror(-r));
+		return err_set(reterr, r, "the kernel refuses a pod's programs: %s", strerror(-r));
 	pair.from_pod = keep_fd(skel->progs.bh_from_pod);
 	pair.to_pod = keep_fd(skel->progs.bh_to_pod);
 	if (pair.from_pod < 0 || pair.to_pod < 0) {

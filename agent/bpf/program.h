@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// program.h - a pod's two programs: loaded with its ident, attached to its veth, watched, replaced in place.
+// program.h - a pod's two programs, its gates: loaded with its ident, attached to its veth, watched, replaced in place.
 //
 // World: host. Pure: no. Owns: a pair owns its program fds. What survives the agent is pinned under
 // <pin_dir>/ep/<slot>/: links (tcx), or programs (clsact, whose filters live with the device).
@@ -29,7 +29,7 @@ struct program_pair {
 	int from_pod, to_pod; // fds, -1: none
 };
 
-// Loads both programs against the tables (libbpf skeleton, rodata set, maps reused).
+// Loads both gates against the tables, and before them the judges that they jump to, unless those are there.
 int program_load(struct tables *tables, const struct program_config *config,
 		 struct program_pair *ret, struct err *reterr);
 void program_pair_close(struct program_pair *pair);

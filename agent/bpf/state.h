@@ -34,6 +34,7 @@ enum table {
 	TABLE_DENIED,
 	TABLE_COUNT,
 	TABLE_STAT,
+	TABLE_JUDGE,
 	TABLE_MAX,
 };
 
@@ -56,6 +57,7 @@ struct tables {
 	struct bh_endpoint *endpoints; // mapping
 	struct bh_port *ports; // mapping
 	uint32_t ct_scale;
+	uint32_t judges; // bit by features: loaded by this process; helper thread
 
 	struct matrix *matrices; // by policy id
 	int empty; // the inner map of free policy slots, -1: not made yet

@@ -32,7 +32,7 @@ const char *const table_names[TABLE_MAX] = {
 	[TABLE_EXTRA] = "bh_extra",       [TABLE_HOST] = "bh_host",
 	[TABLE_IDENTITY] = "bh_identity", [TABLE_TOTAL] = "bh_total",
 	[TABLE_DENIED] = "bh_denied",     [TABLE_COUNT] = "bh_count",
-	[TABLE_STAT] = "bh_stat",
+	[TABLE_STAT] = "bh_stat",         [TABLE_JUDGE] = "bh_judge",
 };
 
 typedef struct pod_bpf *skel_t;

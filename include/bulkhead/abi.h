@@ -11,7 +11,7 @@
 
 #include <linux/types.h>
 
-#define BH_ABI_VERSION 1
+#define BH_ABI_VERSION 2
 
 /* Pins. The folder is an option of the agent; this is its default. */
 #define BH_PIN_DIR "/sys/fs/bpf/bulkhead"
@@ -46,7 +46,7 @@ enum bh_dir {
 
 /*
  * An endpoint's ident: slot in the low 12 bits, incarnation (never 0) in the high 20. It is part of
- * every connection key and of each program's read-only data, so nothing of an earlier pod in the same
+ * every connection key and of each gate's read-only data, so nothing of an earlier pod in the same
  * slot, or of an earlier pod with the same address, can ever match.
  */
 #define BH_SLOT_BITS 12
@@ -67,12 +67,21 @@ enum bh_endpoint_flag {
 	BH_EP_REPORT_SPOOF = 1 << 2, /* source checks count but do not drop */
 };
 
-/* What a pair of programs can do: read-only data `features`. What is not in it is not in the program. */
+/* What a pair of judges can do: read-only data `features`. What is not in it is not in the program. */
 enum bh_feature {
 	BH_FEATURE_TRACK = 1 << 0, /* connections and policy; without: source checks only (open variant) */
 	BH_FEATURE_RECORD = 1 << 1, /* packets and bytes per connection */
 	BH_FEATURE_EXTRA = 1 << 2, /* extra addresses (with BH_EP_EXTRA) */
+	BH_FEATURE_END = 1 << 3,
 };
+
+/*
+ * A pod's programs are gates: they write their ident to skb->cb[BH_CB_IDENT] and jump to the judge of the
+ * pod's features and their direction, element BH_JUDGE() of bh_judge.
+ */
+#define BH_CB_IDENT 4
+#define BH_JUDGE(features, dir) ((features) * BH_DIR_MAX + (dir))
+#define BH_JUDGE_MAX BH_JUDGE(BH_FEATURE_END, 0)
 
 /*
  * Policy ids that always exist and have no matrix in bh_policy: programs, agent and simulator know them by
@@ -227,5 +236,6 @@ enum bh_stat {
 	BH_STAT_CT_REJUDGED, /* entries judged again after a change */
 	BH_STAT_CT_CUT, /* entries that a re-judgement cut */
 	BH_STAT_CLASS_RETRY, /* a reused element was seen and looked up again */
+	BH_STAT_NO_JUDGE, /* packets dropped: a gate found no judge to jump to */
 	BH_STAT_MAX,
 };

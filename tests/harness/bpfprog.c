@@ -32,7 +32,6 @@ static uint32_t or_default(uint32_t value, uint32_t fallback)
 
 static void set_knobs(struct pod_bpf *skel, const struct bpfprog_options *o)
 {
-	skel->rodata->ident = BH_IDENT(or_default(o->slot, 3), or_default(o->incarnation, 7));
 	skel->rodata->features = o->open ? 0 : or_default(o->features, BH_FEATURE_TRACK);
 	skel->rodata->ct_scale = o->ct_scale;
 	if (o->ct_quota)
@@ -60,16 +59,16 @@ static void set_sizes(struct pod_bpf *skel, const struct bpfprog_options *o)
 	bpf_map__set_max_entries(skel->maps.bh_policy, 64);
 }
 
-static int reuse_maps(struct pod_bpf *skel, const struct bpfprog *from)
+static int reuse_maps(struct bpf_object *object, const struct bpf_object *from)
 {
 	struct bpf_map *map, *other;
 	int r;
 
-	bpf_object__for_each_map(map, skel->obj)
+	bpf_object__for_each_map(map, object)
 	{
 		if (bpf_map__is_internal(map))
 			continue;
-		other = bpf_object__find_map_by_name(from->skel->obj, bpf_map__name(map));
+		other = bpf_object__find_map_by_name(from, bpf_map__name(map));
 		r = bpf_map__reuse_fd(map, bpf_map__fd(other));
 		if (r)
 			return r;
@@ -107,39 +106,69 @@ static void set_scene(struct bpfprog *prog)
 	memcpy(ep->gateway6, &gateway6, sizeof(ep->gateway6));
 }
 
+static int put_judge(const struct bpfprog *prog, enum bh_dir dir, const struct bpf_program *judge)
+{
+	uint32_t index = BH_JUDGE(prog->skel->rodata->features, dir);
+	int fd = bpf_program__fd(judge);
+
+	return bpf_map_update_elem(bpf_map__fd(prog->skel->maps.bh_judge), &index, &fd, BPF_ANY);
+}
+
+static int load_judges(struct bpfprog *prog, const struct bpfprog_options *o)
+{
+	int r;
+
+	prog->shares = o->share;
+	prog->skel = o->share ? o->share->skel : pod_bpf__open();
+	if (o->share || !prog->skel)
+		return prog->skel ? 0 : -errno;
+	set_knobs(prog->skel, o);
+	set_sizes(prog->skel, o);
+	bpf_program__set_log_level(prog->skel->progs.bh_judge_from, o->log_level);
+	bpf_program__set_log_level(prog->skel->progs.bh_judge_to, o->log_level);
+	r = pod_bpf__load(prog->skel);
+	if (r == 0)
+		r = put_judge(prog, BH_EGRESS, prog->skel->progs.bh_judge_from);
+	return r ? r : put_judge(prog, BH_INGRESS, prog->skel->progs.bh_judge_to);
+}
+
+static int load_gate(struct bpfprog *prog, const struct bpfprog_options *o)
+{
+	int r;
+
+	prog->gate = gate_bpf__open();
+	if (!prog->gate)
+		return -errno;
+	prog->ident = BH_IDENT(or_default(o->slot, 3), or_default(o->incarnation, 7));
+	prog->gate->rodata->ident = prog->ident;
+	prog->gate->rodata->features = prog->skel->rodata->features;
+	r = reuse_maps(prog->gate->obj, prog->skel->obj);
+	return r ? r : gate_bpf__load(prog->gate);
+}
+
 int bpfprog_new(const struct bpfprog_options *options, struct bpfprog **ret)
 {
 	static const struct bpfprog_options defaults;
 	const struct bpfprog_options *o = options ? options : &defaults;
 	struct bpfprog *prog = calloc(1, sizeof(*prog));
-	int r = -ENOMEM;
+	int r;
 
 	if (!prog)
-		return r;
+		return -ENOMEM;
 	libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
-	prog->skel = pod_bpf__open();
-	if (!prog->skel)
-		goto out;
-	set_knobs(prog->skel, o);
-	set_sizes(prog->skel, o);
-	prog->ident = prog->skel->rodata->ident;
-	r = o->share ? reuse_maps(prog->skel, o->share) : 0;
-	if (r)
-		goto out;
-	bpf_program__set_log_level(prog->skel->progs.bh_from_pod, o->log_level);
-	bpf_program__set_log_level(prog->skel->progs.bh_to_pod, o->log_level);
-	r = pod_bpf__load(prog->skel);
-	if (r)
-		goto out;
+	r = load_judges(prog, o);
+	if (r == 0)
+		r = load_gate(prog, o);
+	if (r) {
+		bpfprog_free(prog);
+		return r;
+	}
 	prog->endpoints = map_memory(bpfprog_map(prog, "bh_endpoint"),
 				     BH_LIMIT_ENDPOINTS * sizeof(*prog->endpoints));
 	prog->ports = map_memory(bpfprog_map(prog, "bh_port"), 65536 * sizeof(*prog->ports));
 	set_scene(prog);
 	*ret = prog;
 	return 0;
-out:
-	bpfprog_free(prog);
-	return r;
 }
 
 void bpfprog_free(struct bpfprog *prog)
@@ -150,14 +179,16 @@ void bpfprog_free(struct bpfprog *prog)
 		munmap(prog->endpoints, BH_LIMIT_ENDPOINTS * sizeof(*prog->endpoints));
 	if (prog->ports)
 		munmap(prog->ports, 65536 * sizeof(*prog->ports));
-	pod_bpf__destroy(prog->skel);
+	gate_bpf__destroy(prog->gate);
+	if (!prog->shares)
+		pod_bpf__destroy(prog->skel);
 	free(prog);
 }
 
 int bpfprog_fd(const struct bpfprog *prog, enum bh_dir dir)
 {
-	return bpf_program__fd(dir == BH_EGRESS ? prog->skel->progs.bh_from_pod :
-						  prog->skel->progs.bh_to_pod);
+	return bpf_program__fd(dir == BH_EGRESS ? prog->gate->progs.bh_from_pod :
+						  prog->gate->progs.bh_to_pod);
 }
 
 int bpfprog_map(const struct bpfprog *prog, const char *name)

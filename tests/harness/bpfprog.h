@@ -41,7 +41,8 @@ struct bpfprog_options { // 0: the default
 	bool open; // no features: the open variant
 	uint32_t ct_scale, ct_quota, ct_unreplied_quota, denied_quota; // rodata
 	uint32_t ct, frags, denied, totals, peers, cidrs; // elements: 1024 each (ct: 4096)
-	struct bpfprog *share; // another pod of the same node: use its maps
+	// Another pod of the same node: its maps and its judges, with its features and knobs; is freed later.
+	struct bpfprog *share;
 	uint32_t ct_type, ct_flags; // of bh_ct and bh_ct6 (benchmark); BPF_MAP_TYPE_HASH
 	uint32_t log_level; // of the verifier, to stderr
 };

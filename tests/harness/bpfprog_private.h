@@ -10,11 +10,14 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "bpf/gate.skel.h"
 #include "bpf/pod.skel.h"
 #include "tests/harness/bpfprog.h"
 
 struct bpfprog {
-	struct pod_bpf *skel;
+	struct gate_bpf *gate;
+	struct pod_bpf *skel; // maps and judges
+	bool shares; // another one owns `skel`
 	uint32_t ident;
 	struct bh_endpoint *endpoints;
 	struct bh_port *ports;
