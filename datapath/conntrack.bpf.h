@@ -84,7 +84,7 @@ INLINE void ct_count(struct bh_endpoint *ep, __u32 unreplied)
  * other side; replaced in place, it is not counted twice). flags: enum bh_ct_flag. NONE or why there is no
  * room.
  */
-BH_SUBPROG int ct_create(struct work *work, struct bh_endpoint *ep, struct bh_ct *old, __u32 flags)
+INLINE int ct_create(struct work *work, struct bh_endpoint *ep, struct bh_ct *old, __u32 flags)
 {
 	struct bh_ct ct = {};
 	__u32 unreplied;

@@ -88,7 +88,7 @@ INLINE __u32 port_class(__u8 proto, __be16 port)
  * Would a flow between the endpoint and the work's remote, begun in direction `dir`, be allowed? Fills
  * work->judged. ALLOWED, POLICY_DENIED or why nothing could be read (which denies).
  */
-BH_SUBPROG int judge(struct work *work, struct bh_endpoint *ep, __u32 dir)
+INLINE int judge(struct work *work, struct bh_endpoint *ep, __u32 dir)
 {
 	const union bh_unit *unit;
 	struct bh_matrix_head head;
