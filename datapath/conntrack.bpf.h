@@ -175,14 +175,16 @@ INLINE void ct_set_flag(struct bh_ct *ct, __u32 flag, int on)
 
 /*
  * A hit whose judgement is not the current one, or denies. Judged in the initiator's direction with that
- * matrix's own generation stored; denied, the entry stays, cut. ESTABLISHED or why it is dropped.
+ * matrix's own generation stored; denied, the entry stays, cut. A cut one is judged at each packet, as a
+ * flow that never was allowed: what only loosens (a peer's new label) makes no generation. ESTABLISHED or
+ * why it is dropped.
  */
 BH_SUBPROG int ct_again(struct __sk_buff *skb, struct work *work, struct bh_endpoint *ep,
 			struct bh_ct *ct)
 {
 	enum bh_reason reason = BH_REASON_POLICY_DENIED;
 	struct bh_ct seen = {};
-	int pass;
+	int pass, current;
 
 	if (!work || !ep || !ct)
 		return BH_REASON_INTERNAL;
@@ -191,17 +193,18 @@ BH_SUBPROG int ct_again(struct __sk_buff *skb, struct work *work, struct bh_endp
 	work->judged.verdict = seen.rule;
 	if (ep->state != BH_STATE_ACTIVE && !(seen.flags & BH_CT_NODE))
 		return BH_REASON_QUARANTINE;
-	if (seen.gen != READ_ONCE(ep->gen[work->initiator & 1])) {
-		reason = judge(work, ep, work->initiator);
-		stat_add(BH_STAT_CT_REJUDGED, 1);
-	} else if (BH_CELL_VERDICT(seen.rule) == BH_VERDICT_ALLOW) {
+	current = seen.gen == READ_ONCE(ep->gen[work->initiator & 1]);
+	if (current && BH_CELL_VERDICT(seen.rule) == BH_VERDICT_ALLOW)
 		return BH_REASON_ESTABLISHED;
-	}
+	if (!current || (seen.flags & BH_CT_CUT))
+		reason = judge(work, ep, work->initiator);
+	if (!current)
+		stat_add(BH_STAT_CT_REJUDGED, 1);
 	pass = reason == BH_REASON_ALLOWED ||
 	       (node_passes(reason, &work->judged) &&
 		((seen.flags & BH_CT_NODE) ||
 		 (work->initiator == BH_EGRESS && node_is_remote(work, ep))));
-	if (seen.gen == work->judged.gen || !work->judged.gen)
+	if (!work->judged.gen || (seen.gen == work->judged.gen && pass == !(seen.flags & BH_CT_CUT)))
 		return pass ? BH_REASON_ESTABLISHED : BH_REASON_CUT;
 	if (READ_ONCE(ct->check) != work->check)
 		return BH_REASON_INTERNAL; /* replaced under us: another flow's entry by now */
