@@ -182,6 +182,14 @@ static void store_pair(uint32_t to[2], const uint32_t want[2])
 	__atomic_store_n((uint64_t *)(void *)to, word, __ATOMIC_RELEASE);
 }
 
+static int run_forget(struct tables *tables, const struct step *steps, uint32_t n, uint32_t *retdone)
+{
+	int r = ct_forget(tables);
+
+	*retdone = r < 0 ? 0 : n; // once is enough
+	return r;
+}
+
 static int run_endpoints(struct tables *tables, const struct step *steps, uint32_t n,
 			 uint32_t *retdone)
 {
@@ -211,6 +219,7 @@ static const struct {
 	[STEP_PEER_SET] = { run_elements, false }, [STEP_PEER_DEL] = { run_elements, false },
 	[STEP_CIDR_SET] = { run_elements, false }, [STEP_CIDR_DEL] = { run_elements, false },
 	[STEP_PORT_SET] = { run_ports, false },    [STEP_ENDPOINT] = { run_endpoints, false },
+	[STEP_FORGET] = { run_forget, false },
 };
 
 static uint32_t run_of(const struct plan *plan, uint32_t from)

@@ -305,6 +305,50 @@ int tables_ct_sweep(struct tables *tables, struct ct_sweep_stats *ret)
 	return r;
 }
 
+// ---- forgetting -------------------------------------------------------------------------------------
+
+static bool outdated(const struct bh_endpoint *endpoint, const struct bh_ct *ct)
+{
+	const uint32_t *gen = &endpoint->gen[ct->flags & BH_CT_EGRESS ? BH_EGRESS : BH_INGRESS];
+
+	return ct->gen && ct->gen != __atomic_load_n(gen, __ATOMIC_ACQUIRE);
+}
+
+struct forget {
+	struct tables *tables;
+	const struct map *map;
+};
+
+// A packet that comes in between is judged, and so is the next one: what it left is written over.
+static int forget_entry(void *arg, const void *key, const void *value)
+{
+	const struct forget *forget = arg;
+	const struct bh_endpoint *endpoint =
+		owner(forget->tables, ((const struct bh_ct_key *)key)->ident);
+	struct bh_ct ct;
+
+	if (!endpoint || !outdated(endpoint, value))
+		return 0;
+	if (bpf_map_lookup_elem(forget->map->fd, key, &ct) < 0 || !outdated(endpoint, &ct))
+		return 0;
+	ct.gen = 0;
+	if (bpf_map_update_elem(forget->map->fd, key, &ct, BPF_EXIST) < 0 && errno != ENOENT)
+		return -errno;
+	return 0;
+}
+
+int ct_forget(struct tables *tables)
+{
+	int r = 0;
+
+	for (int v6 = 0; v6 < 2 && r == 0; v6++) {
+		struct forget forget = { tables, &tables->maps[ct_table(v6)] };
+
+		r = map_each(forget.map, forget_entry, &forget);
+	}
+	return r;
+}
+
 // ---- flushing ---------------------------------------------------------------------------------------
 
 struct flush {

@@ -74,6 +74,11 @@ static inline uint32_t tables_nendpoints(const struct tables *tables)
 	return tables->maps[TABLE_ENDPOINT].max_entries;
 }
 
+// ---- ct.c; helper thread ----
+
+// Every connection that is not judged under its endpoint's generation gets generation 0.
+int ct_forget(struct tables *tables);
+
 // ---- inner.c: the inner maps of bh_policy; helper thread ----
 
 // Makes one inner map per step and puts all into bh_policy. *retdone: how many are in force.

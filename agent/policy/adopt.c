@@ -171,6 +171,7 @@ int policy_adopt(struct policy *policy, const struct policy_tables *tables)
 	for (uint32_t i = 0; i < tables->nendpoints; i++)
 		if (tables->endpoints[i].slot < policy->limits.endpoints)
 			adopt_endpoint(policy, &tables->endpoints[i]);
+	gen_hold(policy);
 	policy->adopting = true;
 	return 0;
 }

@@ -239,23 +239,3 @@ void endpoint_compile(struct policy *policy, struct endpoint *endpoint)
 		endpoint->next[dir] = matrix;
 	}
 }
-
-// Generations of live matrices are skipped once the counter has wrapped.
-static bool gen_live(const struct policy *policy, uint32_t gen)
-{
-	for (size_t i = 0; i < policy->matrices.n; i++)
-		if (policy->matrices.v[i]->installed && policy->matrices.v[i]->gen == gen)
-			return true;
-	return false;
-}
-
-uint32_t gen_next(struct policy *policy)
-{
-	do {
-		if (++policy->last_gen < BH_GEN_FIRST) {
-			policy->last_gen = BH_GEN_FIRST;
-			policy->gens_wrapped = true;
-		}
-	} while (policy->gens_wrapped && gen_live(policy, policy->last_gen));
-	return policy->last_gen;
-}

@@ -265,6 +265,29 @@ static void free_matrices(struct publish *pub)
 	}
 }
 
+// ---- before all: generations that may be in use somewhere go ---------------------------------------------------
+
+static bool gives_generation(const struct publish *pub)
+{
+	vec_each(struct matrix *, matrix, &pub->staying)
+		if ((*matrix)->bump)
+			return true;
+	vec_each(struct matrix *, matrix, &pub->fresh)
+		if ((*matrix)->id != IDS_NONE)
+			return true;
+	return false;
+}
+
+// After the wait no program is left that might store another generation than those in force.
+static void forget(struct publish *pub)
+{
+	if (!pub->policy->forget || !gives_generation(pub))
+		return;
+	wait_here(pub);
+	plan_add(pub->plan, (struct step){ .kind = STEP_FORGET });
+	pub->policy->forget = false;
+}
+
 static bool crowded(const struct policy *policy)
 {
 	return ids_crowded(&policy->classes.ids) || ids_crowded(&policy->ports.classes.ids) ||
@@ -300,6 +323,7 @@ void emit(struct publish *pub)
 {
 	uint32_t first;
 
+	forget(pub);
 	grow_all(pub);
 	first = pub->plan->nsteps;
 	prepare(pub);

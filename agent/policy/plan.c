@@ -39,6 +39,7 @@ const char *step_kind_name(enum step_kind kind)
 		[STEP_CIDR_DEL] = "cidr-del",
 		[STEP_PORT_SET] = "port-set",
 		[STEP_ENDPOINT] = "endpoint",
+		[STEP_FORGET] = "forget",
 	};
 
 	return kind < STEP_MAX ? names[kind] : "unknown";

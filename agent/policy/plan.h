@@ -22,6 +22,12 @@
 //   e. What nobody can see any more goes: replaced matrices, prefixes equal to their parent, exact
 //      addresses equal to what bh_cidr answers, fragments (merged by moves between equal rows). Ids are
 //      free for reuse only after one more STEP_WAIT.
+// A connection is a hit when it carries its endpoint's generation, so a generation is given once only. The
+// counter's end, and a restart (which tells the generations in force, not those given before), are mended by
+// a STEP_WAIT and a STEP_FORGET in front of the first plan that gives one: from then on connections carry
+// only what is in force, which gen_next() leaves out until the next time. Nobody notices: such a connection
+// is judged at its next packet with or without.
+//
 // A plan without d (a pod event under matrices that stay) waits for nothing before it is in force.
 //
 // Three cases beside the order:
@@ -56,6 +62,7 @@ enum step_kind {
 	STEP_CIDR_DEL,
 	STEP_PORT_SET, // bh_port[lo..hi].cls[proto] = cls
 	STEP_ENDPOINT, // bh_endpoint[slot].policy = policies, then .gen = gens
+	STEP_FORGET, // connections not judged under their endpoint's generation lose the one they have
 	STEP_MAX,
 };
 

@@ -85,6 +85,7 @@ void policy_free(struct policy *policy)
 	vec_fini(&policy->slots);
 	vec_fini(&policy->dirty_endpoints);
 	vec_fini(&policy->matrices);
+	vec_fini(&policy->held_gens);
 	ids_fini(&policy->policy_ids);
 	classes_fini(&policy->classes);
 	portset_fini(&policy->ports);

@@ -227,6 +227,7 @@ void publish(struct policy *policy, struct plan *plan)
 	pub.peers.classes = &policy->classes;
 	pub.ports.classes = &policy->ports.classes;
 	pub.ports.ports = true;
+	gen_renew(policy);
 	find_moves(&pub);
 	find_port_moves(&pub);
 	lanes_sort(&pub);

@@ -74,7 +74,8 @@ struct policy {
 	VEC(struct matrix *) matrices; // but the fixed ones
 	struct ids policy_ids;
 	uint32_t last_gen;
-	bool gens_wrapped;
+	VEC(uint32_t) held_gens; // ascending: connections may carry them, so they are not given
+	bool forget; // connections may carry others, too: before one is given, they forget
 	uint64_t compiles;
 	bool adopting; // the first plan after policy_adopt()
 	bool reselected; // policies may have lost their last endpoint
@@ -117,7 +118,13 @@ void endpoint_free(struct endpoint *endpoint);
 // Atoms of matrices that no endpoint is to use are given back.
 void matrices_release(struct policy *policy);
 void matrix_drop(struct policy *policy, struct matrix *matrix); // frees it and its rule ids
+
+// ---- gen.c -------------------------------------------------------------------------------------------------
 uint32_t gen_next(struct policy *policy);
+// From here on only what is in force may be carried by connections, once they have forgotten the rest.
+void gen_hold(struct policy *policy);
+// Begins anew when one plan might not find enough generations.
+void gen_renew(struct policy *policy);
 
 // ---- publish.c, shift.c, emit.c --------------------------------------------------------------------------------
 // What every dirty location should be; may be called again after more became dirty.

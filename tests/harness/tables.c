@@ -227,6 +227,8 @@ void memtables_step(struct memtables *tables, const struct step *step)
 	case STEP_ENDPOINT:
 		step_endpoint(tables, step);
 		break;
+	case STEP_FORGET: // connections are not modelled
+		break;
 	default:
 		fail_msg("step of kind %d", step->kind);
 	}
