@@ -63,8 +63,8 @@ BH_SUBPROG int local_number(const struct bh_endpoint *ep, const struct bh_addr *
 	return (__u16)(extra->number + (BH_HOST32(addr->w[3]) & extra->mask));
 }
 
-/* May a pod tell the link that this address is its own? Link-local ones are not known to us, but those
- * of the gateway and the host are. */
+/* May a pod tell the link that this address is its own, or speak from it there (which tells others its MAC
+ * as well)? Link-local ones are not known to us, but those of the gateway and the host are. */
 INLINE int may_claim(const struct bh_endpoint *ep, const struct bh_addr *addr)
 {
 	if (bh_addr6_linklocal(addr))
@@ -78,36 +78,57 @@ INLINE int is_dhcp6_group(const struct bh_addr *addr)
 	       BH_HOST32(addr->w[3]) == 0x00010002u; /* ff02::1:2 */
 }
 
-/* What the link needs, sent by the pod. NONE: not such a packet. */
-BH_SUBPROG int control_from_pod(const struct bh_endpoint *ep, const struct bh_pkt *pkt)
+/* A source check that failed (reason NONE: none did): the reason, or NONE where such checks only count. */
+BH_SUBPROG int spoof(struct __sk_buff *skb, const struct work *work, const struct bh_endpoint *ep,
+		     __u32 reason)
 {
-	int v4;
+	if (!work || !ep)
+		return BH_REASON_INTERNAL;
+	if (!reason || !(ep->flags & BH_EP_REPORT_SPOOF))
+		return reason;
+	total(skb, work, reason);
+	return BH_REASON_NONE;
+}
 
+/* What is false about an ARP, ND or MLD packet of the pod; NONE: nothing. */
+BH_SUBPROG int false_claim(const struct bh_endpoint *ep, const struct bh_pkt *pkt)
+{
 	if (!ep || !pkt)
 		return BH_REASON_INTERNAL;
-	v4 = pkt->flags & BH_PKT_V4;
 	if (pkt->flags & BH_PKT_ARP)
-		return !pkt->src.w[3] || local_number(ep, &pkt->src, 1) >= 0 ?
-			       BH_REASON_CONTROL :
+		return !(pkt->flags & BH_PKT_CLAIM) &&
+				       (!pkt->src.w[3] || local_number(ep, &pkt->src, 1) >= 0) ?
+			       BH_REASON_NONE :
 			       BH_REASON_SPOOFED_ARP;
-	if (pkt->flags & (BH_PKT_ND | BH_PKT_MLD)) {
-		if (!bh_addr_zero(&pkt->src) && !bh_addr6_linklocal(&pkt->src) &&
-		    local_number(ep, &pkt->src, 0) < 0)
-			return BH_REASON_SPOOFED_ADDR;
-		if ((pkt->flags & BH_PKT_CLAIM) && !may_claim(ep, &pkt->inner))
-			return BH_REASON_SPOOFED_ARP;
-		return BH_REASON_CONTROL;
-	}
+	if (!bh_addr_zero(&pkt->src) && !may_claim(ep, &pkt->src))
+		return BH_REASON_SPOOFED_ADDR;
+	return (pkt->flags & BH_PKT_CLAIM) && !may_claim(ep, &pkt->inner) ? BH_REASON_SPOOFED_ARP :
+									    BH_REASON_NONE;
+}
+
+/* What the link needs, sent by the pod. NONE: not such a packet. */
+BH_SUBPROG int control_from_pod(struct __sk_buff *skb, const struct work *work,
+				const struct bh_endpoint *ep)
+{
+	const struct bh_pkt *pkt;
+
+	if (!work || !ep)
+		return BH_REASON_INTERNAL;
+	pkt = &work->pkt;
+	if (pkt->flags & (BH_PKT_ARP | BH_PKT_ND | BH_PKT_MLD))
+		return spoof(skb, work, ep, false_claim(ep, pkt)) ?: BH_REASON_CONTROL;
 	if (!(pkt->flags & BH_PKT_DHCP))
 		return BH_REASON_NONE;
 	/* Only to where any server listens: a chosen destination is judged like every other. */
-	if (v4)
+	if (pkt->flags & BH_PKT_V4)
 		return pkt->dst.w[3] == 0xffffffffu &&
 				       (!pkt->src.w[3] || is_own(ep, &pkt->src, 1)) ?
 			       BH_REASON_CONTROL :
 			       BH_REASON_NONE;
-	return bh_addr6_linklocal(&pkt->src) && is_dhcp6_group(&pkt->dst) ? BH_REASON_CONTROL :
-									    BH_REASON_NONE;
+	return bh_addr6_linklocal(&pkt->src) && may_claim(ep, &pkt->src) &&
+			       is_dhcp6_group(&pkt->dst) ?
+		       BH_REASON_CONTROL :
+		       BH_REASON_NONE;
 }
 
 /* The same towards the pod. */
@@ -140,7 +161,8 @@ BH_SUBPROG int control_to_pod(const struct bh_endpoint *ep, const struct bh_pkt 
 										BH_REASON_NONE;
 }
 
-BH_SUBPROG int admit_from_pod(struct work *work, const struct bh_endpoint *ep)
+BH_SUBPROG int admit_from_pod(struct __sk_buff *skb, struct work *work,
+			      const struct bh_endpoint *ep)
 {
 	struct bh_pkt *pkt;
 	int number, v4;
@@ -150,9 +172,10 @@ BH_SUBPROG int admit_from_pod(struct work *work, const struct bh_endpoint *ep)
 	pkt = &work->pkt;
 	v4 = pkt->flags & BH_PKT_V4;
 	number = local_number(ep, &pkt->src, v4);
-	if (number < 0)
+	if (number >= 0)
+		work->local = number;
+	else if (spoof(skb, work, ep, BH_REASON_SPOOFED_ADDR))
 		return BH_REASON_SPOOFED_ADDR;
-	work->local = number;
 	if ((pkt->flags & BH_PKT_LINK_GROUP) && local_number(ep, &pkt->dst, v4) < 0)
 		pkt->flags |= BH_PKT_GROUP; /* a subnet's broadcast */
 	if (!(pkt->flags & BH_PKT_ERROR))
@@ -174,16 +197,15 @@ BH_SUBPROG int admit_to_pod(struct __sk_buff *skb, struct work *work, const stru
 		return BH_REASON_INTERNAL;
 	pkt = &work->pkt;
 	v4 = pkt->flags & BH_PKT_V4;
-	if (v4 ? !pkt->src.w[3] : bh_addr_zero(&pkt->src))
-		return BH_REASON_BAD_ADDR;
 	number = local_number(ep, &pkt->dst, v4);
 	if (number >= 0) {
 		work->local = number;
 		/* Nobody but the pod itself sends with its address, and that comes in by its own veth. */
 		if (local_number(ep, &pkt->src, v4) < 0)
 			return BH_REASON_NONE;
-		return skb->ingress_ifindex == ep->ifindex ? BH_REASON_HAIRPIN :
-							     BH_REASON_SPOOFED_ADDR;
+		return skb->ingress_ifindex == ep->ifindex ?
+			       BH_REASON_HAIRPIN :
+			       spoof(skb, work, ep, BH_REASON_SPOOFED_ADDR);
 	}
 	if (pkt->flags & BH_PKT_LINK_GROUP)
 		pkt->flags |= BH_PKT_GROUP;
@@ -191,14 +213,8 @@ BH_SUBPROG int admit_to_pod(struct __sk_buff *skb, struct work *work, const stru
 		return BH_REASON_NOT_MINE;
 	/* Its own multicast, flooded back by a bridge. */
 	return local_number(ep, &pkt->src, v4) >= 0 && skb->ingress_ifindex != ep->ifindex ?
-		       BH_REASON_SPOOFED_ADDR :
+		       spoof(skb, work, ep, BH_REASON_SPOOFED_ADDR) :
 		       BH_REASON_NONE;
-}
-
-INLINE int is_spoof(enum bh_reason reason)
-{
-	return reason == BH_REASON_SPOOFED_MAC || reason == BH_REASON_SPOOFED_ADDR ||
-	       reason == BH_REASON_SPOOFED_ARP;
 }
 
 INLINE int mac_is_own(const struct bh_endpoint *ep, const struct bh_pkt *pkt)
@@ -216,8 +232,8 @@ BH_SUBPROG int admit_kind(struct __sk_buff *skb, struct work *work, struct bh_en
 	if (!work || !ep)
 		return BH_REASON_INTERNAL;
 	if (work->dir == BH_EGRESS) {
-		reason = control_from_pod(ep, &work->pkt);
-		return reason ? reason : admit_from_pod(work, ep);
+		reason = control_from_pod(skb, work, ep);
+		return reason ? reason : admit_from_pod(skb, work, ep);
 	}
 	reason = control_to_pod(ep, &work->pkt);
 	return reason ? reason : admit_to_pod(skb, work, ep);
@@ -232,13 +248,9 @@ BH_SUBPROG int admit_any(struct __sk_buff *skb, struct work *work, struct bh_end
 	if (ep->ident != work->ident || ep->state == BH_STATE_NONE)
 		return BH_REASON_STALE_PROGRAM;
 	if (work->dir == BH_EGRESS && !mac_is_own(ep, &work->pkt))
-		reason = BH_REASON_SPOOFED_MAC;
+		reason = spoof(skb, work, ep, BH_REASON_SPOOFED_MAC);
 	if (!reason)
 		reason = admit_kind(skb, work, ep);
-	if (is_spoof(reason) && (ep->flags & BH_EP_REPORT_SPOOF)) {
-		total(skb, work, reason);
-		reason = BH_REASON_NONE;
-	}
 	if (reason)
 		return reason;
 	if (!HAS(TRACK)) /* who cannot judge cannot tell the node from others */

@@ -13,7 +13,7 @@ BPFTEST_FILTER = $(if $(T),$(foreach b,$(BPFTEST_BIN),$(if $(findstring $(T),$(b
 E2E := $(sort $(wildcard tests/e2e/*_test.sh))
 E2E_FILTER = $(if $(T),$(foreach b,$(E2E),$(if $(findstring $(T),$(b)),$(b))),$(E2E))
 HARNESS_OBJ := $(patsubst %.c,$(B)/%.o,$(sort $(filter-out %.bpf.c tests/harness/traffic%,$(wildcard tests/harness/*.c))))
-TRAFFIC_OBJ := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard tests/harness/traffic*.c)))
+TRAFFIC_OBJ := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard tests/harness/traffic*.c)) tests/harness/packet.c)
 E2E_TOOLS := $(B)/tests/harness/traffic $(B)/tests/harness/foreign.bpf.o
 
 $(B)/tests/%.o: CPPFLAGS += -Werror=unused-function

@@ -35,6 +35,12 @@ static const struct option options[] = {
 	{ "attach", 0, OPTION_CHOICE, FIELD(attach), "HOW",
 	  "how programs are put on a veth; auto takes tcx where the kernel has it", "auto",
 	  .choices = "auto|tcx|clsact" },
+	{ "router-advertisements", 0, OPTION_CHOICE, FIELD(router_advertisements), "HOW",
+	  "what becomes of router advertisements and redirects to pods", "pass",
+	  .choices = "pass|drop" },
+	{ "source-checks", 0, OPTION_CHOICE, FIELD(source_checks), "HOW",
+	  "what becomes of packets with a foreign source MAC, address or neighbour claim: dropped, or "
+	  "only counted", "drop", .choices = "drop|report" },
 	{ "log-level", 0, OPTION_TEXT, FIELD(log_level), "SPEC",
 	  "error, warn, info or debug, per room too: info,bpf=debug", "info",
 	  .env = "BULKHEAD_LOG_LEVEL" },

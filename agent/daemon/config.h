@@ -13,6 +13,8 @@ struct config {
 	const char *source, *node, *pin_dir, *run_dir, *log_level, *file;
 	int attach; // index in "auto|tcx|clsact"
 	int log_format; // index in "text|json"
+	int router_advertisements; // index in "pass|drop"
+	int source_checks; // index in "drop|report"
 	bool cleanup, version;
 	const char *force_off; // kernel features not to use, comma-separated
 	uint64_t endpoints, peers, cidrs, policies, port_classes, sparse_cells, dense_cells, ct, frags,

@@ -217,10 +217,16 @@ static enum bh_attach attach_mode(const struct config *config)
 static int endpoints_open(struct daemon *daemon, struct err *reterr)
 {
 	struct endpoint_events events = { daemon, on_joined, on_left, on_problem };
+	const struct config *c = daemon->config;
+	struct endpoint_config config = {
+		.node = c->node,
+		.attach = attach_mode(c),
+		.flags = (c->router_advertisements ? BH_EP_RA_OFF : 0) |
+			 (c->source_checks ? BH_EP_REPORT_SPOOF : 0),
+	};
 	int r;
 
-	r = endpoints_new(daemon->tables, daemon->store, daemon->config->node,
-			  attach_mode(daemon->config), &events, &daemon->endpoints);
+	r = endpoints_new(daemon->tables, daemon->store, &config, &events, &daemon->endpoints);
 	if (r >= 0 && daemon->adopted)
 		r = endpoints_inherit(daemon->endpoints);
 	if (r >= 0)

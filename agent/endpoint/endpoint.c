@@ -20,6 +20,7 @@ struct endpoints {
 	const struct store *store;
 	const char *node; // interned
 	enum bh_attach attach;
+	uint8_t flags;
 	struct endpoint_events events;
 	VEC(struct endpoint *) all; // sorted by name where `sorted`
 	struct endpoint *slots[BH_MAX_ENDPOINTS];
@@ -40,24 +41,26 @@ const char *endpoint_phase_name(enum endpoint_phase phase)
 	return phase < ENDPOINT_PHASE_MAX ? names[phase] : "unknown";
 }
 
-int endpoints_new(struct tables *tables, const struct store *store, const char *node,
-		  enum bh_attach attach, const struct endpoint_events *events, struct endpoints **ret)
+int endpoints_new(struct tables *tables, const struct store *store,
+		  const struct endpoint_config *config, const struct endpoint_events *events,
+		  struct endpoints **ret)
 {
 	struct endpoints *endpoints;
 
-	assert(tables && store && node && events && ret);
+	assert(tables && store && config && events && ret);
 
 	endpoints = calloc(1, sizeof(*endpoints));
 	if (!endpoints)
 		return -ENOMEM;
-	endpoints->node = intern(node);
+	endpoints->node = intern(config->node);
 	if (!endpoints->node) {
 		free(endpoints);
 		return -ENOMEM;
 	}
 	endpoints->tables = tables;
 	endpoints->store = store;
-	endpoints->attach = attach;
+	endpoints->attach = config->attach;
+	endpoints->flags = config->flags;
 	endpoints->events = *events;
 	while (tables_endpoint(tables, endpoints->nslots))
 		endpoints->nslots++;
@@ -367,6 +370,7 @@ static void found(struct endpoints *endpoints, struct endpoint *e, const struct 
 	e->link = *link;
 	e->variant = PROGRAM_OPEN;
 	e->attach = endpoints->attach;
+	e->flags = endpoints->flags;
 	e->phase = ENDPOINT_FOUND;
 	if (slot_open(endpoints->tables, e, pod) < 0) {
 		log_error("'%s/%s': its record could not be written: not protected", e->ns, e->name);
@@ -385,6 +389,7 @@ static void confirmed(struct endpoints *endpoints, struct endpoint *e, const str
 		      const struct link_pod *link)
 {
 	e->link = *link;
+	e->flags = endpoints->flags;
 	slot_refresh(endpoints->tables, e, pod);
 	if (e->phase == ENDPOINT_ORPHAN) {
 		e->phase = ENDPOINT_ATTACHED;

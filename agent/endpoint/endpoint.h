@@ -41,6 +41,7 @@ struct endpoint {
 	bool enrolled; // the owner was told joined()
 	bool extra; // may use addresses of bh_extra
 	bool refresh; // programs must be loaded anew (extra addresses, a restart)
+	uint8_t flags; // endpoint_config's
 	enum program_variant variant; // of the attached programs
 	enum bh_attach attach;
 	struct link_pod link; // unless WAITING
@@ -56,6 +57,13 @@ struct endpoint_leaving {
 
 struct endpoints;
 
+// Of every pod of this node.
+struct endpoint_config {
+	const char *node;
+	enum bh_attach attach;
+	uint8_t flags; // enum bh_endpoint_flag but for BH_EP_EXTRA
+};
+
 struct endpoint_events {
 	void *arg;
 	// The endpoint has a slot and is to be compiled from now on / no more.
@@ -64,8 +72,9 @@ struct endpoint_events {
 	void (*problem)(void *arg, const char *where, const char *text); // as in source_events
 };
 
-int endpoints_new(struct tables *tables, const struct store *store, const char *node,
-		  enum bh_attach attach, const struct endpoint_events *events, struct endpoints **ret);
+int endpoints_new(struct tables *tables, const struct store *store,
+		  const struct endpoint_config *config, const struct endpoint_events *events,
+		  struct endpoints **ret);
 void endpoints_free(struct endpoints *endpoints);
 DEFINE_CLEANUP(struct endpoints *, endpoints_free)
 

@@ -43,6 +43,7 @@ void slot_refresh(struct tables *tables, const struct endpoint *endpoint, const 
 	const struct link_pod *link = &endpoint->link;
 
 	set_addrs(slot, pod);
+	slot->flags = endpoint->flags | (slot->flags & BH_EP_EXTRA);
 	for (int i = 0; i < 6; i++)
 		slot->mac[i] = link->mac[i];
 	slot->ifindex = (uint32_t)link->ifindex;

@@ -9,7 +9,7 @@
 // A fresh slot: passes everything (BH_POLICY_ALLOW both ways) until its first plan has run.
 int slot_open(struct tables *tables, const struct endpoint *endpoint, const struct pod *pod);
 
-// Addresses, gateways and port range anew; nothing that judges changes.
+// Addresses, gateways, port range and switches anew; nothing that judges changes.
 void slot_refresh(struct tables *tables, const struct endpoint *endpoint, const struct pod *pod);
 
 // Connections older than this moment may be adopted for ENDPOINT_ADOPT_SEC.

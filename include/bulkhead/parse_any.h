@@ -127,11 +127,12 @@ BH_SUBPROG int bh_parse_l4(struct bh_frame *frame, struct bh_pkt *pkt, const str
 }
 
 /* ---- L3 ---- */
-BH_PARSE_INLINE enum bh_reason bh_check_addr4(struct bh_pkt *pkt)
+/* 0.0.0.0 is a source only where a pod asks for its address. */
+BH_PARSE_INLINE enum bh_reason bh_check_addr4(struct bh_pkt *pkt, int dir)
 {
 	__u32 src = BH_HOST32(pkt->src.w[3]), dst = BH_HOST32(pkt->dst.w[3]);
 
-	if (src >> 24 == 127 || src >> 29 == 7 || (src && !(src >> 24)))
+	if (src >> 24 == 127 || src >> 29 == 7 || (!(src >> 24) && (src || dir == BH_INGRESS)))
 		return BH_REASON_BAD_ADDR;
 	if (dst >> 28 == 14 || dst == 0xffffffffu) {
 		pkt->flags |= BH_PKT_GROUP;
@@ -185,7 +186,7 @@ BH_SUBPROG int bh_parse_ip4(struct bh_frame *frame, struct bh_pkt *pkt, int dir)
 	pkt->src = bh_addr_from4(ip.src);
 	pkt->dst = bh_addr_from4(ip.dst);
 	pkt->proto = ip.proto;
-	reason = bh_check_addr4(pkt);
+	reason = bh_check_addr4(pkt, dir);
 	if (reason)
 		return reason;
 	at = (BH_HOST16(ip.frag) & BH_IP4_OFFSET) * 8;
@@ -247,11 +248,15 @@ BH_SUBPROG int bh_parse_ip6(struct bh_frame *frame, struct bh_pkt *pkt, int dir)
 	pkt->fragment = walk.offset - walk.base;
 	l4.offset = walk.offset;
 	l4.hop_limit = ip.hop_limit;
-	return bh_parse_l4(frame, pkt, &l4);
+	reason = bh_parse_l4(frame, pkt, &l4);
+	if (!reason && dir == BH_INGRESS && bh_addr_zero(&pkt->src) &&
+	    !(pkt->flags & (BH_PKT_ND | BH_PKT_MLD)))
+		return BH_REASON_BAD_ADDR;
+	return reason;
 }
 
 /* ---- the link ---- */
-BH_SUBPROG int bh_parse_arp(struct bh_frame *frame, struct bh_pkt *pkt, int dir)
+BH_SUBPROG int bh_parse_arp(struct bh_frame *frame, struct bh_pkt *pkt)
 {
 	struct bh_arp arp;
 	__u32 sender;
@@ -268,9 +273,8 @@ BH_SUBPROG int bh_parse_arp(struct bh_frame *frame, struct bh_pkt *pkt, int dir)
 	pkt->src = bh_addr_from4(sender);
 	pkt->flags |= BH_PKT_V4 | BH_PKT_ARP;
 	__builtin_memcpy(mac, arp.sender_mac, sizeof(mac));
-	if (dir == BH_EGRESS &&
-	    (mac[0] != pkt->smac[0] || mac[1] != pkt->smac[1] || mac[2] != pkt->smac[2]))
-		return BH_REASON_SPOOFED_ARP;
+	if (mac[0] != pkt->smac[0] || mac[1] != pkt->smac[1] || mac[2] != pkt->smac[2])
+		pkt->flags |= BH_PKT_CLAIM;
 	return BH_REASON_NONE;
 }
 
@@ -296,7 +300,7 @@ BH_PARSE_INLINE enum bh_reason bh_parse_any(struct bh_frame *frame, enum bh_dir 
 	case BH_ETH_IP6:
 		return bh_parse_ip6(frame, pkt, dir);
 	case BH_ETH_ARP:
-		return bh_parse_arp(frame, pkt, dir);
+		return bh_parse_arp(frame, pkt);
 	case BH_ETH_8021Q:
 	case BH_ETH_8021AD:
 	case BH_ETH_QINQ:

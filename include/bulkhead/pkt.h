@@ -33,7 +33,8 @@ enum bh_pkt_flag {
 	BH_PKT_ND =
 		1
 		<< 12, /* neighbour discovery of a kind that this side may send; type in icmp_type */
-	BH_PKT_CLAIM = 1 << 13, /* with ND: inner is an address that the sender claims */
+	/* with ND: inner is an address that the sender claims; with ARP: for another MAC than its own */
+	BH_PKT_CLAIM = 1 << 13,
 	BH_PKT_MLD = 1 << 14,
 	BH_PKT_DHCP = 1 << 15, /* client to server from the pod, server to client to it */
 };

@@ -146,6 +146,25 @@ static void advertisement_of_another_address_is_dropped(void **state)
 	assert_drops(link6(prog, OUT, 136, A(PEER6, "ff02::1", POD6), 255), SPOOFED_ADDR);
 }
 
+// A solicitation or report tells the link its sender's MAC, as an advertisement does.
+static void link_packets_from_another_address_are_dropped(void **state)
+{
+	static const uint8_t types[] = { 133, 135, 143 };
+	struct bpfprog *prog = *state;
+
+	bpfprog_host(prog, "fe80::77", BH_HOST_LOCAL);
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+		uint8_t hops = types[i] == 143 ? 1 : 255;
+
+		assert_drops(link6(prog, OUT, types[i], A(PEER6, "ff02::1", POD6), hops),
+			     SPOOFED_ADDR);
+		assert_drops(link6(prog, OUT, types[i], A(GATEWAY6, "ff02::1", POD6), hops),
+			     SPOOFED_ADDR);
+		assert_drops(link6(prog, OUT, types[i], A("fe80::77", "ff02::1", POD6), hops),
+			     SPOOFED_ADDR);
+	}
+}
+
 static void router_advertisement_and_redirect_of_a_pod_are_dropped(void **state)
 {
 	struct bpfprog *prog = *state;
@@ -263,6 +282,7 @@ int main(void)
 		TEST(r28_echo_is_no_neighbour_discovery),
 		TEST(neighbour_discovery_from_afar_is_dropped),
 		TEST(advertisement_of_another_address_is_dropped),
+		TEST(link_packets_from_another_address_are_dropped),
 		TEST(router_advertisement_and_redirect_of_a_pod_are_dropped),
 		TEST(router_advertisement_to_the_pod_passes_unless_off),
 		TEST(r28_multicast_listeners_pass),

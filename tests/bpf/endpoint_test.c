@@ -56,8 +56,9 @@ static void open_registry(struct world *world)
 {
 	struct endpoint_events events = { world, joined, left, problem };
 
-	assert_ok(endpoints_new(world->tables, world->store, "n1", BH_ATTACH_TCX, &events,
-				&world->endpoints));
+	struct endpoint_config config = { .node = "n1", .attach = BH_ATTACH_TCX };
+
+	assert_ok(endpoints_new(world->tables, world->store, &config, &events, &world->endpoints));
 }
 
 static int setup(void **state)

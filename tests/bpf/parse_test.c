@@ -216,8 +216,8 @@ static void r23_atomic_fragment_is_a_whole_packet(void **state)
 static void impossible_addresses_are_dropped(void **state)
 {
 	static const char *const v4[] = { "127.0.0.1", "224.0.0.1", "255.255.255.255", "240.0.0.1",
-					  "0.1.2.3" };
-	static const char *const v6[] = { "::1", "ff02::1", "::ffff:10.2.0.2", "::10.2.0.2" };
+					  "0.1.2.3", "0.0.0.0" };
+	static const char *const v6[] = { "::1", "ff02::1", "::ffff:10.2.0.2", "::10.2.0.2", "::" };
 	static const char *const to6[] = { "::", "::1", "::ffff:10.2.0.2" };
 	struct bpfprog *prog = *state;
 	struct packet p;

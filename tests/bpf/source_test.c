@@ -71,10 +71,17 @@ static void spoofs_are_dropped_by_the_open_variant_too(void **state)
 static void report_mode_counts_and_passes(void **state)
 {
 	struct bpfprog *prog = *state;
+	struct packet p;
 
 	bpfprog_endpoint(prog)->flags |= BH_EP_REPORT_SPOOF;
 	assert_passes(from(prog, PEER4, "10.2.0.1"), ALLOWED);
 	assert_int_equal(bpfprog_total(prog, OUT, BH_REASON_SPOOFED_ADDR, 0).packets, 1);
+	packet_arp(&p, pod_mac, 2, PEER4, POD4); // what is of the link stays of the link
+	assert_passes(bpfprog_run(prog, OUT, &p, NULL), SPOOFED_ARP); // what was counted
+	packet_arp(&p, peer_mac, 2, POD4, POD4);
+	assert_passes(bpfprog_run(prog, OUT, &p, NULL), SPOOFED_MAC);
+	assert_int_equal(bpfprog_total(prog, OUT, BH_REASON_SPOOFED_ARP, 0).packets, 1);
+	assert_int_equal(bpfprog_total(prog, OUT, BH_REASON_SPOOFED_MAC, 0).packets, 1);
 }
 
 static void extra_addresses_are_the_pods_when_switched_on(void **state)

@@ -270,6 +270,18 @@ agent_cleanup() {
 ask() { "$TRAFFIC" ask -t 20000 "$SOCKET" "$1"; } # one request to the control socket
 bh() { in_ns node "$B/bulkhead" --socket "$SOCKET" "$@"; }
 
+# total POD DIRECTION REASON: packets counted so far; REASON may be a pattern.
+total() {
+	ask "{\"op\":\"endpoint.get\",\"namespace\":\"${NAMESPACE[$1]}\",\"name\":\"$1\"}" |
+		jq --arg d "$2" --arg r "^($3)\$" \
+			'[.totals[] | select(.direction == $d and (.reason | test($r))) | .packets] | add // 0'
+}
+reaches() { [ "$(total "$1" "$2" "$3")" -ge "$4" ]; } # POD DIRECTION REASON COUNT
+connections() { # POD [FILTER]: how many of its connections the agent knows
+	ask "{\"op\":\"ct.list\",\"namespace\":\"${NAMESPACE[$1]}\",\"name\":\"$1\"}" |
+		jq "[.connections[] | select(${2:-true})] | length"
+}
+
 # Everything written so far is in force when this returns: a marker object goes the same way.
 sync() {
 	local marker=sync-$((++syncs)) answer
@@ -324,6 +336,35 @@ stream() { # ID FROM TO PORT PROTO FAMILY [OPTIONS]
 	local id=$1 from=$2 to=$3 port=$4 proto=$5 family=$6
 	shift 6
 	tool_start "$id" "$from" stream "$@" "$(address "$to" "$family")" "$port" "$proto"
+}
+
+mac() { ip -n "$P-$1" -j link show eth0 | jq -r '.[0].address'; } # of a pod or the world
+
+# Raw frames from inside a namespace, see traffic_frame.c: `tool_ask wire-NAME "send 1 FRAME"`.
+wire() { local name; for name; do tool_start "wire-$name" "$name" frame eth0; done; }
+
+# frames FROM TO POD DIRECTION: lines `REASON | WHAT | FRAME` on standard input. FROM sends the frame; it is
+# dropped at POD by this reason, counted once, or arrives at TO as it was sent (REASON pass).
+frames() {
+	local from=$1 to=$2 pod=$3 direction=$4 reason what frame before
+	while IFS='|' read -r reason what frame; do
+		read -r reason <<<"$reason"
+		read -r what <<<"$what"
+		[ -n "$reason" ] || continue
+		before=$(total "$pod" "$direction" "$reason")
+		tool_ask "wire-$to" "watch $frame"
+		tool_ask "wire-$from" "send 1 $frame"
+		if [ "$reason" = pass ]; then
+			tool_ask "wire-$to" "got 1 5000"
+			equal "passes: $what" "${R[got]}" 1
+		else
+			until_true 5 reaches "$pod" "$direction" "$reason" $((before + 1))
+			tool_ask "wire-$to" "got 1 0"
+			equal "$reason: $what" \
+				"counted $(($(total "$pod" "$direction" "$reason") - before)), arrived ${R[got]}" \
+				"counted 1, arrived 0"
+		fi
+	done
 }
 
 probe() { # FROM TO PORT PROTO FAMILY [OPTIONS]: prints the outcome of one new connection

@@ -167,12 +167,15 @@ void packet_embed(struct packet *p, const struct packet *inner)
 	packet_bytes(p, inner->data + inner->l3, inner->len - inner->l3);
 }
 
-static uint16_t checksum(const uint8_t *data, uint32_t len)
+static uint32_t sum16(uint32_t sum, const uint8_t *data, uint32_t len)
 {
-	uint32_t sum = 0;
+	for (uint32_t i = 0; i < len; i++)
+		sum += i & 1 ? data[i] : (uint32_t)data[i] << 8;
+	return sum;
+}
 
-	for (uint32_t i = 0; i + 1 < len; i += 2)
-		sum += (uint32_t)data[i] << 8 | data[i + 1];
+static uint16_t sum_fold(uint32_t sum)
+{
 	while (sum >> 16)
 		sum = (sum & 0xffff) + (sum >> 16);
 	return ~sum;
@@ -189,10 +192,24 @@ void packet_end(struct packet *p)
 	} else {
 		put16(ip + 2, p->len - p->l3);
 		put16(ip + 10, 0);
-		put16(ip + 10, checksum(ip, (ip[0] & 15) * 4));
+		put16(ip + 10, sum_fold(sum16(0, ip, (ip[0] & 15) * 4)));
 	}
 	if (proto == IPPROTO_UDP && !later && p->len >= p->l4 + 8)
 		put16(p->data + p->l4 + 4, p->len - p->l4);
+}
+
+void packet_sum(struct packet *p)
+{
+	uint8_t *ip = p->data + p->l3, *l4 = p->data + p->l4, proto = p->data[p->next];
+	uint32_t at = proto == IPPROTO_TCP ? 16 : proto == IPPROTO_UDP ? 6 : 2;
+	uint32_t len = p->len - p->l4, pseudo = len + proto;
+
+	if (proto != IPPROTO_TCP && proto != IPPROTO_UDP && proto != IPPROTO_ICMP &&
+	    proto != IPPROTO_ICMPV6)
+		return;
+	pseudo = p->v6 ? sum16(pseudo, ip + 8, 32) : sum16(pseudo, ip + 12, 8);
+	put16(l4 + at, 0);
+	put16(l4 + at, sum_fold(sum16(proto == IPPROTO_ICMP ? 0 : pseudo, l4, len)));
 }
 
 void packet_arp(struct packet *p, const uint8_t mac[static 6], uint16_t op, const char *sender,

@@ -61,6 +61,8 @@ void packet_embed(struct packet *p, const struct packet *inner);
 
 // Lengths and the IPv4 header checksum.
 void packet_end(struct packet *p);
+// The checksum of an unfragmented TCP, UDP or ICMP packet, behind packet_end(): for kernels that receive it.
+void packet_sum(struct packet *p);
 
 // A whole ARP frame: Ethernet source and sender MAC are `mac`.
 void packet_arp(struct packet *p, const uint8_t mac[static 6], uint16_t op, const char *sender,

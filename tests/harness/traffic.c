@@ -5,6 +5,7 @@
 //	traffic probe  [-t MS] [-s SRC] ADDR PORT PROTO...   new connections: open, silent or refused
 //	traffic stream [-i MS] [-s SRC] [-p PORT] ADDR PORT PROTO   one flow of numbered messages
 //	traffic ask    [-t MS] SOCKET REQUEST                one request line to a control socket
+//	traffic frame  DEVICE                                raw frames out, and which come in
 //	traffic tcx    DEVICE HOOK first|last PROGRAM LINK   a foreign program on a tcx hook
 //
 // World: host, tests. Pure: no. Owns: nothing.
@@ -31,6 +32,7 @@ static const struct {
 	{ "serve", serve_main, "PORT/PROTO..." },
 	{ "probe", probe_main, "[-t MS] [-s SRC] ADDR PORT PROTO [ADDR PORT PROTO...]" },
 	{ "stream", stream_main, "[-i MS] [-s SRC] [-p SRCPORT] ADDR PORT PROTO" },
+	{ "frame", frame_main, "DEVICE" },
 	{ "ask", ask_main, "[-t MS] SOCKET REQUEST" },
 	{ "tcx", tcx_main, "DEVICE ingress|egress first|last PROGRAM-PIN LINK-PIN" },
 };

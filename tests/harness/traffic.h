@@ -57,5 +57,6 @@ char *command_read(char *buf, size_t bytes, bool *eof);
 int probe_main(int argc, char **argv);
 int serve_main(int argc, char **argv);
 int stream_main(int argc, char **argv);
+int frame_main(int argc, char **argv);
 int ask_main(int argc, char **argv);
 int tcx_main(int argc, char **argv);
