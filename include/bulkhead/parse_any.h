@@ -116,8 +116,7 @@ BH_SUBPROG int bh_parse_l4(struct bh_frame *frame, struct bh_pkt *pkt, const str
 		return bh_parse_sctp(frame, pkt, l4);
 	case BH_PROTO_ICMP:
 	case BH_PROTO_ICMP6:
-		/* the other family's ICMP is any protocol */
-		if ((pkt->proto == BH_PROTO_ICMP) != !!(pkt->flags & BH_PKT_V4))
+		if (!bh_pkt_is_icmp(pkt))
 			return BH_REASON_NONE;
 		pkt->fragment += sizeof(struct bh_icmp);
 		return bh_parse_icmp(frame, pkt, l4);
@@ -278,6 +277,17 @@ BH_SUBPROG int bh_parse_arp(struct bh_frame *frame, struct bh_pkt *pkt)
 	return BH_REASON_NONE;
 }
 
+/* Nobody's address, 0.0.0.0 or ::, is a source for ND and MLD, and for a DHCP client's own packets. */
+BH_PARSE_INLINE enum bh_reason bh_check_nobody(const struct bh_pkt *pkt, enum bh_dir dir)
+{
+	__u32 may = BH_PKT_ND | BH_PKT_MLD | (dir == BH_EGRESS ? BH_PKT_DHCP : 0);
+
+	if (pkt->src.w[3] || (pkt->flags & may))
+		return BH_REASON_NONE;
+	return (pkt->flags & BH_PKT_V4) || bh_addr_zero(&pkt->src) ? BH_REASON_BAD_ADDR :
+								     BH_REASON_NONE;
+}
+
 /*
  * Any frame. *pkt is zeroed by the caller but for bytes and flags (see bh_parse_fast()). Of a LATER
  * fragment proto (IPv6) and ports are unknown; the caller finds them under its fragment id.
@@ -285,6 +295,7 @@ BH_SUBPROG int bh_parse_arp(struct bh_frame *frame, struct bh_pkt *pkt)
 BH_PARSE_INLINE enum bh_reason bh_parse_any(struct bh_frame *frame, enum bh_dir dir,
 					    struct bh_pkt *pkt)
 {
+	enum bh_reason reason;
 	struct bh_eth eth;
 	__u16 type;
 
@@ -296,9 +307,11 @@ BH_PARSE_INLINE enum bh_reason bh_parse_any(struct bh_frame *frame, enum bh_dir 
 	type = BH_HOST16(eth.type);
 	switch (type) {
 	case BH_ETH_IP4:
-		return bh_parse_ip4(frame, pkt, dir);
+		reason = bh_parse_ip4(frame, pkt, dir);
+		return reason ? reason : bh_check_nobody(pkt, dir);
 	case BH_ETH_IP6:
-		return bh_parse_ip6(frame, pkt, dir);
+		reason = bh_parse_ip6(frame, pkt, dir);
+		return reason ? reason : bh_check_nobody(pkt, dir);
 	case BH_ETH_ARP:
 		return bh_parse_arp(frame, pkt);
 	case BH_ETH_8021Q:

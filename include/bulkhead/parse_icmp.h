@@ -144,6 +144,8 @@ BH_PARSE_INLINE int bh_inner_ports(struct bh_frame *frame, __u32 offset, struct 
 		return 0;
 	case BH_PROTO_ICMP:
 	case BH_PROTO_ICMP6:
+		if (!bh_pkt_is_icmp(pkt))
+			return 0;
 		type = BH_HOST16(l4.a) >> 8;
 		switch (bh_icmp_kind(pkt->proto, type)) {
 		case BH_ICMP_REQUEST:

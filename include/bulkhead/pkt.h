@@ -91,6 +91,12 @@ BH_PARSE_INLINE int bh_addr_zero(const struct bh_addr *addr)
 	return !(addr->w[0] | addr->w[1] | addr->w[2] | addr->w[3]);
 }
 
+/* ICMP of the packet's own family; the other one's is any protocol. */
+BH_PARSE_INLINE int bh_pkt_is_icmp(const struct bh_pkt *pkt)
+{
+	return pkt->proto == (pkt->flags & BH_PKT_V4 ? BH_PROTO_ICMP : BH_PROTO_ICMP6);
+}
+
 BH_PARSE_INLINE void bh_parse_tcp(const struct bh_tcp *tcp, __u32 bytes, struct bh_pkt *pkt)
 {
 	__u8 opening = tcp->flags & (BH_TCP_SYN | BH_TCP_ACK | BH_TCP_RST | BH_TCP_FIN);

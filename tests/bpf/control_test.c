@@ -232,7 +232,7 @@ static void dhcp_ports_open_no_way_out(void **state)
 	assert_drops(dhcp(prog, OUT, POD6, PEER6, PORTS(546, 547)), POLICY_DENIED);
 	assert_drops(dhcp(prog, IN, PEER4, POD4, PORTS(67, 68)), POLICY_DENIED);
 	assert_drops(dhcp(prog, IN, PEER6, POD6, PORTS(547, 546)), POLICY_DENIED);
-	assert_drops(dhcp(prog, OUT, "0.0.0.0", "255.255.255.255", PORTS(68, 53)), SPOOFED_ADDR);
+	assert_drops(dhcp(prog, OUT, "0.0.0.0", "255.255.255.255", PORTS(68, 53)), BAD_ADDR);
 }
 
 static void dhcp_server_in_a_pod_is_dropped(void **state)

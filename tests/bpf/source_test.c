@@ -41,12 +41,40 @@ static void spoofed_sources_are_dropped(void **state)
 
 	assert_drops(from(prog, PEER4, "10.2.0.1"), SPOOFED_ADDR);
 	assert_drops(from(prog, PEER6, "fd00:2::1"), SPOOFED_ADDR);
-	assert_drops(from(prog, "0.0.0.0", PEER4), SPOOFED_ADDR);
-	assert_drops(from(prog, "::", PEER6), SPOOFED_ADDR);
+	assert_drops(from(prog, "0.0.0.0", PEER4), BAD_ADDR);
+	assert_drops(from(prog, "::", PEER6), BAD_ADDR);
 	assert_drops(from(prog, "fe80::5", PEER6), SPOOFED_ADDR); // link-local: for the link only
 	segment(&p, OUT, &out4, P_SYN, 0);
 	p.data[11] ^= 1;
 	assert_drops(bpfprog_run(prog, OUT, &p, NULL), SPOOFED_MAC);
+}
+
+// Of a kind that the fast parser leaves alone, so that only the thorough checks see it.
+static struct bpfprog_result nobody(struct bpfprog *prog, enum bh_dir dir, bool v6)
+{
+	const char *zero = v6 ? "::" : "0.0.0.0", *to = v6 ? POD6 : POD4;
+	struct packet p;
+
+	packet_eth(&p, dir == OUT ? pod_mac : peer_mac, dir == OUT ? peer_mac : pod_mac, 0);
+	packet_ip(&p, zero, dir == OUT ? (v6 ? PEER6 : PEER4) : to, IPPROTO_SCTP);
+	packet_sctp(&p, 1000, 2000, 1);
+	packet_end(&p);
+	return bpfprog_run(prog, dir, &p, NULL);
+}
+
+static void nobodys_address_is_nobodys(void **state)
+{
+	struct bpfprog *prog = *state;
+
+	for (int v6 = 0; v6 < 2; v6++) {
+		assert_drops(nobody(prog, IN, v6), BAD_ADDR);
+		assert_drops(nobody(prog, OUT, v6), BAD_ADDR);
+	}
+	// a pod without addresses of a family has none in it, not even this one
+	bpfprog_endpoint(prog)->addr4 = 0;
+	memset(bpfprog_endpoint(prog)->addr6, 0, sizeof(bpfprog_endpoint(prog)->addr6));
+	assert_drops(nobody(prog, OUT, false), BAD_ADDR);
+	assert_drops(nobody(prog, OUT, true), BAD_ADDR);
 }
 
 static void spoofs_are_dropped_by_the_open_variant_too(void **state)
@@ -239,6 +267,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, scene_setup, scene_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(spoofed_sources_are_dropped),
+		TEST(nobodys_address_is_nobodys),
 		TEST(spoofs_are_dropped_by_the_open_variant_too),
 		TEST(report_mode_counts_and_passes),
 		TEST(extra_addresses_are_the_pods_when_switched_on),
