@@ -12,29 +12,12 @@
 /* The work's key with its check word, and its entry: one lookup. */
 INLINE struct bh_ct *ct_find(struct work *work, enum bh_dir dir)
 {
-	struct bh_pkt *pkt = &work->pkt;
-	const struct bh_addr *remote = work_remote(work);
-
-	if (pkt->flags & BH_PKT_V4) {
-		work->key4 = (struct bh_ct_key){
-			.ident = work->ident,
-			.remote = remote->w[3],
-			.remote_port = work_remote_port(work),
-			.local_port = work_local_port(work),
-			.local = work->local,
-			.proto = pkt->proto,
-		};
+	if (work->pkt.flags & BH_PKT_V4) {
+		bh_ct_key_of(&work->pkt, dir, work->ident, work->local, &work->key4);
 		work->check = bh_ct_check(&work->key4);
 		return bpf_map_lookup_elem(&bh_ct, &work->key4);
 	}
-	work->key6 = (struct bh_ct6_key){
-		.ident = work->ident,
-		.remote_port = work_remote_port(work),
-		.local_port = work_local_port(work),
-		.local = work->local,
-		.proto = pkt->proto,
-	};
-	__builtin_memcpy(work->key6.remote, remote, sizeof(work->key6.remote));
+	bh_ct6_key_of(&work->pkt, dir, work->ident, work->local, &work->key6);
 	work->check = bh_ct6_check(&work->key6);
 	return bpf_map_lookup_elem(&bh_ct6, &work->key6);
 }

@@ -6,24 +6,7 @@
  */
 #pragma once
 
-#include <bulkhead/fragment.h>
-
 #include "datapath/policy.bpf.h"
-
-/* What later fragments have in common with the first one. */
-#define FRAG_SHARED (BH_PKT_OPENER | BH_PKT_ANSWER)
-
-INLINE void frag_key(const struct work *work, struct bh_frag_key *key)
-{
-	*key = (struct bh_frag_key){
-		.ident = work->ident,
-		.id = work->pkt.fragment_id,
-		.src = work->pkt.src,
-		.dst = work->pkt.dst,
-		.proto = work->pkt.flags & BH_PKT_V4 ? work->pkt.proto : 0,
-		.dir = work->dir,
-	};
-}
 
 /* Gives a later fragment the ports of its first one. NONE or why it is dropped. */
 BH_SUBPROG int fragment_recall(struct work *work)
@@ -33,7 +16,7 @@ BH_SUBPROG int fragment_recall(struct work *work)
 
 	if (!work)
 		return BH_REASON_INTERNAL;
-	frag_key(work, &key);
+	bh_frag_key_of(&work->pkt, work->dir, work->ident, &key);
 	frag = bpf_map_lookup_elem(&bh_frag, &key);
 	if (!frag || now_coarse() - frag->created > BH_FRAG_SEC * (__u32)BH_TIME_HZ >> ct_scale)
 		return BH_REASON_FRAG_UNKNOWN;
@@ -56,14 +39,9 @@ BH_SUBPROG int fragment_keep(struct work *work)
 		return BH_REASON_INTERNAL;
 	if (work->pkt.flags & BH_PKT_ERROR)
 		return BH_REASON_NONE; /* no later fragment of an error can be related */
-	frag_key(work, &key);
+	bh_frag_key_of(&work->pkt, work->dir, work->ident, &key);
 	frag.check = bh_frag_check(&key);
-	frag.ports = work->pkt.ports;
-	frag.created = now_coarse();
-	frag.flags = work->pkt.flags & FRAG_SHARED;
-	frag.end = work->pkt.fragment;
-	frag.proto = work->pkt.proto;
-	frag.tcp = work->pkt.tcp;
+	bh_frag_of(&work->pkt, now_coarse(), &frag);
 	return bpf_map_update_elem(&bh_frag, &key, &frag, BPF_ANY) ? BH_REASON_FRAG_FULL :
 								     BH_REASON_NONE;
 }

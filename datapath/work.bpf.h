@@ -16,6 +16,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include <bulkhead/conntrack.h>
+#include <bulkhead/key.h>
 #include <bulkhead/parse.h>
 #include <bulkhead/policy.h>
 
@@ -60,22 +61,19 @@ INLINE struct bh_endpoint *endpoint_get(__u32 ident)
 	return bpf_map_lookup_elem(&bh_endpoint, &slot);
 }
 
-/* The other end, seen from the pod. An ICMP error may come from a router: its flow's end is inside. */
 INLINE const struct bh_addr *work_remote(const struct work *work)
 {
-	if (work->dir == BH_EGRESS)
-		return &work->pkt.dst;
-	return work->pkt.flags & BH_PKT_ERROR ? &work->pkt.inner : &work->pkt.src;
+	return bh_pkt_remote(&work->pkt, work->dir);
 }
 
 INLINE __be16 work_remote_port(const struct work *work)
 {
-	return work->dir == BH_EGRESS ? work->pkt.dport : work->pkt.sport;
+	return bh_pkt_remote_port(&work->pkt, work->dir);
 }
 
 INLINE __be16 work_local_port(const struct work *work)
 {
-	return work->dir == BH_EGRESS ? work->pkt.sport : work->pkt.dport;
+	return bh_pkt_local_port(&work->pkt, work->dir);
 }
 
 INLINE __u32 skb_packets(const struct __sk_buff *skb)
