@@ -65,6 +65,18 @@ $(B)/tests/diff/diff: $(DIFF_OBJ) $(B)/lib/harness.a $(call archives,$(DIFF_ROOM
 diff: $(B)/tests/diff/diff ## random objects and packets, the kernel against a naive evaluator (root; COUNT=verdicts, SEED=n)
 	$(Q)$(B)/tests/diff/diff --verdicts $(COUNT) --seed $(SEED)
 
+# ---- packets: the kernel's reading of hostile packets against the host's ------------------------------------
+PACKETS_OBJ := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard tests/packets/*.c)))
+PACKETS ?= 1000000
+
+$(B)/tests/packets/packets: $(PACKETS_OBJ) $(B)/lib/harness.a $(call archives,base)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(PACKETS_OBJ) $(B)/lib/harness.a $(call link,base) -lbpf -lelf -lz -lcmocka
+
+.PHONY: packets
+packets: $(B)/tests/packets/packets ## hostile packets, as the kernel reads them and as the host does (root; PACKETS=n, SEED=n)
+	$(Q)$< --packets $(PACKETS) --seed $(SEED) tests/fuzz/corpus/packet $(wildcard $(B)/fuzz/corpus/packet)
+
 # ---- benchmark of the programs, beside the yardsticks of the shared folder ---------------------------------------------
 SHARED ?= $(or $(BULKHEAD_SHARED),../shared)
 ROUNDS ?= 15
@@ -117,7 +129,7 @@ check: ## every suite; the last line sums them all (root)
 	$(Q)B=$(B) MAKE='$(MAKE)' tests/check
 
 # ---- fuzzing: libFuzzer over the rooms that read what others wrote -----------------------------------------------------
-SECS ?= 60
+FUZZ_SECONDS ?= 60
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/*_fuzz.c))
 FUZZ_BIN := $(FUZZ_SRC:tests/fuzz/%.c=$(B)/fuzz/%)
 FUZZ_FILTER = $(if $(T),$(foreach b,$(FUZZ_BIN),$(if $(findstring $(T),$(b)),$(b))),$(FUZZ_BIN))
@@ -136,10 +148,10 @@ $(B)/fuzz/%_fuzz: tests/fuzz/%_fuzz.c $(FUZZ_OBJ)
 
 .SECONDARY: $(FUZZ_OBJ)
 .PHONY: fuzz
-fuzz: $(FUZZ_FILTER) ## mutate objects, manifests and control requests (SECS=60 for each, T=name for one)
+fuzz: $(FUZZ_FILTER) ## mutate objects, manifests, control requests and packets (FUZZ_SECONDS=60 for each, T=name for one)
 	$(Q)failed=0; n=0; for f in $(FUZZ_FILTER); do name=$$(basename $$f _fuzz); \
 		mkdir -p $(B)/fuzz/corpus/$$name; n=$$((n + 1)); \
-		if $$f -max_total_time=$(SECS) -max_len=16384 -rss_limit_mb=1024 -print_final_stats=1 -artifact_prefix=$(B)/fuzz/$$name- \
+		if $$f -max_total_time=$(FUZZ_SECONDS) -max_len=16384 -rss_limit_mb=1024 -print_final_stats=1 -artifact_prefix=$(B)/fuzz/$$name- \
 			$(B)/fuzz/corpus/$$name tests/fuzz/corpus/$$name >$(B)/fuzz/$$name.log 2>&1; \
 		then echo "ok    $$f $$(grep -aoE 'number_of_executed_units: .*' $(B)/fuzz/$$name.log)"; \
 		else failed=$$((failed + 1)); echo "FAIL  $$f"; tail -n 30 $(B)/fuzz/$$name.log; fi; \
