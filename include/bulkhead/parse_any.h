@@ -126,12 +126,11 @@ BH_SUBPROG int bh_parse_l4(struct bh_frame *frame, struct bh_pkt *pkt, const str
 }
 
 /* ---- L3 ---- */
-/* 0.0.0.0 is a source only where a pod asks for its address. */
-BH_PARSE_INLINE enum bh_reason bh_check_addr4(struct bh_pkt *pkt, int dir)
+BH_PARSE_INLINE enum bh_reason bh_check_addr4(struct bh_pkt *pkt)
 {
 	__u32 src = BH_HOST32(pkt->src.w[3]), dst = BH_HOST32(pkt->dst.w[3]);
 
-	if (src >> 24 == 127 || src >> 29 == 7 || (!(src >> 24) && (src || dir == BH_INGRESS)))
+	if (src >> 24 == 127 || src >> 29 == 7 || (src && !(src >> 24)))
 		return BH_REASON_BAD_ADDR;
 	if (dst >> 28 == 14 || dst == 0xffffffffu) {
 		pkt->flags |= BH_PKT_GROUP;
@@ -185,7 +184,7 @@ BH_SUBPROG int bh_parse_ip4(struct bh_frame *frame, struct bh_pkt *pkt, int dir)
 	pkt->src = bh_addr_from4(ip.src);
 	pkt->dst = bh_addr_from4(ip.dst);
 	pkt->proto = ip.proto;
-	reason = bh_check_addr4(pkt, dir);
+	reason = bh_check_addr4(pkt);
 	if (reason)
 		return reason;
 	at = (BH_HOST16(ip.frag) & BH_IP4_OFFSET) * 8;
@@ -247,11 +246,7 @@ BH_SUBPROG int bh_parse_ip6(struct bh_frame *frame, struct bh_pkt *pkt, int dir)
 	pkt->fragment = walk.offset - walk.base;
 	l4.offset = walk.offset;
 	l4.hop_limit = ip.hop_limit;
-	reason = bh_parse_l4(frame, pkt, &l4);
-	if (!reason && dir == BH_INGRESS && bh_addr_zero(&pkt->src) &&
-	    !(pkt->flags & (BH_PKT_ND | BH_PKT_MLD)))
-		return BH_REASON_BAD_ADDR;
-	return reason;
+	return bh_parse_l4(frame, pkt, &l4);
 }
 
 /* ---- the link ---- */

@@ -33,16 +33,21 @@ static bool is_zero(const struct bh_addr *addr)
 }
 
 // ---- the pod's door, outwards ----------------------------------------------------------------------------------------
+static bool may_claim(const struct bh_addr *addr)
+{
+	return is_pods(addr) || (bh_addr6_linklocal(addr) && !is(addr, GATEWAY6));
+}
+
 static enum bh_reason link_from_pod(const struct bh_pkt *pkt)
 {
 	if (pkt->flags & BH_PKT_ARP)
-		return is_zero(&pkt->src) || is_pods(&pkt->src) ? BH_REASON_CONTROL :
-								  BH_REASON_SPOOFED_ARP;
+		return !(pkt->flags & BH_PKT_CLAIM) && (is_zero(&pkt->src) || is_pods(&pkt->src)) ?
+			       BH_REASON_CONTROL :
+			       BH_REASON_SPOOFED_ARP;
 	if (pkt->flags & (BH_PKT_ND | BH_PKT_MLD)) {
-		if (!is_zero(&pkt->src) && !is_pods(&pkt->src) && !bh_addr6_linklocal(&pkt->src))
+		if (!is_zero(&pkt->src) && !may_claim(&pkt->src))
 			return BH_REASON_SPOOFED_ADDR;
-		if ((pkt->flags & BH_PKT_CLAIM) && !is_pods(&pkt->inner) &&
-		    (!bh_addr6_linklocal(&pkt->inner) || is(&pkt->inner, GATEWAY6)))
+		if ((pkt->flags & BH_PKT_CLAIM) && !may_claim(&pkt->inner))
 			return BH_REASON_SPOOFED_ARP;
 		return BH_REASON_CONTROL;
 	}
@@ -50,7 +55,7 @@ static enum bh_reason link_from_pod(const struct bh_pkt *pkt)
 		return BH_REASON_NONE;
 	if (is(&pkt->dst, "255.255.255.255") && (is_zero(&pkt->src) || is(&pkt->src, POD4)))
 		return BH_REASON_CONTROL;
-	if (is(&pkt->dst, "ff02::1:2") && bh_addr6_linklocal(&pkt->src))
+	if (is(&pkt->dst, "ff02::1:2") && bh_addr6_linklocal(&pkt->src) && may_claim(&pkt->src))
 		return BH_REASON_CONTROL;
 	return BH_REASON_NONE;
 }
