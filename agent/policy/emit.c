@@ -87,35 +87,23 @@ static void endpoint_step(struct publish *pub, const struct endpoint *endpoint)
 	plan_add(pub->plan, step);
 }
 
-// ---- before a: a matrix without room for the fresh ids moves to a larger image of the same content ------------------
+// ---- before a: a matrix without room for the fresh ids gets a larger image of the same content ----------------------
 
 static bool grow(struct publish *pub, struct matrix *matrix)
 {
 	struct policy *policy = pub->policy;
-	uint32_t classes = (uint32_t)policy->classes.by_id.n, id;
+	uint32_t classes = (uint32_t)policy->classes.by_id.n;
 	uint32_t port_classes = (uint32_t)policy->ports.classes.by_id.n;
 
-	if (matrix->forked) {
-		matrix_layout(matrix, classes, port_classes, policy->limits.dense_cells);
-		install(pub, matrix);
-		return true;
-	}
-	if (matrix_fits(matrix, classes, port_classes))
+	if (!matrix->forked && matrix_fits(matrix, classes, port_classes))
 		return false;
-	id = ids_take(&policy->policy_ids);
-	if (id == IDS_NONE)
-		return false; // ids that do not fit are denied: class-unknown
-	matrix->grown = true;
-	matrix->old_id = matrix->id;
-	matrix->nold_rows = matrix->sparse ? matrix->shown_rows : 0;
-	matrix->id = id;
 	matrix_layout(matrix, classes, port_classes, policy->limits.dense_cells);
 	vec_clear(&matrix->touched);
 	install(pub, matrix);
 	return true;
 }
 
-static void follow_grown(struct publish *pub)
+static void follow_forked(struct publish *pub)
 {
 	vec_each(struct endpoint *, at, &pub->policy->slots) {
 		struct endpoint *endpoint = *at;
@@ -124,9 +112,9 @@ static void follow_grown(struct publish *pub)
 		for (int dir = 0; endpoint && dir < BH_DIR_MAX; dir++) {
 			const struct matrix *shown = endpoint->shown[dir];
 
-			if (!shown || !(shown->grown || shown->forked))
+			if (!shown || !shown->forked)
 				continue;
-			endpoint->policy[dir] = endpoint->shown[dir]->id;
+			endpoint->policy[dir] = shown->id;
 			moved = true;
 		}
 		if (moved)
@@ -144,7 +132,7 @@ static void grow_all(struct publish *pub)
 		grown |= grow(pub, *matrix);
 	if (!grown)
 		return;
-	follow_grown(pub);
+	follow_forked(pub);
 	wait_here(pub);
 }
 
@@ -152,8 +140,7 @@ static void grow_all(struct publish *pub)
 
 static void write_lanes(struct publish *pub, struct matrix *matrix)
 {
-	if (!matrix->grown)
-		set_cells(pub, matrix, matrix->shown_rows);
+	set_cells(pub, matrix, matrix->shown_rows);
 	matrix_show_rows(matrix);
 	vec_each(struct pending_lane, lane, &matrix->pending)
 		matrix_set_row(matrix, lane->cls, lane->row);
@@ -253,10 +240,6 @@ static void free_matrices(struct publish *pub)
 	vec_each(struct matrix *, at, &pub->policy->matrices) {
 		struct matrix *matrix = *at;
 
-		if (matrix->grown) {
-			free_step(pub, matrix->old_id);
-			delete_cells(pub, matrix, matrix->old_id, matrix->nold_rows);
-		}
 		if (matrix->users || !matrix->installed)
 			continue;
 		free_step(pub, matrix->id);

@@ -58,11 +58,12 @@ static void put_lane(struct matrix *matrix, uint32_t off, uint32_t cls, uint32_t
 
 static void choose_form(struct matrix *matrix, uint32_t dense_cells)
 {
+	bool was_sparse = matrix->installed && matrix->sparse; // its exceptions are in bh_cell
 	uint32_t rows = (uint32_t)matrix->rows.n;
 
 	matrix->row_cap = with_slack(rows, LANES);
-	matrix->sparse = (uint64_t)matrix->row_cap * matrix->ncols > dense_cells;
-	if (matrix->sparse && rows && (uint64_t)rows * matrix->ncols <= dense_cells) {
+	matrix->sparse = was_sparse || (uint64_t)matrix->row_cap * matrix->ncols > dense_cells;
+	if (matrix->sparse && !was_sparse && rows && (uint64_t)rows * matrix->ncols <= dense_cells) {
 		matrix->sparse = false;
 		matrix->row_cap = dense_cells / matrix->ncols;
 	}

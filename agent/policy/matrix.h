@@ -80,9 +80,6 @@ struct matrix {
 	VEC(uint32_t) touched; // units to write
 	bool bump; // gets a new generation at the end of the plan
 	bool forked; // a copy for the endpoints that leave a matrix which stays
-	bool grown; // moves from old_id to id within this plan
-	uint32_t old_id;
-	uint32_t nold_rows; // rows with exceptions under old_id
 	VEC(struct pending_lane {
 		uint32_t cls;
 		uint32_t row;

@@ -31,11 +31,11 @@
 // A plan without d (a pod event under matrices that stay) waits for nothing before it is in force.
 //
 // Three cases beside the order:
-//   - A matrix without room for the fresh ids first moves, before a, to a larger image under another id with
-//     the same generation: STEP_MATRIX_NEW, STEP_ENDPOINT of its users, STEP_WAIT.
+//   - A matrix without room for the fresh ids first gets, before a, a larger image of the same content under the
+//     same id and generation: STEP_MATRIX_NEW, STEP_WAIT. Nothing has moved yet, so a reader of either is right.
 //   - An endpoint that is to leave a matrix which stays for others, while an address moves that this
-//     matrix judges, first moves to a copy of it in the same way: it must not see the old policy with the
-//     new address. The copy is one of the replaced.
+//     matrix judges, first moves to a copy of it under another id: STEP_MATRIX_NEW, STEP_ENDPOINT of its
+//     users, STEP_WAIT. It must not see the old policy with the new address. The copy is one of the replaced.
 //   - A plan in which an endpoint leaves a matrix ends with a STEP_WAIT even if nothing is to go: its
 //     readers must be gone before the next plan changes what the matrix says.
 // A STEP_ENDPOINT may therefore come twice for one slot; the last one is the new policy.
@@ -51,7 +51,7 @@
 
 enum step_kind {
 	STEP_WAIT, // grace period for every program that runs now
-	STEP_MATRIX_NEW, // install units[] as matrix `policy`
+	STEP_MATRIX_NEW, // install units[] as matrix `policy`, or in the place of its smaller image
 	STEP_MATRIX_UNIT, // replace the unit at `index` of matrix `policy` (one lane or the head changes)
 	STEP_MATRIX_FREE, // empty slot `policy`
 	STEP_CELL_SET, // bh_cell[cell_key] = cell

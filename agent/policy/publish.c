@@ -180,9 +180,7 @@ static void settle_matrices(struct policy *policy)
 	for (size_t i = 0; i < policy->matrices.n; i++) {
 		struct matrix *matrix = policy->matrices.v[i];
 
-		if (matrix->grown)
-			ids_put(&policy->policy_ids, matrix->old_id);
-		matrix->grown = matrix->bump = false;
+		matrix->bump = false;
 		if (matrix->users) {
 			policy->matrices.v[kept++] = matrix;
 			continue;
