@@ -59,6 +59,7 @@ static const struct option limits[] = {
 	LIMIT("max-endpoints", endpoints, BH_LIMIT_ENDPOINTS, "pods of this node"),
 	LIMIT("max-peers", peers, BH_LIMIT_PEERS, "exact addresses that policies tell apart"),
 	LIMIT("max-cidrs", cidrs, BH_LIMIT_CIDRS, "prefixes that policies tell apart"),
+	LIMIT("max-peer-classes", peer_classes, BH_LIMIT_PEER_CLASSES, "sets of addresses told apart"),
 	LIMIT("max-port-classes", port_classes, BH_LIMIT_PORT_CLASSES, "sets of ports told apart"),
 	LIMIT("max-policies", policies, BH_LIMIT_POLICIES, "compiled policies at once"),
 	LIMIT("max-dense-cells", dense_cells, BH_LIMIT_DENSE_CELLS,
@@ -69,6 +70,10 @@ static const struct option limits[] = {
 	LIMIT("max-fragments", frags, BH_LIMIT_FRAGS, "fragmented datagrams in flight"),
 	LIMIT("max-denied", denied, BH_LIMIT_DENIED, "kinds of denied flows kept in detail"),
 	LIMIT("max-totals", totals, BH_LIMIT_TOTALS, "exact counters"),
+	{ "policy-share", 0, OPTION_NUMBER, FIELD(policy_share), "PERCENT",
+	  "of a table, for one policy", TEXT(BH_LIMIT_SHARE), .min = 1, .max = 100 },
+	{ "namespace-share", 0, OPTION_NUMBER, FIELD(namespace_share), "PERCENT",
+	  "of a table, for all policies of one namespace", TEXT(BH_LIMIT_SHARE), .min = 1, .max = 100 },
 	{ "sweep-interval", 0, OPTION_NUMBER, FIELD(sweep_sec), "SEC",
 	  "how often expired connections are removed", "10", .min = 1, .max = 3600 },
 	{ "watch-interval", 0, OPTION_NUMBER, FIELD(watch_sec), "SEC",
@@ -148,6 +153,10 @@ static int check(const struct config *config, struct err *reterr)
 			       "--node is missing: say this node's name as pods have it in spec.nodeName");
 	if (config->endpoints > BH_MAX_ENDPOINTS)
 		return err_set(reterr, -EINVAL, "--max-endpoints: at most %u", BH_MAX_ENDPOINTS);
+	if (config->peer_classes > BH_MAX_PEER_CLASSES)
+		return err_set(reterr, -EINVAL, "--max-peer-classes: at most %u", BH_MAX_PEER_CLASSES);
+	if (config->port_classes > BH_MAX_PORT_CLASSES)
+		return err_set(reterr, -EINVAL, "--max-port-classes: at most %u", BH_MAX_PORT_CLASSES);
 	return 0;
 }
 

@@ -192,8 +192,11 @@ static int tables_and_policy_open(struct daemon *daemon, struct err *reterr)
 	};
 	struct policy_limits limits = {
 		.endpoints = sizes.endpoints, .peers = sizes.peers, .cidrs = sizes.cidrs,
+		.peer_classes = (uint32_t)c->peer_classes,
 		.port_classes = (uint32_t)c->port_classes, .policies = sizes.policies,
 		.dense_cells = (uint32_t)c->dense_cells, .sparse_cells = sizes.sparse_cells,
+		.object_share = (uint32_t)c->policy_share,
+		.namespace_share = (uint32_t)c->namespace_share,
 	};
 	int r;
 

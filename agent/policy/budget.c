@@ -229,7 +229,7 @@ void budget_admit(struct policy *policy, struct polent *polent)
 {
 	const char *what, *whose;
 
-	for (int refusal = polent->forced ? REFUSAL_ALL : REFUSAL_NONE;; refusal++) {
+	for (int refusal = (int)polent->forced;; refusal++) {
 		polent->refusal = refusal;
 		polent->usage = count(polent, refusal);
 		what = find_excess(policy, polent, &polent->usage, &whose);
@@ -286,95 +286,23 @@ bool budget_retry(struct policy *policy)
 	return any;
 }
 
-// ---- what only shows when everything is put together ----------------------------------------------------------
-
-// Old and new classes live side by side while a plan runs.
-#define CLASSES_MAX (BH_MAX_CLASSES / 2 - 1024)
-
-struct needs {
-	uint32_t classes, peers, cidrs;
-	uint32_t round;
-};
-
-static void count_wanted(struct cls *cls, struct needs *needs)
+bool budget_force(struct policy *policy, struct polent *polent, enum scarce scarce, uint64_t excess)
 {
-	if (!cls || cls->counted == needs->round)
-		return;
-	cls->counted = needs->round;
-	needs->classes++;
-}
+	static const char *const names[SCARCE_MAX] = {
+		[SCARCE_CLASSES] = "peer classes",
+		[SCARCE_PEERS] = "peers",
+		[SCARCE_CIDRS] = "address blocks",
+		[SCARCE_PORT_CLASSES] = "port classes",
+		[SCARCE_CELLS] = "cells",
+	};
 
-static void count_below(struct spot *spot, struct needs *needs)
-{
-	if (!spot)
-		return;
-	if (spot->exact.live) {
-		count_wanted(spot->exact.want, needs);
-		needs->peers += spot->exact.want != space_live_above(spot, true)->want;
-	}
-	if (spot->prefix.live) {
-		count_wanted(spot->prefix.want, needs);
-		needs->cidrs++;
-	}
-	count_below(spot->child[0], needs);
-	count_below(spot->child[1], needs);
-}
-
-static bool could_overflow(const struct policy *policy)
-{
-	const struct space *space = &policy->cluster.space;
-
-	return policy->classes.by_sig.n > CLASSES_MAX ||
-	       space->peers + space->dirty.n > policy->limits.peers ||
-	       space->cidrs + space->dirty.n > policy->limits.cidrs;
-}
-
-static uint32_t weight(const struct polent *polent)
-{
-	if (!polent || polent->refusal)
-		return 0;
-	return (uint32_t)(polent->rules[0].n + polent->rules[1].n) + polent->usage.cidrs;
-}
-
-static bool force(struct policy *policy, struct polent *polent, const char *what)
-{
-	if (!weight(polent))
+	if (!polent->lowered || polent->refusal == REFUSAL_ALL)
 		return false;
-	explain(polent, what, "the whole");
-	polent->forced = true;
+	explain(polent, names[scarce], "the whole");
+	polent->forced = polent->kind == KIND_CLUSTERNETPOL && !polent->refusal ? REFUSAL_ACCEPTS :
+										  REFUSAL_ALL;
+	polent->shortage = (struct shortage){ .scarce = scarce, .excess = excess };
+	policy->retry_failed |= polent == policy->retried;
 	polent_touch(policy, polent);
 	return true;
-}
-
-bool budget_overflow(struct policy *policy)
-{
-	static uint32_t round;
-	struct needs needs = { .round = ++round };
-	struct polent *polent, *largest = NULL;
-	const char *what = NULL;
-	size_t at = 0;
-
-	if (!could_overflow(policy))
-		return false;
-	count_below(policy->cluster.space.root, &needs);
-	if (needs.classes > CLASSES_MAX)
-		what = "peer classes";
-	else if (needs.peers > policy->limits.peers)
-		what = "peers";
-	else if (needs.cidrs > policy->limits.cidrs)
-		what = "address blocks";
-	while (what && (polent = hash_next(&policy->polents, &at)))
-		if (weight(polent) > weight(largest))
-			largest = polent;
-	return what && force(policy, largest, what);
-}
-
-void budget_starve(struct policy *policy, const struct endpoint *endpoint, enum bh_dir dir)
-{
-	struct polent *largest = NULL;
-
-	for (size_t i = 0; i < endpoint->selecting[dir].n; i++)
-		if (weight(endpoint->selecting[dir].v[i]) > weight(largest))
-			largest = endpoint->selecting[dir].v[i];
-	policy->starved |= force(policy, largest, "cells");
 }

@@ -24,6 +24,7 @@ struct cls {
 	uint32_t arriving; // locations that move to it
 	uint32_t from; // replaced matrices judge it as the class of this id
 	uint32_t counted; // in this round of counting
+	uint32_t addresses; // exact ones that need an element for it, in that round
 	bool lent; // the id is the heir's now
 	uint32_t n;
 	uint32_t sig[]; // ids of atoms, ascending

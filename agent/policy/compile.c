@@ -167,8 +167,8 @@ static void put_rules(struct policy *policy, struct matrix_key *key)
 	vec_fini(&key->entries);
 }
 
-// Takes over the key.
-static struct matrix *matrix_for(struct policy *policy, struct matrix_key *key)
+// Takes over the key. ns: of the endpoint.
+static struct matrix *matrix_for(struct policy *policy, struct matrix_key *key, const char *ns)
 {
 	uint64_t hash = matrix_key_hash(key);
 	struct matrix *matrix;
@@ -185,6 +185,7 @@ static struct matrix *matrix_for(struct policy *policy, struct matrix_key *key)
 	matrix->hash = hash;
 	matrix->keyed = true;
 	matrix->key = *key;
+	matrix->ns = intern_get(ns);
 	must_ok(hash_add(&policy->by_key, hash, matrix));
 	must_push(&policy->matrices, matrix);
 	return matrix;
@@ -225,7 +226,7 @@ static struct matrix *compile_direction(struct policy *policy, struct endpoint *
 		add_rules(policy, endpoint, *at, dir, &key);
 	}
 	isolate(policy, endpoint, dir, &key);
-	return matrix_for(policy, &key);
+	return matrix_for(policy, &key, endpoint->pod->ns->name);
 }
 
 void endpoint_compile(struct policy *policy, struct endpoint *endpoint)

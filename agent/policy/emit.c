@@ -273,7 +273,7 @@ static void forget(struct publish *pub)
 
 static bool crowded(const struct policy *policy)
 {
-	return ids_crowded(&policy->classes.ids) || ids_crowded(&policy->ports.classes.ids) ||
+	return policy->idless || ids_crowded(&policy->classes.ids) || ids_crowded(&policy->ports.classes.ids) ||
 	       ids_crowded(&policy->policy_ids);
 }
 

@@ -134,6 +134,25 @@ const char *policy_rule_text(const struct policy *policy, uint32_t rule, char *b
 	return buf;
 }
 
+// An endpoint that nothing may enter or leave, as no matrix could be made for it.
+static void problem_of(const struct endpoint *endpoint, policy_problem_fn fn, void *arg)
+{
+	static const char *const what[BH_DIR_MAX] = { "enter", "leave" };
+
+	for (int dir = 0; endpoint->pod && dir < BH_DIR_MAX; dir++) {
+		const struct matrix *matrix = endpoint->next[dir];
+		char text[128];
+
+		if (!matrix || matrix->id != IDS_NONE)
+			continue;
+		snprintf(text, sizeof(text), "%s: nothing may %s it",
+			 matrix->hopeless ? "its policies need more cells than the table has left" :
+					    "the table of compiled policies is full",
+			 what[dir]);
+		fn(arg, KIND_POD, endpoint->pod->ns->name, endpoint->pod->name, text);
+	}
+}
+
 void policy_problem_each(const struct policy *policy, policy_problem_fn fn, void *arg)
 {
 	struct polent *polent;
@@ -145,6 +164,9 @@ void policy_problem_each(const struct policy *policy, policy_problem_fn fn, void
 		if (polent->object && polent->lowered && polent->refusal)
 			fn(arg, polent->kind, polent->ns, polent->name, polent->problem);
 	}
+	for (size_t i = 0; i < policy->slots.n; i++)
+		if (policy->slots.v[i])
+			problem_of(policy->slots.v[i], fn, arg);
 }
 
 void policy_selecting_each(const struct policy *policy, uint32_t slot, enum bh_dir dir,

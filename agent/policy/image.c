@@ -71,6 +71,18 @@ static void choose_form(struct matrix *matrix, uint32_t dense_cells)
 		matrix->row_cap = BH_ROW_NONE;
 }
 
+uint64_t matrix_cells(const struct matrix *matrix, uint32_t dense_cells)
+{
+	uint64_t cells = 0;
+
+	if (!(matrix->installed && matrix->sparse) &&
+	    (uint64_t)matrix->rows.n * matrix->ncols <= dense_cells)
+		return 0;
+	for (size_t i = 0; i < matrix->rows.n; i++)
+		cells += matrix->rows.v[i]->n;
+	return cells;
+}
+
 static uint32_t map_units(uint32_t classes, size_t lanes)
 {
 	uint32_t n = with_slack(classes < lanes ? (uint32_t)lanes : classes, SLACK_CLASSES);

@@ -122,15 +122,68 @@ static void plan_replaced(struct publish *pub, struct matrix *matrix)
 			pend(matrix, (*cls)->id, matrix_row_of(matrix, (*cls)->from));
 }
 
-// bh_cell holds the exceptions of old and new matrices while a plan runs.
-static bool cells_fit(const struct policy *policy)
-{
-	uint64_t cells = 0;
+// ---- bh_cell holds the exceptions of old and new matrices while a plan runs ----------------------------------------
 
-	for (size_t i = 0; i < policy->matrices.n; i++)
-		if (!policy->matrices.v[i]->hopeless)
-			cells += policy->matrices.v[i]->sparse_cells;
-	return cells <= policy->limits.sparse_cells;
+// The exceptions that a matrix would have which does not exist yet: by a copy, as ids are given later.
+static uint64_t cells_of_fresh(const struct policy *policy, const struct matrix *matrix)
+{
+	struct matrix *trial;
+	struct cls *cls;
+	uint64_t cells;
+	size_t at = 0;
+
+	if (policy->classes.by_sig.n * policy->ports.classes.by_sig.n <= policy->limits.dense_cells)
+		return 0; // dense for certain
+	trial = matrix_new();
+	trial->key = matrix->key; // borrowed
+	matrix_index(trial, &policy->ports);
+	while ((cls = hash_next(&policy->classes.by_sig, &at)))
+		matrix_row(trial, cls);
+	cells = matrix_cells(trial, policy->limits.dense_cells);
+	trial->key = (struct matrix_key){ 0 };
+	matrix_free(trial);
+	return cells;
+}
+
+// Rows that a matrix which stays is going to have, beside those it shows.
+static uint64_t cells_of_staying(struct publish *pub, struct matrix *matrix)
+{
+	vec_each(struct pair, pair, &pub->peers.pairs)
+		matrix_row(matrix, pair->y);
+	return matrix_cells(matrix, pub->policy->limits.dense_cells);
+}
+
+bool lanes_weigh(struct publish *pub)
+{
+	struct policy *policy = pub->policy;
+	VEC(uint64_t) needs = { 0 };
+	uint64_t sum = 0, lasting = 0;
+	bool fits;
+
+	if (policy->adopting)
+		return true; // most of it is in the tables already; build() looks again
+	vec_each(struct matrix *, at, &policy->matrices) {
+		struct matrix *matrix = *at;
+		uint64_t cells = matrix->sparse_cells;
+
+		if (matrix->hopeless)
+			cells = 0;
+		else if (matrix->users && matrix->installed && matrix->keyed)
+			cells = cells_of_staying(pub, matrix);
+		else if (matrix->users && !matrix->installed)
+			cells = cells_of_fresh(policy, matrix);
+		must_push(&needs, cells);
+		sum += cells;
+		lasting += matrix->users ? cells : 0;
+	}
+	fits = sum <= policy->limits.sparse_cells;
+	if (!fits)
+		overflow_cells(policy, needs.v,
+			       lasting > policy->limits.sparse_cells ?
+				       lasting - policy->limits.sparse_cells :
+				       0);
+	vec_fini(&needs);
+	return fits;
 }
 
 static void give_up(struct policy *policy, struct matrix *matrix)
@@ -138,12 +191,38 @@ static void give_up(struct policy *policy, struct matrix *matrix)
 	ids_put(&policy->policy_ids, matrix->id);
 	matrix->id = IDS_NONE;
 	matrix->hopeless = true;
-	vec_each(struct endpoint *, endpoint, &policy->slots)
-		for (int dir = 0; *endpoint && dir < BH_DIR_MAX; dir++)
-			if ((*endpoint)->next[dir] == matrix) {
-				budget_starve(policy, *endpoint, dir);
-				return;
-			}
+	overflow_starve(policy, matrix, 1);
+}
+
+// ---- ids ------------------------------------------------------------------------------------------------------------
+
+// The last quarter of the ids is for tenants that have no more than their share.
+static bool may_take_id(const struct policy *policy, const struct matrix *matrix)
+{
+	const struct ids *ids = &policy->policy_ids;
+	uint64_t own = 0;
+
+	if (ids->max - ids->used > ids->max / 4)
+		return true;
+	if (ids->used >= ids->max)
+		return false;
+	for (size_t i = 0; i < policy->matrices.n; i++)
+		own += policy->matrices.v[i]->ns == matrix->ns &&
+		       policy->matrices.v[i]->id != IDS_NONE;
+	return own * 100 <= (uint64_t)ids->max * policy->limits.namespace_share;
+}
+
+static bool waits_for_id(const struct matrix *matrix)
+{
+	return matrix->users && !matrix->installed && !matrix->hopeless && matrix->id == IDS_NONE;
+}
+
+bool lanes_ids_came(const struct policy *policy)
+{
+	for (size_t i = 0; policy->idless && i < policy->matrices.n; i++)
+		if (waits_for_id(policy->matrices.v[i]) && may_take_id(policy, policy->matrices.v[i]))
+			return true;
+	return false;
 }
 
 static void build(struct publish *pub, struct matrix *matrix)
@@ -152,9 +231,12 @@ static void build(struct publish *pub, struct matrix *matrix)
 
 	if (matrix->hopeless)
 		return;
-	matrix->id = ids_take(&policy->policy_ids);
-	if (matrix->id == IDS_NONE)
+	if (may_take_id(policy, matrix))
+		matrix->id = ids_take(&policy->policy_ids);
+	if (matrix->id == IDS_NONE) {
+		policy->idless = true;
 		return;
+	}
 	matrix->gen = gen_next(policy);
 	matrix_index(matrix, &policy->ports);
 	vec_each(struct cls *, cls, &policy->classes.by_id)
@@ -165,7 +247,7 @@ static void build(struct publish *pub, struct matrix *matrix)
 			matrix_set_col(matrix, (*cls)->id, matrix_col(matrix, *cls));
 	matrix_layout(matrix, (uint32_t)policy->classes.by_id.n,
 		      (uint32_t)policy->ports.classes.by_id.n, policy->limits.dense_cells);
-	if (matrix->sparse && !cells_fit(policy))
+	if (matrix->sparse && overflow_cells_used(policy) > policy->limits.sparse_cells)
 		give_up(policy, matrix);
 }
 
@@ -177,6 +259,7 @@ void lanes_fork(struct publish *pub)
 
 void lanes_plan(struct publish *pub)
 {
+	pub->policy->idless = false;
 	vec_each(struct matrix *, matrix, &pub->staying)
 		plan_staying(pub, *matrix);
 	vec_each(struct matrix *, matrix, &pub->replaced)

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "agent/base/intern.h"
 #include "agent/policy/memo.h"
 #include "agent/policy/must.h"
 
@@ -57,6 +58,7 @@ void matrix_free(struct matrix *matrix)
 	vec_fini(&matrix->touched);
 	vec_fini(&matrix->pending);
 	free(matrix->units);
+	intern_put(matrix->ns);
 	free(matrix);
 }
 
@@ -181,11 +183,16 @@ void matrix_index_base(struct matrix *matrix)
 
 void matrix_index(struct matrix *matrix, const struct portset *ports)
 {
+	struct cls *cls;
+	size_t at = 0;
+
 	matrix_index_lists(matrix);
 	matrix_col(matrix, ports->none);
-	vec_each(struct cls *, cls, &ports->classes.by_id)
-		if (*cls && !(*cls)->adopted)
-			matrix_col(matrix, *cls);
+	vec_each(struct cls *, known, &ports->classes.by_id)
+		if (*known && !(*known)->adopted)
+			matrix_col(matrix, *known);
+	while ((cls = hash_next(&ports->classes.by_sig, &at)))
+		matrix_col(matrix, cls);
 	matrix_index_base(matrix);
 	matrix->indexed = true;
 }

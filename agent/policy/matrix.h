@@ -44,6 +44,7 @@ struct row {
 
 struct matrix {
 	uint32_t id, gen;
+	const char *ns; // of the endpoint that it was made for: its tenant; NULL: read from the kernel
 	uint32_t users; // directions of endpoints that are to use it
 	bool keyed; // false: read from the kernel, its list is not known
 	bool installed;
@@ -94,7 +95,7 @@ bool matrix_key_equal(const struct matrix_key *a, const struct matrix_key *b);
 struct matrix *matrix_new(void);
 void matrix_free(struct matrix *matrix);
 
-// Builds the indexes from the key. classes: the port classes that the tables are going to show.
+// Builds the indexes from the key. ports: cut as the tables are going to show it.
 void matrix_index(struct matrix *matrix, const struct portset *ports);
 
 // What a port class is shown as in a matrix that was read.
@@ -137,6 +138,9 @@ bool matrix_tightens(const struct matrix *matrix, uint32_t from, uint32_t to);
 // dense matrix may have.
 void matrix_layout(struct matrix *matrix, uint32_t classes, uint32_t port_classes,
 		   uint32_t dense_cells);
+
+// The exceptions in bh_cell that its rows come to when it is laid out; 0: it will be dense.
+uint64_t matrix_cells(const struct matrix *matrix, uint32_t dense_cells);
 
 // A copy of the rows and lanes that are shown, without a list, id or image.
 struct matrix *matrix_fork(const struct matrix *matrix);

@@ -104,7 +104,7 @@ void polent_changed(struct policy *policy, const struct object *before, const st
 	polent->object = after ? object_get((struct object *)after) : NULL;
 	if (after)
 		insert_ordered(list_of(policy, polent), polent);
-	polent->forced = false;
+	polent->forced = REFUSAL_NONE;
 	polent_touch(policy, polent);
 }
 

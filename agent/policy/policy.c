@@ -8,20 +8,19 @@
 #include "agent/policy/must.h"
 #include "agent/policy/publish.h"
 
-#define SHARE_PERCENT 25
-
 static void default_limits(struct policy_limits *limits)
 {
 	static const struct policy_limits defaults = {
 		.endpoints = BH_LIMIT_ENDPOINTS,
 		.peers = BH_LIMIT_PEERS,
 		.cidrs = BH_LIMIT_CIDRS,
+		.peer_classes = BH_LIMIT_PEER_CLASSES,
 		.port_classes = BH_LIMIT_PORT_CLASSES,
 		.policies = BH_LIMIT_POLICIES,
 		.dense_cells = BH_LIMIT_DENSE_CELLS,
 		.sparse_cells = BH_LIMIT_SPARSE_CELLS,
-		.object_share = SHARE_PERCENT,
-		.namespace_share = SHARE_PERCENT,
+		.object_share = BH_LIMIT_SHARE,
+		.namespace_share = BH_LIMIT_SHARE,
 	};
 	const uint32_t *from = (const uint32_t *)&defaults;
 	uint32_t *to = (uint32_t *)limits;
@@ -296,7 +295,7 @@ static void compile_all(struct policy *policy)
 		matrices_release(policy);
 		cluster_atoms(&policy->cluster);
 		publish_want(policy);
-	} while (budget_overflow(policy));
+	} while (overflow_check(policy));
 }
 
 static void drop_endpoints(struct policy *policy)
@@ -322,11 +321,11 @@ int policy_compile(struct policy *policy, struct plan **ret)
 		return -ENOMEM;
 	plan->generation = store_generation(policy->store);
 	spread_names(policy);
+	policy->retried = NULL;
+	policy->retry_failed = false;
 	do {
-		policy->starved = false;
 		compile_all(policy);
-		publish(policy, plan);
-	} while (policy->starved);
+	} while (!publish(policy, plan) || overflow_retry(policy) || lanes_ids_came(policy));
 	drop_endpoints(policy);
 	ruleids_trim(&policy->ruleids);
 	policy->compiles++;

@@ -23,7 +23,8 @@
 struct policy;
 
 struct policy_limits { // 0: the default of bulkhead/abi.h
-	uint32_t endpoints, peers, cidrs, port_classes, policies, dense_cells, sparse_cells;
+	uint32_t endpoints, peers, cidrs, peer_classes, port_classes, policies;
+	uint32_t dense_cells, sparse_cells;
 	uint32_t object_share; // share of a table one policy object may use, in percent (25)
 	uint32_t namespace_share; // same for one namespace (25)
 };

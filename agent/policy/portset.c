@@ -10,7 +10,7 @@
 
 void portset_init(struct portset *set, uint32_t max_classes)
 {
-	*set = (struct portset){ 0 };
+	*set = (struct portset){ .changed = true };
 	ids_init(&set->atom_ids, 0, IDS_NONE);
 	classes_init(&set->classes, 0, max_classes);
 	set->none = cls_get(&set->classes, NULL, 0);
@@ -32,6 +32,8 @@ void portset_fini(struct portset *set)
 	classes_fini(&set->classes);
 	for (int i = 0; i < BH_PORT_PROTO_MAX; i++)
 		vec_fini(&set->shown[i]);
+	for (int i = 0; i < BH_PORT_PROTO_MAX; i++)
+		vec_fini(&set->wanted[i]);
 }
 
 int portset_proto(uint8_t protocol)
@@ -220,11 +222,15 @@ static void cut_proto(struct portset *set, uint32_t proto, port_spans *spans)
 	vec_fini(&active);
 }
 
-void portset_cut(struct portset *set, port_spans wanted[BH_PORT_PROTO_MAX])
+void portset_cut(struct portset *set)
 {
+	if (!set->changed)
+		return;
 	bury(set);
-	for (uint32_t i = 0; i < BH_PORT_PROTO_MAX; i++)
-		cut_proto(set, i, &wanted[i]);
+	for (uint32_t i = 0; i < BH_PORT_PROTO_MAX; i++) {
+		vec_clear(&set->wanted[i]);
+		cut_proto(set, i, &set->wanted[i]);
+	}
 	set->changed = false;
 }
 

@@ -38,6 +38,7 @@ struct portset {
 	struct classes classes;
 	struct cls *none; // class 0
 	port_spans shown[BH_PORT_PROTO_MAX]; // what the tables hold
+	port_spans wanted[BH_PORT_PROTO_MAX]; // what they are to hold; empty: the same
 	bool changed; // atoms came or went since portset_cut()
 };
 
@@ -52,8 +53,9 @@ struct port_atom *port_atom_get(struct portset *set, port_ranges *ranges);
 void port_atom_ref(struct port_atom *atom);
 void port_atom_put(struct portset *set, struct port_atom *atom); // NULL is fine
 
-// Cuts the port space by the atoms in force: one list of spans per protocol, class by signature.
-void portset_cut(struct portset *set, port_spans wanted[BH_PORT_PROTO_MAX]);
+// Cuts the port space by the atoms in force, if they changed: one list of spans per protocol, class by
+// signature, into wanted.
+void portset_cut(struct portset *set);
 
 // What the tables show; protocols without ports: class 0.
 struct cls *portset_find(const struct portset *set, uint8_t protocol, uint16_t port);

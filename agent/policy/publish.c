@@ -90,7 +90,8 @@ static void find_moves(struct publish *pub)
 
 static void overlay(struct publish *pub, uint32_t proto)
 {
-	const port_spans *shown = &pub->policy->ports.shown[proto], *wanted = &pub->wanted[proto];
+	const port_spans *shown = &pub->policy->ports.shown[proto];
+	const port_spans *wanted = &pub->policy->ports.wanted[proto];
 	uint32_t lo = 0;
 
 	for (size_t i = 0, j = 0; i < shown->n && j < wanted->n;) {
@@ -108,10 +109,8 @@ static void find_port_moves(struct publish *pub)
 {
 	struct portset *ports = &pub->policy->ports;
 
-	if (!ports->changed && !pub->policy->adopting)
+	if (!ports->wanted[0].n)
 		return;
-	portset_cut(ports, pub->wanted);
-	pub->recut = true;
 	for (uint32_t proto = 0; proto < BH_PORT_PROTO_MAX; proto++) {
 		overlay(pub, proto);
 		vec_each(struct port_span, span, &ports->shown[proto])
@@ -125,17 +124,21 @@ static void find_port_moves(struct publish *pub)
 			move->pair = shift_add(&pub->ports, move->x, move->y);
 }
 
-static void settle_ports(struct publish *pub)
+// taken: the plan is made, the tables are going to show what was wanted.
+static void settle_ports(struct publish *pub, bool taken)
 {
 	struct portset *ports = &pub->policy->ports;
 
-	if (!pub->recut)
+	if (!ports->wanted[0].n)
 		return;
 	vec_each(struct port_move, move, &pub->port_moves)
 		cls_leave(&ports->classes, move->x);
 	for (uint32_t proto = 0; proto < BH_PORT_PROTO_MAX; proto++) {
-		vec_fini(&ports->shown[proto]);
-		ports->shown[proto] = pub->wanted[proto];
+		if (taken) {
+			vec_fini(&ports->shown[proto]);
+			ports->shown[proto] = ports->wanted[proto];
+			ports->wanted[proto] = (port_spans){ 0 };
+		}
 		vec_each(struct port_span, span, &ports->shown[proto])
 			cls_join(span->cls);
 	}
@@ -217,7 +220,17 @@ static void publish_fini(struct publish *pub)
 	vec_fini(&pub->port_moves);
 }
 
-void publish(struct policy *policy, struct plan *plan)
+// Nothing was said yet: what is wanted is still to be compared with what is shown.
+static bool take_back(struct publish *pub)
+{
+	settle_ports(pub, false);
+	shift_fini(&pub->peers);
+	shift_fini(&pub->ports);
+	publish_fini(pub);
+	return false;
+}
+
+bool publish(struct policy *policy, struct plan *plan)
 {
 	struct publish pub = { .policy = policy, .plan = plan };
 	uint32_t first = plan->nsteps;
@@ -229,6 +242,8 @@ void publish(struct policy *policy, struct plan *plan)
 	find_moves(&pub);
 	find_port_moves(&pub);
 	lanes_sort(&pub);
+	if (!lanes_weigh(&pub))
+		return take_back(&pub);
 	shift_inherit(&pub.peers, &pub.staying);
 	shift_inherit(&pub.ports, &pub.staying);
 	if (policy->adopting) {
@@ -241,7 +256,7 @@ void publish(struct policy *policy, struct plan *plan)
 	lanes_plan(&pub);
 	emit(&pub);
 	settle_spots(&pub);
-	settle_ports(&pub);
+	settle_ports(&pub, true);
 	settle_matrices(policy);
 	shift_fini(&pub.peers);
 	shift_fini(&pub.ports);
@@ -250,4 +265,5 @@ void publish(struct policy *policy, struct plan *plan)
 	settle_ids(policy, plan, first);
 	publish_fini(&pub);
 	policy->adopting = false;
+	return true;
 }

@@ -27,13 +27,12 @@ struct publish {
 	struct shift peers, ports;
 	VEC(struct spot_move) spots;
 	VEC(struct port_move) port_moves;
-	port_spans wanted[BH_PORT_PROTO_MAX];
-	bool recut; // wanted is filled
 	bool prefixes; // bh_cidr changes
 };
 
 // ---- lanes.c ----------------------------------------------------------------------------------------------
 void lanes_sort(struct publish *pub); // fills staying, replaced, fresh
+bool lanes_weigh(struct publish *pub); // false: bh_cell could not hold it, someone was refused
 void lanes_take_over(
 	struct publish *pub); // matrices read from the kernel that say what is wanted stay
 void lanes_fork(

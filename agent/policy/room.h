@@ -23,6 +23,18 @@ struct usage {
 
 enum refusal { REFUSAL_NONE, REFUSAL_ACCEPTS, REFUSAL_ALL };
 
+// What only shows to be too much when everything is put together.
+enum scarce { SCARCE_CLASSES, SCARCE_PEERS, SCARCE_CIDRS, SCARCE_PORT_CLASSES, SCARCE_CELLS, SCARCE_MAX };
+
+// When a policy was refused by an overflow. It is tried again when enough is gone since.
+struct shortage {
+	enum scarce scarce;
+	bool noted; // used and pods are those of the tables without it
+	uint64_t excess; // how much too much it was; 0: with others, or what goes: alone it may fit at once
+	uint64_t used;
+	size_t pods;
+};
+
 // A policy: the object as last told, and its rules while it selects an endpoint.
 struct polent {
 	const struct object *object; // reference; NULL: removed
@@ -33,7 +45,9 @@ struct polent {
 	bool dirty;
 	bool lowered;
 	enum refusal refusal;
-	bool forced; // refused since the tables overflowed, whatever its share
+	enum refusal forced; // refused at least so far since the tables overflowed, whatever its share
+	struct shortage shortage; // why
+	uint64_t retried_in; // the compile that tried it again last
 	char *problem; // why it is refused
 	struct usage usage; // counted while lowered
 	VEC(struct lowered) rules[BH_DIR_MAX];
@@ -73,14 +87,16 @@ struct policy {
 	struct hash by_key;
 	VEC(struct matrix *) matrices; // but the fixed ones
 	struct ids policy_ids;
+	bool idless; // a matrix found no id
 	uint32_t last_gen;
 	VEC(uint32_t) held_gens; // ascending: connections may carry them, so they are not given
 	bool forget; // connections may carry others, too: before one is given, they forget
 	uint64_t compiles;
 	bool adopting; // the first plan after policy_adopt()
 	bool reselected; // policies may have lost their last endpoint
-	bool starved; // a matrix did not fit: compile again
 	bool room_came; // a policy in force went or shrank: refused ones may fit
+	struct polent *retried; // refused by an overflow, let in again by this compile
+	bool retry_failed; // in vain: no further one in this compile
 };
 
 static inline bool matrix_fixed(const struct policy *policy, const struct matrix *matrix)
@@ -104,12 +120,22 @@ void budget_admit(struct policy *policy, struct polent *polent);
 void budget_leave(struct policy *policy, struct polent *polent);
 // Marks refused policies that fit since others left; true if there is one.
 bool budget_retry(struct policy *policy);
-// Called once all locations know what they should be. If the tables could not hold it, the largest policy is
-// refused and marked: true, compile again.
-bool budget_overflow(struct policy *policy);
-// A matrix of this endpoint needs more of bh_cell than there is: its largest policy is refused.
-void budget_starve(struct policy *policy, const struct endpoint *endpoint, enum bh_dir dir);
 void budget_fini(struct policy *policy);
+// Refuses a policy for the whole's sake and marks it; false: nothing is left to refuse.
+bool budget_force(struct policy *policy, struct polent *polent, enum scarce scarce, uint64_t excess);
+
+// ---- overflow.c: the whole ------------------------------------------------------------------------------------
+// Called once all locations and ports know what they should be. If the tables could not hold it, policies of
+// the tenant who takes most are refused and marked: true, compile again.
+bool overflow_check(struct policy *policy);
+// A policy that an overflow refused and that may fit now is let in again and marked: true, compile again.
+bool overflow_retry(struct policy *policy);
+// The cells of all matrices are too many: the largest policy of the tenant who takes most is refused. needs[] by
+// position in policy->matrices.
+void overflow_cells(struct policy *policy, const uint64_t *needs, uint64_t excess);
+// bh_cell cannot hold this matrix: the largest policy of one of its endpoints is refused.
+bool overflow_starve(struct policy *policy, const struct matrix *matrix, uint64_t excess);
+uint64_t overflow_cells_used(const struct policy *policy);
 
 // ---- compile.c ---------------------------------------------------------------------------------------------
 void endpoint_touch(struct policy *policy, struct endpoint *endpoint);
@@ -129,4 +155,7 @@ void gen_renew(struct policy *policy);
 // ---- publish.c, shift.c, emit.c --------------------------------------------------------------------------------
 // What every dirty location should be; may be called again after more became dirty.
 void publish_want(struct policy *policy);
-void publish(struct policy *policy, struct plan *plan);
+// False: nothing was added, as it would not fit; a policy was refused and marked, compile again.
+bool publish(struct policy *policy, struct plan *plan);
+// A matrix that found no id would find one now: publish again.
+bool lanes_ids_came(const struct policy *policy);

@@ -25,17 +25,22 @@
 #define BH_LIMIT_ENDPOINTS 4096 /* pods of this node */
 #define BH_LIMIT_PEERS 1048576 /* exact addresses in bh_peer (elements are allocated on demand) */
 #define BH_LIMIT_CIDRS 262144 /* prefixes in bh_cidr */
+#define BH_LIMIT_PEER_CLASSES 31744 /* equivalence classes of addresses */
 #define BH_LIMIT_PORT_CLASSES 4096 /* equivalence classes of (protocol, port) */
 #define BH_LIMIT_POLICIES 8192 /* compiled policies (matrices) alive at once */
 #define BH_LIMIT_DENSE_CELLS 1048576 /* cells of a dense matrix; beyond it the matrix is sparse */
 #define BH_LIMIT_SPARSE_CELLS 262144 /* exceptions of all sparse matrices together (bh_cell) */
+#define BH_LIMIT_SHARE 25 /* percent of a table that one policy, or one namespace, may use */
 #define BH_LIMIT_CT 131072 /* connections per family */
 #define BH_LIMIT_FRAGS 8192 /* fragmented datagrams in flight */
 #define BH_LIMIT_DENIED 16384 /* aggregated denies */
 #define BH_LIMIT_TOTALS 65536 /* endpoint x direction x reason x rule counters */
 
 #define BH_MAX_ENDPOINTS 4096 /* slots are 12 bits of an endpoint's ident */
-#define BH_MAX_CLASSES 65536 /* peer classes; row maps hold one u16 each */
+#define BH_MAX_CLASSES 65536 /* peer class ids; row maps hold one u16 each */
+/* Old and new classes live side by side while a plan runs. */
+#define BH_MAX_PEER_CLASSES (BH_MAX_CLASSES / 2 - 1024)
+#define BH_MAX_PORT_CLASSES (BH_MAX_CLASSES / 2 - 1024)
 
 /* Directions, seen from the pod. */
 enum bh_dir {

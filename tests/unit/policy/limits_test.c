@@ -155,6 +155,173 @@ static void too_many_peers_refuse_the_largest_policy(void **state)
 	assert_denied(&j, a, IN, "10.0.1.20", "tcp", 80);
 	assert_str(problems().name, "all");
 	assert_str_contains(problems().text, "peers");
+	for (int i = 29; i >= 10; i--) { // pods go, nobody touches the policy
+		snprintf(name, sizeof(name), "c%d", i);
+		judge_remove(&j, KIND_POD, "b", name);
+	}
+	judge_compile(&j);
+	assert_int_equal(problems().n, 0);
+	judge_pod(&j, "b", "late", "", "10.0.1.50", "");
+	assert_allowed(&j, a, IN, "10.0.1.50", "tcp", 80);
+	judge_stop(&j);
+}
+
+// Pods of namespace x with a label for each bit of their number.
+static void put_bits(uint32_t bits)
+{
+	char name[16], addr[16], labels[160];
+
+	for (uint32_t i = 0; i < 1u << bits; i++) {
+		size_t at = 0;
+
+		labels[0] = 0;
+		for (uint32_t bit = 0; bit < bits; bit++)
+			if (i >> bit & 1)
+				at += (size_t)snprintf(labels + at, sizeof(labels) - at,
+						       "%s'b%u':'x'", at ? "," : "", bit);
+		snprintf(name, sizeof(name), "x%u", i);
+		snprintf(addr, sizeof(addr), "10.3.0.%u", i + 1);
+		judge_pod(&j, "x", name, labels, addr, "");
+	}
+}
+
+// Selectors that tell all of these pods apart: twice as many classes with each policy.
+static void put_bit_policies(const char *ns, uint32_t bits)
+{
+	for (uint32_t bit = 0; bit < bits; bit++)
+		judge_put(&j, KIND_NETPOL,
+			  "{'metadata':{'namespace':'%s','name':'bit%u'},'spec':{'podSelector':{},"
+			  "'ingress':[{'from':[{'namespaceSelector':{},'podSelector':{'matchLabels':{"
+			  "'b%u':'x'}}}]}]}}",
+			  ns, bit, bit);
+}
+
+static void peer_classes_that_one_tenant_explodes_are_taken_from_it(void **state)
+{
+	uint32_t a, b, gen;
+
+	start(&(struct policy_limits){ .peer_classes = 40 });
+	a = judge_local(&j, "a", "p", "", "10.0.0.1", "");
+	b = judge_local(&j, "b", "p", "", "10.0.0.2", "");
+	put_bits(6);
+	put_blocks("b", "large", 9); // one policy larger than any of the other's
+	judge_compile(&j);
+	gen = j.tables->endpoints[b].gen[IN];
+	put_bit_policies("a", 6);
+	assert_allowed(&j, b, IN, "20.8.0.1", "tcp", 1008);
+	assert_int_equal(j.tables->endpoints[b].gen[IN], gen); // not even judged again
+	assert_true(problems().n > 0);
+	assert_str_contains(problems().name, "bit");
+	assert_str_contains(problems().text, "peer classes");
+	assert_denied(&j, a, IN, "10.3.0.1", "tcp", 80);
+	for (uint32_t i = 0; i < 48; i++) { // as pods go, room comes
+		char name[16];
+
+		snprintf(name, sizeof(name), "x%u", i);
+		judge_remove(&j, KIND_POD, "x", name);
+		judge_compile(&j);
+	}
+	assert_int_equal(problems().n, 0);
+	for (uint32_t i = 49; i < 64; i++) { // the last sixteen have bits 4 and 5
+		char addr[16];
+
+		snprintf(addr, sizeof(addr), "10.3.0.%u", i + 1);
+		assert_allowed(&j, a, IN, addr, "tcp", 80);
+	}
+	judge_stop(&j);
+}
+
+static void a_cluster_policy_without_room_keeps_its_denies(void **state)
+{
+	uint32_t a;
+
+	start(&(struct policy_limits){ .peer_classes = 30 });
+	a = judge_local(&j, "a", "p", "", "10.0.0.1", "");
+	put_bits(5);
+	judge_put(&j, KIND_CLUSTERNETPOL,
+		  "{'metadata':{'name':'c'},'spec':{'tier':'Admin','priority':1,'subject':"
+		  "{'namespaces':{}},'ingress':["
+		  "{'action':'Deny','from':[{'pods':{'namespaceSelector':{},'podSelector':{"
+		  "'matchLabels':{'b0':'x','b1':'x'}}}}]},"
+		  "{'action':'Accept','from':[{'pods':{'namespaceSelector':{},'podSelector':{"
+		  "'matchLabels':{'b1':'x'}}}}]},"
+		  "{'action':'Accept','from':[{'pods':{'namespaceSelector':{},'podSelector':{"
+		  "'matchLabels':{'b2':'x'}}}}]},"
+		  "{'action':'Accept','from':[{'pods':{'namespaceSelector':{},'podSelector':{"
+		  "'matchLabels':{'b3':'x'}}}}]},"
+		  "{'action':'Accept','from':[{'pods':{'namespaceSelector':{},'podSelector':{"
+		  "'matchLabels':{'b4':'x'}}}}]}]}}");
+	judge_put(&j, KIND_NETPOL,
+		  "{'metadata':{'namespace':'a','name':'deny'},'spec':{'podSelector':{}}}");
+	assert_allowed(&j, a, IN, "10.3.0.3", "tcp", 80);
+	assert_int_equal(problems().n, 0);
+	judge_put(&j, KIND_NETPOL, // 15 more, in which the pods have no part
+		  "{'metadata':{'namespace':'a','name':'blocks'},'spec':{'podSelector':{},'ingress':["
+		  "{'from':[{'ipBlock':{'cidr':'20.0.0.0/16'}}]},{'from':[{'ipBlock':{'cidr':"
+		  "'20.1.0.0/16'}}]},{'from':[{'ipBlock':{'cidr':'20.2.0.0/16'}}]},"
+		  "{'from':[{'ipBlock':{'cidr':'20.3.0.0/16'}}]},{'from':[{'ipBlock':{'cidr':"
+		  "'20.4.0.0/16'}}]},{'from':[{'ipBlock':{'cidr':'20.5.0.0/16'}}]},"
+		  "{'from':[{'ipBlock':{'cidr':'20.6.0.0/16'}}]},{'from':[{'ipBlock':{'cidr':"
+		  "'20.7.0.0/16'}}]},{'from':[{'ipBlock':{'cidr':'20.8.0.0/16'}}]},"
+		  "{'from':[{'ipBlock':{'cidr':'20.9.0.0/16'}}]},{'from':[{'ipBlock':{'cidr':"
+		  "'20.10.0.0/16'}}]},{'from':[{'ipBlock':{'cidr':'20.11.0.0/16'}}]}]}}");
+	judge_compile(&j);
+	assert_str(problems().name, "c");
+	assert_denied_cluster(&j, a, IN, "10.3.0.4", "tcp", 80); // b0, b1: still denied
+	assert_denied(&j, a, IN, "10.3.0.3", "tcp", 80); // b1: accepted no more
+	assert_allowed(&j, a, IN, "20.11.0.1", "tcp", 80); // all of whom are not concerned
+	judge_remove(&j, KIND_NETPOL, "a", "blocks");
+	assert_allowed(&j, a, IN, "10.3.0.3", "tcp", 80);
+	assert_int_equal(problems().n, 0);
+	judge_stop(&j);
+}
+
+// Each policy of the same few classes; together they are many: odd ports, ports 1 and 2 of 4, ...
+static void put_port_bits(uint32_t bits, uint32_t ports)
+{
+	for (uint32_t bit = 0; bit < bits; bit++) {
+		char *text = NULL;
+		size_t len;
+		FILE *out = open_memstream(&text, &len);
+
+		for (uint32_t port = 0, n = 0; port < ports; port++)
+			if (port >> bit & 1)
+				fprintf(out, "%s{'port':%u}", n++ ? "," : "", 1000 + port);
+		fclose(out);
+		judge_put(&j, KIND_NETPOL,
+			  "{'metadata':{'namespace':'a','name':'ports%u'},'spec':{'podSelector':{},"
+			  "'ingress':[{'ports':[%s]}]}}",
+			  bit, text);
+		free(text);
+	}
+}
+
+static void port_classes_that_one_tenant_explodes_are_taken_from_it(void **state)
+{
+	uint32_t a, b;
+
+	start(&(struct policy_limits){ .port_classes = 48 });
+	a = judge_local(&j, "a", "p", "", "10.0.0.1", "");
+	b = judge_local(&j, "b", "p", "", "10.0.0.2", "");
+	put_blocks("b", "large", 9);
+	judge_compile(&j);
+	put_port_bits(6, 64); // six classes by themselves, 63 together
+	assert_allowed(&j, b, IN, "20.8.0.1", "tcp", 1008);
+	assert_true(problems().n > 0);
+	assert_str_contains(problems().name, "ports");
+	assert_str_contains(problems().text, "port classes");
+	assert_true(j.policy->ports.classes.by_sig.n <= 48 + 1);
+	judge_remove(&j, KIND_NETPOL, "b", "large");
+	for (uint32_t bit = 0; bit < 2; bit++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "ports%u", bit);
+		judge_remove(&j, KIND_NETPOL, "a", name);
+	}
+	judge_compile(&j);
+	assert_int_equal(problems().n, 0);
+	for (uint32_t port = 4; port < 64; port++)
+		assert_allowed(&j, a, IN, "8.8.8.8", "tcp", 1000 + port);
 	judge_stop(&j);
 }
 
@@ -174,6 +341,72 @@ static void too_many_sparse_cells_refuse_the_largest_policy(void **state)
 	judge_stop(&j);
 }
 
+static void cells_of_one_tenant_leave_the_others_theirs(void **state)
+{
+	uint32_t a, b, gen;
+
+	start(&(struct policy_limits){ .dense_cells = 4, .sparse_cells = 40, .object_share = 100,
+				       .namespace_share = 100 });
+	a = judge_local(&j, "a", "p", "", "10.0.0.1", "");
+	b = judge_local(&j, "b", "p", "", "10.0.0.2", "");
+	put_blocks("a", "most", 30);
+	judge_compile(&j);
+	assert_int_equal(problems().n, 0);
+	put_blocks("b", "few", 12); // who comes last is not who takes most
+	judge_compile(&j);
+	assert_int_equal(problems().n, 1);
+	assert_str(problems().name, "most");
+	assert_allowed(&j, b, IN, "20.1.0.1", "tcp", 1001);
+	assert_denied(&j, a, IN, "20.1.0.1", "tcp", 1001);
+	gen = j.tables->endpoints[b].gen[IN];
+	put_blocks("a", "other", 1); // it cannot come back by that
+	judge_compile(&j);
+	assert_int_equal(problems().n, 1);
+	assert_int_equal(j.tables->endpoints[b].gen[IN], gen);
+	judge_remove(&j, KIND_NETPOL, "b", "few");
+	assert_allowed(&j, a, IN, "20.1.0.1", "tcp", 1001);
+	assert_int_equal(problems().n, 0);
+	judge_stop(&j);
+}
+
+// A matrix that stays gets rows with every new class it tells apart: that, too, must have room.
+static void cells_that_a_matrix_grows_by_have_a_limit(void **state)
+{
+	char name[16], addr[16];
+	uint32_t a, b, before;
+
+	start(&(struct policy_limits){ .dense_cells = 4, .sparse_cells = 24, .object_share = 100,
+				       .namespace_share = 100 });
+	a = judge_local(&j, "a", "p", "", "10.0.0.1", "");
+	b = judge_local(&j, "b", "p", "", "10.0.0.2", "");
+	put_blocks("b", "few", 4);
+	for (uint32_t bit = 0; bit < 5; bit++)
+		judge_put(&j, KIND_NETPOL,
+			  "{'metadata':{'namespace':'a','name':'bit%u'},'spec':{'podSelector':{},"
+			  "'ingress':[{'from':[{'namespaceSelector':{},'podSelector':{'matchLabels':{"
+			  "'b%u':'x'}}}],'ports':[{'port':%u}]}]}}",
+			  bit, bit, 100 + bit);
+	judge_compile(&j);
+	assert_int_equal(problems().n, 0);
+	put_bits(5);
+	judge_compile(&j);
+	before = problems().n;
+	assert_true(before > 0);
+	assert_str_contains(problems().name, "bit");
+	assert_true(j.tables->cells.n <= 24);
+	assert_allowed(&j, b, IN, "20.1.0.1", "tcp", 1001);
+	for (int i = 31; i >= 4; i--) {
+		snprintf(name, sizeof(name), "x%d", i);
+		judge_remove(&j, KIND_POD, "x", name);
+	}
+	judge_compile(&j);
+	judge_pod(&j, "x", "last", "'b4':'x'", "10.3.0.9", "");
+	snprintf(addr, sizeof(addr), "10.3.0.9");
+	assert_allowed(&j, a, IN, addr, "tcp", 104);
+	assert_int_equal(problems().n, 0);
+	judge_stop(&j);
+}
+
 static void no_policy_id_left_denies(void **state)
 {
 	uint32_t a, b;
@@ -186,11 +419,61 @@ static void no_policy_id_left_denies(void **state)
 	put_blocks("b", "y", 1);
 	assert_allowed(&j, a, IN, "20.0.0.1", "tcp", 1000);
 	assert_denied(&j, b, IN, "20.0.0.1", "tcp", 1000);
-	judge_remove(&j, KIND_NETPOL, "a", "x");
-	judge_compile(&j);
-	judge_pod(&j, "b", "p", "'again':'x'", "10.0.0.2", "");
-	judge_compile(&j);
+	assert_int_equal(problems().n, 1);
+	assert_str(problems().name, "p");
+	assert_str(problems().text, "the table of compiled policies is full: nothing may enter it");
+	judge_remove(&j, KIND_NETPOL, "a", "x"); // nothing but room: the same plan fills it
 	assert_allowed(&j, b, IN, "20.0.0.1", "tcp", 1000);
+	assert_int_equal(problems().n, 0);
+	judge_stop(&j);
+}
+
+// Pods of namespace a, each with a compiled policy of its own.
+static void take_ids(uint32_t n)
+{
+	char name[16], labels[32], addr[16];
+
+	for (uint32_t i = 0; i < n; i++) {
+		snprintf(name, sizeof(name), "p%u", i);
+		snprintf(labels, sizeof(labels), "'app':'a%u'", i);
+		snprintf(addr, sizeof(addr), "10.0.2.%u", i + 1);
+		judge_local(&j, "a", name, labels, addr, "");
+		judge_put(&j, KIND_NETPOL,
+			  "{'metadata':{'namespace':'a','name':'p%u'},'spec':{'podSelector':{"
+			  "'matchLabels':{'app':'a%u'}},'ingress':[{'ports':[{'port':%u}]}]}}",
+			  i, i, 1 + i);
+	}
+	judge_compile(&j);
+}
+
+static void policy_ids_of_one_tenant_leave_the_others_theirs(void **state)
+{
+	uint32_t b;
+
+	start(&(struct policy_limits){ .policies = 32 });
+	take_ids(40);
+	assert_true(problems().n >= 8);
+	b = judge_local(&j, "b", "p", "", "10.0.0.2", "");
+	for (uint32_t port = 1; port < 4; port++) { // old and new side by side, again and again
+		put_blocks("b", "y", port);
+		assert_allowed(&j, b, IN, "20.0.0.1", "tcp", 1000);
+	}
+	assert_allowed(&j, 0, IN, "20.0.0.1", "tcp", 1);
+	judge_stop(&j);
+}
+
+static void images_grow_when_no_policy_id_is_left(void **state)
+{
+	uint32_t a;
+
+	start(&(struct policy_limits){ .policies = BH_POLICY_FIRST + 2 });
+	a = judge_local(&j, "a", "p", "", "10.0.0.1", "");
+	judge_local(&j, "b", "p", "", "10.0.0.2", "");
+	put_blocks("a", "x", 2);
+	judge_compile(&j);
+	put_blocks("b", "many", 200); // the second and last id; fresh ids for a's matrix, too
+	assert_allowed(&j, a, IN, "20.1.0.1", "tcp", 1001);
+	assert_denied(&j, a, IN, "20.2.0.1", "tcp", 1002);
 	judge_stop(&j);
 }
 
@@ -365,7 +648,14 @@ int main(void)
 		cmocka_unit_test(too_many_port_classes_are_refused),
 		cmocka_unit_test(too_many_peers_refuse_the_largest_policy),
 		cmocka_unit_test(too_many_sparse_cells_refuse_the_largest_policy),
+		cmocka_unit_test(cells_of_one_tenant_leave_the_others_theirs),
+		cmocka_unit_test(cells_that_a_matrix_grows_by_have_a_limit),
 		cmocka_unit_test(no_policy_id_left_denies),
+		cmocka_unit_test(policy_ids_of_one_tenant_leave_the_others_theirs),
+		cmocka_unit_test(images_grow_when_no_policy_id_is_left),
+		cmocka_unit_test(peer_classes_that_one_tenant_explodes_are_taken_from_it),
+		cmocka_unit_test(a_cluster_policy_without_room_keeps_its_denies),
+		cmocka_unit_test(port_classes_that_one_tenant_explodes_are_taken_from_it),
 		cmocka_unit_test(an_invalid_policy_reports_its_problem),
 		cmocka_unit_test(images_grow_under_the_same_generation),
 		cmocka_unit_test(generations_wrap_past_zero_and_live_ones),
