@@ -85,9 +85,12 @@ $(B)/bench/%.bpf.o: $(SHARED)/perf/%.bpf.c
 	@mkdir -p $(@D)
 	$(call say,BPF,$<)$(CLANG) $(BPF_CFLAGS) -I$(SHARED)/perf -c -o $@ $<
 
-$(B)/tests/bench/bench.o: | $(B)/tests/bench/rotate.skel.h
-$(B)/tests/bench/bench: $(B)/tests/bench/bench.o $(B)/tests/bench/cases.o $(B)/lib/harness.a
-	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lbpf -lelf -lz
+BENCH_OBJ := $(patsubst %.c,$(B)/%.o,$(sort $(filter-out %.bpf.c,$(wildcard tests/bench/*.c))))
+BENCH_ROOMS := base object source store policy bpf
+
+$(BENCH_OBJ): | $(SKEL) $(B)/tests/bench/rotate.skel.h
+$(B)/tests/bench/bench: $(BENCH_OBJ) $(B)/lib/harness.a $(call archives,$(BENCH_ROOMS))
+	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(BENCH_OBJ) $(B)/lib/harness.a $(call link,$(BENCH_ROOMS)) -lcmocka
 
 .PHONY: bench
 bench: $(B)/tests/bench/bench $(B)/bench/empty.bpf.o $(B)/bench/floor.bpf.o all $(E2E_TOOLS) ## ns per packet, the agent's memory (root; ROUNDS=n T=name)

@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // bench.c - what a packet costs in the programs, beside an empty program and the least a stateful filter can do
-// (floor). BPF_PROG_TEST_RUN, every case in every round, forwards and backwards; medians.
+// (floor). BPF_PROG_TEST_RUN, every case in every round, forwards and backwards; medians of paired differences.
 //
 // World: host; root. Usage: bench EMPTY.bpf.o FLOOR.bpf.o [ROUNDS [FILTER]]
-// Only differences within one run mean something: net is minus the empty program in the same mode.
+// Only differences within one round mean something: net is minus the empty program, x floor divides by the floor,
+// both of the same mode and round.
+#include "tests/bench/bench.h"
+
 #include <errno.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,13 +18,13 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
-#include "tests/bench/bench.h"
 #include "tests/bench/rotate.skel.h"
+#include "tests/harness/net.h"
 
-#define CASES_MAX 48
+#define CASES_MAX 64
 #define REPEAT 400000
 
-static const char *const mode_names[] = { "same packet", "32k flows", "new flows" };
+static const char *const mode_names[] = { "same packet", "two CPUs", "32k flows", "new flows" };
 
 static struct bench cases[CASES_MAX];
 static int ncases;
@@ -31,7 +36,15 @@ void bench_die(const char *what)
 	exit(1);
 }
 
-static int rotating(int target, enum bench_mode mode, bool v6)
+double bench_ms_since(const struct timespec *from)
+{
+	struct timespec to;
+
+	clock_gettime(CLOCK_MONOTONIC, &to);
+	return (to.tv_sec - from->tv_sec) * 1e3 + (to.tv_nsec - from->tv_nsec) / 1e6;
+}
+
+static int rotating(int target, enum bench_mode mode, bool v6, const struct bench_turns *turns)
 {
 	struct rotate_bpf *skel = rotate_bpf__open();
 	uint32_t key = 0;
@@ -40,18 +53,26 @@ static int rotating(int target, enum bench_mode mode, bool v6)
 		bench_die("rotate");
 	skel->rodata->flows = mode == BENCH_NEW ? BENCH_NEW_FLOWS : BENCH_WARM_FLOWS;
 	skel->rodata->offset = v6 ? 54 : 34;
+	if (turns) {
+		skel->rodata->peers = turns->peers;
+		skel->rodata->peer_step = turns->peer_step;
+		skel->rodata->first_peer = turns->first_peer;
+		skel->rodata->ports = turns->ports;
+		skel->rodata->first_port = turns->first_port;
+	}
 	if (rotate_bpf__load(skel) ||
 	    bpf_map_update_elem(bpf_map__fd(skel->maps.target), &key, &target, BPF_ANY))
 		bench_die("rotate");
 	return bpf_program__fd(skel->progs.rotate);
 }
 
-struct bench *bench_add(const char *name, enum bench_mode mode, int fd, const struct packet *packet)
+struct bench *bench_add(const char *name, enum bench_mode mode, int fd,
+			const struct packet *packet, const struct bench_turns *turns)
 {
 	struct bench *b = &cases[ncases];
 
-	if (mode != BENCH_SAME)
-		fd = rotating(fd, mode, packet->v6);
+	if (mode == BENCH_WARM || mode == BENCH_NEW)
+		fd = rotating(fd, mode, packet->v6, turns);
 	*b = (struct bench){ .name = name, .mode = mode, .fd = fd, .packet = *packet, .table = -1 };
 	if (strncmp(name, "empty", 5) && strncmp(name, "floor", 5) && !strstr(name, filter))
 		return b;
@@ -80,26 +101,77 @@ static void empty_table(int fd)
 		bench_die("emptying a table");
 }
 
-static double run(struct bench *b, uint32_t repeat)
+static void test_run(int fd, const struct packet *packet, uint32_t repeat)
 {
 	struct __sk_buff skb = { .ingress_ifindex = 1 };
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = b->packet.data,
-		    .data_size_in = b->packet.len, .repeat = repeat, .ctx_in = &skb,
-		    .ctx_size_in = sizeof(skb));
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = packet->data, .data_size_in = packet->len,
+		    .repeat = repeat, .ctx_in = &skb, .ctx_size_in = sizeof(skb));
+
+	if (bpf_prog_test_run_opts(fd, &opts))
+		bench_die("test run");
+}
+
+static double run(const struct bench *b, uint32_t repeat)
+{
 	struct timespec from, to;
 
 	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &from);
-	if (bpf_prog_test_run_opts(b->fd, &opts))
-		bench_die(b->name);
+	test_run(b->fd, &b->packet, repeat);
 	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &to);
 	return ((to.tv_sec - from.tv_sec) * 1e9 + (to.tv_nsec - from.tv_nsec)) / repeat;
 }
 
-static double measure(struct bench *b)
+static void stay_on(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	if (sched_setaffinity(0, sizeof(set), &set))
+		bench_die("a second CPU");
+}
+
+struct partner {
+	const struct bench *b;
+	volatile bool runs, stop;
+};
+
+static void *answer(void *arg)
+{
+	struct partner *partner = arg;
+
+	stay_on(1);
+	while (!partner->stop) {
+		test_run(partner->b->other_fd, &partner->b->other, 20000);
+		partner->runs = true;
+	}
+	return NULL;
+}
+
+static double run_pair(const struct bench *b)
+{
+	struct partner partner = { .b = b };
+	pthread_t thread;
+	double ns;
+
+	if (pthread_create(&thread, NULL, answer, &partner))
+		bench_die("a second thread");
+	stay_on(0);
+	while (!partner.runs)
+		sched_yield();
+	ns = run(b, REPEAT);
+	partner.stop = true;
+	pthread_join(thread, NULL);
+	return ns;
+}
+
+static double measure(const struct bench *b)
 {
 	double sum = 0;
-	int batches = 4;
+	int batches = 8;
 
+	if (b->mode == BENCH_PAIR)
+		return run_pair(b);
 	if (b->mode != BENCH_NEW)
 		return run(b, REPEAT);
 	for (int i = 0; i < batches; i++) {
@@ -111,6 +183,7 @@ static double measure(struct bench *b)
 	return sum / batches;
 }
 
+// ---- telling --------------------------------------------------------------------------------------------------------------
 static int by_value(const void *a, const void *b)
 {
 	double x = *(const double *)a, y = *(const double *)b;
@@ -118,11 +191,12 @@ static int by_value(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static void summarize(struct bench *b, int rounds)
+// Median; *retspread: half of what the middle half spans.
+static double median(double *values, int n, double *retspread)
 {
-	qsort(b->ns, rounds, sizeof(*b->ns), by_value);
-	b->median = b->ns[rounds / 2];
-	b->spread = (b->ns[rounds * 3 / 4] - b->ns[rounds / 4]) / 2;
+	qsort(values, n, sizeof(*values), by_value);
+	*retspread = (values[n * 3 / 4] - values[n / 4]) / 2;
+	return values[n / 2];
 }
 
 static const struct bench *reference(const char *name, enum bench_mode mode)
@@ -130,78 +204,53 @@ static const struct bench *reference(const char *name, enum bench_mode mode)
 	for (int i = 0; i < ncases; i++)
 		if (!strcmp(cases[i].name, name) && cases[i].mode == mode)
 			return &cases[i];
-	return NULL;
+	bench_die("no yardstick");
+}
+
+static void summarize(struct bench *b, int rounds)
+{
+	const struct bench *empty = reference("empty", b->mode);
+	const struct bench *floor = reference("floor", b->mode);
+	double net[BENCH_ROUNDS_MAX], ratio[BENCH_ROUNDS_MAX];
+
+	for (int i = 0; i < rounds; i++) {
+		net[i] = b->ns[i] - (b == empty ? 0 : empty->ns[i]);
+		ratio[i] = net[i] / (floor->ns[i] - empty->ns[i]);
+	}
+	b->net = median(net, rounds, &b->spread);
+	b->ratio = median(ratio, rounds, &b->ratio_spread);
+}
+
+static void print_aims(const struct bench *b)
+{
+	if (b->aim_floor)
+		printf("  <= %.2f x floor: %s", b->aim_floor,
+		       b->ratio <= b->aim_floor ? "met" : "MISSED");
+	if (b->aim_ns)
+		printf("  <= %.0f ns: %s", b->aim_ns, b->net <= b->aim_ns ? "met" : "MISSED");
+	if (b->flat)
+		printf("  %.2f x the least", b->net / b->flat->net);
+	if (b->flat && b->aim_flat)
+		printf(", <= %.2f: %s", b->aim_flat,
+		       b->net <= b->aim_flat * b->flat->net ? "met" : "MISSED");
 }
 
 static void report(void)
 {
-	printf("%-46s %-12s %8s %6s %8s   %s\n", "case", "mode", "net ns", "+-", "x floor", "aim");
+	printf("%-46s %-12s %8s %6s %8s %6s %10s  aim\n", "case", "mode", "net ns", "+-", "x floor",
+	       "+-", "matrix");
 	for (int i = 0; i < ncases; i++) {
-		const struct bench *b = &cases[i], *empty = reference("empty", b->mode);
-		const struct bench *floor = reference("floor", b->mode);
-		double net = b->median - empty->median, least = floor->median - empty->median;
+		const struct bench *b = &cases[i];
 
-		printf("%-46s %-12s %8.1f %6.1f %8.2f", b->name, mode_names[b->mode],
-		       b == empty ? b->median : net, b->spread, net / least);
-		if (b->aim_floor)
-			printf("   <= %.2f x floor: %s", b->aim_floor,
-			       net <= b->aim_floor * least ? "met" : "MISSED");
-		if (b->aim_ns)
-			printf("   <= %.0f ns: %s", b->aim_ns, net <= b->aim_ns ? "met" : "MISSED");
+		printf("%-46s %-12s %8.1f %6.1f %8.2f %6.2f", b->name, mode_names[b->mode], b->net,
+		       b->spread, strcmp(b->name, "empty") ? b->ratio : 0, b->ratio_spread);
+		if (b->matrix_bytes)
+			printf(" %8u B", b->matrix_bytes);
+		else
+			printf(" %10s", "");
+		print_aims(b);
 		putchar('\n');
 	}
-}
-
-static double ms_since(const struct timespec *from)
-{
-	struct timespec to;
-
-	clock_gettime(CLOCK_MONOTONIC, &to);
-	return (to.tv_sec - from->tv_sec) * 1e3 + (to.tv_nsec - from->tv_nsec) / 1e6;
-}
-
-static struct bpf_prog_info info_of(int fd)
-{
-	struct bpf_prog_info info = { 0 };
-	uint32_t len = sizeof(info);
-
-	if (bpf_obj_get_info_by_fd(fd, &info, &len))
-		bench_die("program info");
-	return info;
-}
-
-#define LOADS 15
-
-// What the agent pays for the judges once, and for the gates of each pod.
-static void report_load(const char *name, bool open)
-{
-	struct bpfprog_options options = { .open = open };
-	struct bpfprog *first, *next;
-	struct bpf_prog_info info;
-	struct timespec from;
-	double once, ms[LOADS];
-
-	clock_gettime(CLOCK_MONOTONIC, &from);
-	if (bpfprog_new(&options, &first))
-		bench_die("load");
-	once = ms_since(&from);
-	options.share = first;
-	for (int i = 0; i < LOADS; i++) {
-		options.slot = 4 + i;
-		clock_gettime(CLOCK_MONOTONIC, &from);
-		if (bpfprog_new(&options, &next))
-			bench_die("load");
-		ms[i] = ms_since(&from);
-		info = info_of(bpfprog_fd(next, BH_INGRESS));
-		bpfprog_free(next);
-	}
-	qsort(ms, LOADS, sizeof(*ms), by_value);
-	printf("load %-6s judges and tables, once: %.1f ms; a pod's two gates: %.2f ms (slowest %.2f); a gate: %u instructions verified, "
-	       "%u bytes of code\n",
-	       name, once, ms[LOADS / 2], ms[LOADS - 1], info.verified_insns, info.jited_prog_len);
-	if (!open)
-		printf("%-38s<= 2 ms a pod: %s\n", "", ms[LOADS / 2] <= 2 ? "met" : "MISSED");
-	bpfprog_free(first);
 }
 
 int main(int argc, char **argv)
@@ -213,6 +262,8 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	filter = argc > 4 ? argv[4] : "";
+	if (net_private())
+		bench_die("a private network");
 	bench_cases(argv[1], argv[2]);
 	for (int i = 0; i < ncases; i++)
 		measure(&cases[i]); // warm
@@ -225,7 +276,7 @@ int main(int argc, char **argv)
 	for (int i = 0; i < ncases; i++)
 		summarize(&cases[i], rounds);
 	report();
-	report_load("track", false);
-	report_load("open", true);
+	if (!*filter || strstr("load", filter))
+		bench_load();
 	return 0;
 }

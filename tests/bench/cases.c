@@ -3,13 +3,17 @@
 // policy, denied packets, and the two yardsticks.
 #include "tests/bench/bench.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <linux/pkt_cls.h>
 #include <netinet/in.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+
+#include "tests/bench/node.h"
 
 static int load_file(const char *path, const char *table, enum bpf_map_type type, int *rettable)
 {
@@ -88,6 +92,7 @@ static void add_established(void)
 				       .ct_unreplied_quota = 131072 };
 	struct bpfprog *prog = pod(&big, 600, 1), *recording = pod(&record, 600, 1);
 	struct packet p, back;
+	struct bench *b;
 
 	for (int v6 = 0; v6 < 2; v6++) {
 		frame(&p, BH_INGRESS, v6, true, P_SYN);
@@ -105,20 +110,26 @@ static void add_established(void)
 		must_pass(prog, BH_INGRESS, &p, true);
 		must_pass(recording, BH_INGRESS, &p, true);
 		bench_add(v6 ? "established TCP v6, to pod" : "established TCP v4, to pod",
-			  BENCH_SAME, bpfprog_fd(prog, BH_INGRESS), &p)
+			  BENCH_SAME, bpfprog_fd(prog, BH_INGRESS), &p, NULL)
 			->aim_floor = 1.5;
 		bench_add(v6 ? "established TCP v6, from pod" : "established TCP v4, from pod",
-			  BENCH_SAME, bpfprog_fd(prog, BH_EGRESS), &back)
+			  BENCH_SAME, bpfprog_fd(prog, BH_EGRESS), &back, NULL)
 			->aim_floor = 1.5;
-		if (!v6)
-			bench_add("established TCP v4, recording", BENCH_SAME,
-				  bpfprog_fd(recording, BH_INGRESS), &p);
+		if (v6)
+			continue;
+		bench_add("established TCP v4, recording", BENCH_SAME,
+			  bpfprog_fd(recording, BH_INGRESS), &p, NULL);
+		b = bench_add("established TCP v4, both ways at once", BENCH_PAIR,
+			      bpfprog_fd(prog, BH_INGRESS), &p, NULL);
+		b->other_fd = bpfprog_fd(prog, BH_EGRESS);
+		b->other = back;
+		b->aim_floor = 1;
 	}
 	frame(&p, BH_INGRESS, false, false, 0);
 	must_pass(prog, BH_INGRESS, &p, true);
-	bench_add("established UDP v4, to pod", BENCH_SAME, bpfprog_fd(prog, BH_INGRESS), &p)
+	bench_add("established UDP v4, to pod", BENCH_SAME, bpfprog_fd(prog, BH_INGRESS), &p, NULL)
 		->aim_floor = 1.5;
-	bench_add("established UDP v4, to pod", BENCH_WARM, bpfprog_fd(prog, BH_INGRESS), &p)
+	bench_add("established UDP v4, to pod", BENCH_WARM, bpfprog_fd(prog, BH_INGRESS), &p, NULL)
 		->aim_floor = 1.5;
 }
 
@@ -131,59 +142,108 @@ static void add_open(void)
 	if (bpfprog_new(&options, &prog))
 		bench_die("load");
 	frame(&p, BH_INGRESS, false, true, P_ACK);
-	bench_add("unselected pod v4, to pod", BENCH_SAME, bpfprog_fd(prog, BH_INGRESS), &p)
+	bench_add("unselected pod v4, to pod", BENCH_SAME, bpfprog_fd(prog, BH_INGRESS), &p, NULL)
 		->aim_ns = 15;
 	frame(&p, BH_EGRESS, false, true, P_ACK);
-	bench_add("unselected pod v4, from pod", BENCH_SAME, bpfprog_fd(prog, BH_EGRESS), &p)
+	bench_add("unselected pod v4, from pod", BENCH_SAME, bpfprog_fd(prog, BH_EGRESS), &p, NULL)
 		->aim_ns = 15;
 	frame(&p, BH_EGRESS, true, true, P_ACK);
-	bench_add("unselected pod v6, from pod", BENCH_SAME, bpfprog_fd(prog, BH_EGRESS), &p)
+	bench_add("unselected pod v6, from pod", BENCH_SAME, bpfprog_fd(prog, BH_EGRESS), &p, NULL)
 		->aim_ns = 15;
 }
 
-static void add_new(const char *name, const struct bpfprog_options *options, uint32_t rows,
-		    uint32_t columns, enum bh_dir dir)
+// The type of the connection table, with a policy of ten peers.
+static void add_table(const char *name, const struct bpfprog_options *options)
 {
-	struct bpfprog *prog = pod(options, rows, columns);
+	struct bpfprog *prog = pod(options, 10, 1);
 	struct packet p;
 	struct bench *b;
 
-	frame(&p, dir, false, true, P_SYN);
-	if (columns > 1) // the last port
-		p.data[p.l4 + 2] = (columns - 1) >> 8, p.data[p.l4 + 3] = (columns - 1) & 255;
-	bpfprog_peer(prog, PEER4, rows - 1);
-	must_pass(prog, dir, &p, true);
-	b = bench_add(name, BENCH_NEW, bpfprog_fd(prog, dir), &p);
+	frame(&p, BH_INGRESS, false, true, P_SYN);
+	bpfprog_peer(prog, PEER4, 9);
+	must_pass(prog, BH_INGRESS, &p, true);
+	b = bench_add(name, BENCH_NEW, bpfprog_fd(prog, BH_INGRESS), &p, NULL);
 	b->table = bpfprog_map(prog, "bh_ct");
 	b->ep = bpfprog_endpoint(prog);
-	if (!options->ct_type && !options->ct_flags)
-		b->aim_ns = 200;
 }
 
-static void add_cidrs(const char *name, uint32_t n)
+static uint32_t addr4(const char *text)
 {
-	struct bpfprog_options options = {
-		.ct = 131072, .cidrs = 16384, .ct_quota = 131072, .ct_unreplied_quota = 131072
-	};
-	struct bpfprog *prog = pod(&options, 10, 1);
+	struct in_addr addr;
+
+	inet_pton(AF_INET, text, &addr);
+	return ntohl(addr.s_addr);
+}
+
+// A case of new flows measures what it says only if all of them pass.
+static void all_pass(const struct bench *b)
+{
+	struct __sk_buff skb = { .ingress_ifindex = 1 };
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = b->packet.data,
+		    .data_size_in = b->packet.len, .ctx_in = &skb, .ctx_size_in = sizeof(skb));
+
+	for (int i = 0; i < BENCH_NEW_FLOWS; i++)
+		if (bpf_prog_test_run_opts(b->fd, &opts) || (int)opts.retval != TC_ACT_UNSPEC) {
+			fprintf(stderr, "bench: %s: flow %d does not pass\n", b->name, i);
+			exit(1);
+		}
+}
+
+static struct bench_turns turns_of(enum node_rules rules, uint32_t n)
+{
+	switch (rules) {
+	case NODE_SELECTORS:
+		return (struct bench_turns){ .peers = n, .peer_step = 1, .first_peer = addr4("10.64.0.0") };
+	case NODE_PORTS:
+		return (struct bench_turns){ .ports = n, .first_port = NODE_PORT };
+	default:
+		return (struct bench_turns){ .peers = n, .peer_step = 256, .first_peer = addr4("10.128.0.1") };
+	}
+}
+
+// New flows of a pod with `n` rules: all by one of them, or by each in turn, when what the rules take in the
+// caches shows.
+static struct bench *add_rules(enum node_rules rules, uint32_t n, bool in_turn)
+{
+	static const char *const kinds[] = { "selector", "port", "CIDR" };
+	struct bench_turns turns = turns_of(rules, in_turn ? n : 1);
+	struct node_pod node;
 	struct packet p;
 	struct bench *b;
-	char addr[32];
+	char *name;
 
-	for (uint32_t i = 0; i < n; i++) {
-		snprintf(addr, sizeof(addr), "10.%u.%u.%u", 20 + (i * 7 >> 16), i * 7 >> 8 & 255,
-			 (i * 7 & 255) & ~3u);
-		bpfprog_cidr(prog, addr, 30, 1 + i % 9);
-	}
-	bpfprog_cidr(prog, "10.3.0.0", 30, 1);
-	packet_eth(&p, peer_mac, pod_mac, 0);
-	packet_ip(&p, "10.3.0.1", POD4, IPPROTO_TCP);
-	packet_tcp(&p, 20000, 80, P_SYN);
+	node_pod(rules, n, &node);
+	packet_eth(&p, peer_mac, node.mac, 0);
+	packet_ip(&p, "10.64.0.0", NODE_POD, IPPROTO_TCP);
+	packet_tcp(&p, 20000, NODE_PORT, P_SYN);
+	packet_data(&p, 18);
 	packet_end(&p);
-	must_pass(prog, BH_INGRESS, &p, true);
-	b = bench_add(name, BENCH_NEW, bpfprog_fd(prog, BH_INGRESS), &p);
-	b->table = bpfprog_map(prog, "bh_ct");
-	b->ep = bpfprog_endpoint(prog);
+	if (asprintf(&name, "new flow, %u rules by %s%s", n, kinds[rules],
+		     in_turn ? ", in turn" : "") < 0)
+		bench_die("memory");
+	b = bench_add(name, BENCH_NEW, node.fd, &p, &turns);
+	b->table = node.ct;
+	b->ep = node.ep;
+	b->matrix_bytes = node.matrix_bytes;
+	if (rules != NODE_CIDRS && !in_turn)
+		b->aim_ns = 200;
+	all_pass(b);
+	return b;
+}
+
+static void add_curve(enum node_rules rules, bool in_turn)
+{
+	static const uint32_t sizes[] = { 10, 100, 1000, 10000 };
+	const struct bench *least = NULL;
+
+	for (int i = 0; i < 4; i++) {
+		struct bench *b = add_rules(rules, sizes[i], in_turn);
+
+		b->flat = least;
+		if (!in_turn)
+			b->aim_flat = rules == NODE_CIDRS ? 3 : 1.15;
+		least = least ? least : b;
+	}
 }
 
 static void add_denied(void)
@@ -194,7 +254,7 @@ static void add_denied(void)
 	bpfprog_enforce(prog, BH_INGRESS, BH_POLICY_DENY, BH_GEN_OF(BH_POLICY_DENY));
 	frame(&p, BH_INGRESS, false, true, P_SYN);
 	must_pass(prog, BH_INGRESS, &p, false);
-	bench_add("denied by deny-all", BENCH_SAME, bpfprog_fd(prog, BH_INGRESS), &p);
+	bench_add("denied by deny-all", BENCH_SAME, bpfprog_fd(prog, BH_INGRESS), &p, NULL);
 	bpfprog_enforce(prog, BH_EGRESS, 10, 100);
 	packet_eth(&p, pod_mac, peer_mac, 0);
 	packet_ip(&p, POD4, "203.0.113.1", IPPROTO_TCP);
@@ -202,7 +262,18 @@ static void add_denied(void)
 	packet_end(&p);
 	must_pass(prog, BH_EGRESS, &p, false);
 	bench_add("denied after peer and prefix lookups", BENCH_SAME, bpfprog_fd(prog, BH_EGRESS),
-		  &p);
+		  &p, NULL);
+}
+
+// The floor's entry is one for both directions: the same packet meets it from both CPUs.
+static void add_yardstick(const char *name, enum bench_mode mode, int fd, int table,
+			  const struct packet *p)
+{
+	struct bench *b = bench_add(name, mode, fd, p, NULL);
+
+	b->table = table;
+	b->other_fd = fd;
+	b->other = *p;
 }
 
 static void add_yardsticks(const char *empty, const char *floor)
@@ -216,11 +287,11 @@ static void add_yardsticks(const char *empty, const char *floor)
 
 	frame(&p, BH_INGRESS, false, true, P_ACK);
 	for (int mode = 0; mode < BENCH_MODE_MAX; mode++)
-		bench_add("empty", mode, fd, &p);
+		add_yardstick("empty", mode, fd, -1, &p);
 	for (int i = 0; i < 2; i++) {
 		fd = load_file(floor, "ct", floors[i].type, &table);
 		for (int mode = 0; mode < BENCH_MODE_MAX; mode++)
-			bench_add(floors[i].name, mode, fd, &p)->table = table;
+			add_yardstick(floors[i].name, mode, fd, table, &p);
 	}
 }
 
@@ -236,13 +307,11 @@ void bench_cases(const char *empty, const char *floor)
 	add_yardsticks(empty, floor);
 	add_established();
 	add_open();
-	add_new("new flow, 10 peers, to pod", &big, 10, 1, BH_INGRESS);
-	add_new("new flow, 10,000 peers, to pod", &big, 10000, 1, BH_INGRESS);
-	add_new("new flow, 10,000 peers, from pod", &big, 10000, 1, BH_EGRESS);
-	add_new("new flow, 4,000 ports, to pod", &big, 10, 4000, BH_INGRESS);
-	add_new("new flow, 10 peers, connections in an LRU", &lru, 10, 1, BH_INGRESS);
-	add_new("new flow, 10 peers, connections on demand", &grow, 10, 1, BH_INGRESS);
-	add_cidrs("new flow, 10 prefixes", 10);
-	add_cidrs("new flow, 10,000 prefixes", 10000);
+	for (int i = 0; i < NODE_RULES_MAX; i++)
+		for (int in_turn = 0; in_turn < 2; in_turn++)
+			add_curve(i, in_turn);
+	add_table("new flow, 10 peers", &big);
+	add_table("new flow, 10 peers, connections in an LRU", &lru);
+	add_table("new flow, 10 peers, connections on demand", &grow);
 	add_denied();
 }
