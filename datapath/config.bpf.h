@@ -10,6 +10,7 @@
 #include <linux/types.h>
 
 #include <bulkhead/abi.h>
+#include <bulkhead/fragment.h>
 
 /* enum bh_feature. */
 const volatile __u32 features = BH_FEATURE_TRACK;
@@ -26,5 +27,8 @@ const volatile __u32 ct_unreplied_quota = BH_LIMIT_CT / 32;
 
 /* Elements of bh_denied one endpoint may have. */
 const volatile __u32 denied_quota = BH_LIMIT_DENIED / 8;
+
+/* Datagrams in pieces one endpoint may have remembered. */
+const volatile __u32 frag_share = BH_FRAG_SHARE(BH_LIMIT_FRAGS);
 
 #define HAS(feature) (features & BH_FEATURE_##feature)

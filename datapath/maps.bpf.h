@@ -97,7 +97,7 @@ struct {
 	__type(value, struct bh_ct);
 } bh_ct6 SEC(".maps");
 
-/* LRU: datagrams forget themselves, nobody sweeps. */
+/* LRU: datagrams forget themselves, nobody sweeps. No pod has more than its share of it (bh_frag_key). */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, BH_LIMIT_FRAGS);

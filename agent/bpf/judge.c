@@ -7,6 +7,8 @@
 
 #include <bpf/bpf.h>
 
+#include <bulkhead/fragment.h>
+
 #include "agent/bpf/state.h"
 #include "bpf/pod.skel.h"
 
@@ -24,6 +26,7 @@ static void set_knobs(struct pod_bpf *skel, const struct tables *tables, uint32_
 	skel->rodata->ct_scale = tables->ct_scale;
 	skel->rodata->ct_quota = ct / 8;
 	skel->rodata->ct_unreplied_quota = ct / 32;
+	skel->rodata->frag_share = BH_FRAG_SHARE(tables->maps[TABLE_FRAG].max_entries);
 	skel->rodata->denied_quota = tables->maps[TABLE_DENIED].max_entries / 8;
 }
 

@@ -11,7 +11,7 @@
 
 #include <linux/types.h>
 
-#define BH_ABI_VERSION 2
+#define BH_ABI_VERSION 3
 
 /* Pins. The folder is an option of the agent; this is its default. */
 #define BH_PIN_DIR "/sys/fs/bpf/bulkhead"

@@ -57,10 +57,10 @@ BH_PARSE_INLINE void bh_ct6_key_of(const struct bh_pkt *pkt, __u32 dir, __u32 id
 	__builtin_memcpy(key->remote, bh_pkt_remote(pkt, dir), sizeof(key->remote));
 }
 
-BH_PARSE_INLINE void bh_frag_key_of(const struct bh_pkt *pkt, __u32 dir, __u32 ident,
-				    struct bh_frag_key *key)
+BH_PARSE_INLINE void bh_datagram_of(const struct bh_pkt *pkt, __u32 dir, __u32 ident,
+				    struct bh_datagram *datagram)
 {
-	*key = (struct bh_frag_key){
+	*datagram = (struct bh_datagram){
 		.ident = ident,
 		.id = pkt->fragment_id,
 		.src = pkt->src,
@@ -71,8 +71,11 @@ BH_PARSE_INLINE void bh_frag_key_of(const struct bh_pkt *pkt, __u32 dir, __u32 i
 }
 
 /* What a first fragment leaves for the later ones. */
-BH_PARSE_INLINE void bh_frag_of(const struct bh_pkt *pkt, __u32 now, struct bh_frag *frag)
+BH_PARSE_INLINE void bh_frag_of(const struct bh_pkt *pkt, const struct bh_datagram *whose, __u32 now,
+				struct bh_frag *frag)
 {
+	frag->check = bh_frag_check(whose);
+	frag->whose = *whose;
 	frag->ports = pkt->ports;
 	frag->created = now;
 	frag->flags = pkt->flags & (BH_PKT_OPENER | BH_PKT_ANSWER);

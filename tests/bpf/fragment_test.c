@@ -154,6 +154,56 @@ static void fragments_of_an_echo_share_its_id(void **state)
 	assert_int_equal(bpfprog_endpoint(prog)->ct_count, 1);
 }
 
+// One pod's datagrams in pieces, many more than the whole table holds; another's goes on where it was.
+static void one_pods_flood_of_fragments_leaves_the_others_theirs(void **state)
+{
+	struct bpfprog_options small = { .frags = 64 };
+	struct bpfprog *a = prog_new(&small), *b;
+	struct packet p;
+
+	small.slot = 9;
+	small.share = a;
+	b = prog_new(&small);
+	isolate_both(a);
+	isolate_both(b);
+	for (int v6 = 0; v6 < 2; v6++) {
+		fragment(&p, v6, 7, 0, true);
+		assert_passes(run(b, IN, &p), ALLOWED);
+		for (uint16_t id = 0; id < 1000; id++) {
+			fragment(&p, v6, id, 0, true);
+			assert_true(run(a, IN, &p).pass);
+		}
+		fragment(&p, v6, 7, 64, true);
+		assert_silent(run(b, IN, &p));
+		fragment(&p, v6, 999, 64, false); // what it sent last still has its place
+		assert_silent(run(a, IN, &p));
+		fragment(&p, v6, 900, 64, false);
+		assert_drops(run(a, IN, &p), FRAG_UNKNOWN);
+	}
+	bpfprog_free(b);
+	bpfprog_free(a);
+}
+
+static void datagrams_in_one_place_are_told_apart(void **state)
+{
+	struct bpfprog_options one = { .frags = 1 };
+	struct bpfprog *prog = prog_new(&one);
+	struct packet p;
+
+	isolate_both(prog);
+	fragment(&p, false, 7, 0, true);
+	assert_passes(run(prog, IN, &p), ALLOWED);
+	fragment(&p, false, 8, 64, false);
+	assert_drops(run(prog, IN, &p), FRAG_UNKNOWN);
+	fragment(&p, false, 8, 0, true);
+	assert_silent(run(prog, IN, &p)); // takes the place
+	fragment(&p, false, 7, 64, false);
+	assert_drops(run(prog, IN, &p), FRAG_UNKNOWN);
+	fragment(&p, false, 8, 64, false);
+	assert_silent(run(prog, IN, &p));
+	bpfprog_free(prog);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, scene_setup, scene_teardown)
@@ -164,6 +214,8 @@ int main(void)
 		TEST(r22_tiny_first_fragment_is_dropped),
 		TEST(r22_fragment_over_the_transport_header_is_dropped),
 		TEST(r22_fragment_past_the_end_of_a_datagram_is_dropped),
+		TEST(one_pods_flood_of_fragments_leaves_the_others_theirs),
+		TEST(datagrams_in_one_place_are_told_apart),
 		TEST(fragments_of_an_echo_share_its_id),
 	};
 

@@ -38,6 +38,7 @@ static void set_knobs(struct pod_bpf *skel, const struct bpfprog_options *o)
 		skel->rodata->ct_quota = o->ct_quota;
 	if (o->ct_unreplied_quota)
 		skel->rodata->ct_unreplied_quota = o->ct_unreplied_quota;
+	skel->rodata->frag_share = BH_FRAG_SHARE(or_default(o->frags, BPFPROG_FRAGS));
 	if (o->denied_quota)
 		skel->rodata->denied_quota = o->denied_quota;
 }
@@ -51,7 +52,7 @@ static void set_sizes(struct pod_bpf *skel, const struct bpfprog_options *o)
 		bpf_map__set_type(ct[i], or_default(o->ct_type, BPF_MAP_TYPE_HASH));
 		bpf_map__set_map_flags(ct[i], o->ct_flags);
 	}
-	bpf_map__set_max_entries(skel->maps.bh_frag, or_default(o->frags, 1024));
+	bpf_map__set_max_entries(skel->maps.bh_frag, or_default(o->frags, BPFPROG_FRAGS));
 	bpf_map__set_max_entries(skel->maps.bh_denied, or_default(o->denied, 1024));
 	bpf_map__set_max_entries(skel->maps.bh_total, or_default(o->totals, 1024));
 	bpf_map__set_max_entries(skel->maps.bh_peer, or_default(o->peers, 1024));

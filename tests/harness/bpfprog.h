@@ -16,6 +16,7 @@
 #include <bulkhead/abi.h>
 #include <bulkhead/addr.h>
 #include <bulkhead/conntrack.h>
+#include <bulkhead/fragment.h>
 #include <bulkhead/policy.h>
 #include <bulkhead/reason.h>
 
@@ -33,6 +34,8 @@
 extern const uint8_t pod_mac[6], peer_mac[6];
 
 struct bpfprog;
+
+#define BPFPROG_FRAGS 1024 // elements of bh_frag unless told otherwise
 
 struct bpfprog_options { // 0: the default
 	uint32_t slot; // 3

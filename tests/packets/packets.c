@@ -158,6 +158,7 @@ static enum bh_reason first_sight(const struct expect *e)
 
 struct keys {
 	union expect_key ct;
+	struct bh_datagram datagram;
 	struct bh_frag_key frag;
 	uint32_t check;
 	const char *map;
@@ -169,7 +170,8 @@ static struct keys keys_of(const struct run *run, const struct expect *e, enum b
 	uint32_t ident = bpfprog_ident(run->prog);
 
 	expect_key(e, dir, ident, &keys.ct, &keys.check);
-	bh_frag_key_of(&e->pkt, dir, ident, &keys.frag);
+	bh_datagram_of(&e->pkt, dir, ident, &keys.datagram);
+	bh_frag_key_of(&keys.datagram, BH_FRAG_SHARE(BPFPROG_FRAGS), &keys.frag);
 	return keys;
 }
 
@@ -188,9 +190,9 @@ static void put_entry(const struct run *run, const struct keys *keys, enum bh_di
 
 static void put_fragment(const struct run *run, const struct keys *keys, const struct bh_pkt *first)
 {
-	struct bh_frag frag = { .check = bh_frag_check(&keys->frag) };
+	struct bh_frag frag = { 0 };
 
-	bh_frag_of(first, bpfprog_now(), &frag);
+	bh_frag_of(first, &keys->datagram, bpfprog_now(), &frag);
 	bpf_map_update_elem(bpfprog_map(run->prog, "bh_frag"), &keys->frag, &frag, BPF_ANY);
 }
 
@@ -212,8 +214,7 @@ static const char *check_tables(const struct run *run, const struct expect *e,
 		return "the entry has another check word";
 	if (bpf_map_lookup_elem(bpfprog_map(run->prog, "bh_frag"), &keys->frag, &frag))
 		return keeps ? "the first fragment is not remembered" : NULL;
-	bh_frag_of(&e->pkt, frag.created, &want);
-	want.check = bh_frag_check(&keys->frag);
+	bh_frag_of(&e->pkt, &keys->datagram, frag.created, &want);
 	if (!keeps)
 		return "a fragment is remembered";
 	return memcmp(&want, &frag, sizeof(want)) ? "another fragment is remembered" : NULL;
