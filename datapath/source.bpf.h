@@ -106,17 +106,41 @@ BH_SUBPROG int false_claim(const struct bh_endpoint *ep, const struct bh_pkt *pk
 									    BH_REASON_NONE;
 }
 
+/*
+ * Routers forward neighbour discovery like any other packet, it is the receiver who minds the hop limit. So what
+ * could go on past the node is no link control: it is judged. A pod's neighbours are in its own /64.
+ */
+BH_SUBPROG int stays_on_link(const struct bh_endpoint *ep, const struct bh_pkt *pkt)
+{
+	const struct bh_addr *dst;
+
+	if (!ep || !pkt)
+		return 0;
+	dst = &pkt->dst;
+	if (!(pkt->flags & BH_PKT_ND))
+		return 1; /* ARP, and MLD with a hop limit of 1 */
+	if (pkt->flags & BH_PKT_GROUP)
+		return BH_HOST32(dst->w[0]) >> 16 == 0xff02;
+	return bh_addr6_linklocal(dst) || is_gateway(ep, dst, 0) || host_flags(dst) ||
+	       (dst->w[0] == ep->addr6[0] && dst->w[1] == ep->addr6[1]);
+}
+
 /* What the link needs, sent by the pod. NONE: not such a packet. */
 BH_SUBPROG int control_from_pod(struct __sk_buff *skb, const struct work *work,
 				const struct bh_endpoint *ep)
 {
 	const struct bh_pkt *pkt;
+	enum bh_reason reason;
 
 	if (!work || !ep)
 		return BH_REASON_INTERNAL;
 	pkt = &work->pkt;
-	if (pkt->flags & (BH_PKT_ARP | BH_PKT_ND | BH_PKT_MLD))
-		return spoof(skb, work, ep, false_claim(ep, pkt)) ?: BH_REASON_CONTROL;
+	if (pkt->flags & (BH_PKT_ARP | BH_PKT_ND | BH_PKT_MLD)) {
+		reason = spoof(skb, work, ep, false_claim(ep, pkt));
+		if (reason)
+			return reason;
+		return stays_on_link(ep, pkt) ? BH_REASON_CONTROL : BH_REASON_NONE;
+	}
 	if (!(pkt->flags & BH_PKT_DHCP))
 		return BH_REASON_NONE;
 	/* Only to where any server listens: a chosen destination is judged like every other. */

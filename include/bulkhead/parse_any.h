@@ -158,6 +158,33 @@ BH_PARSE_INLINE enum bh_reason bh_check_addr6(struct bh_pkt *pkt)
 	return BH_REASON_NONE;
 }
 
+/* IPv4 options, `bytes` of them: none may say that the destination is not the last one. */
+BH_SUBPROG int bh_check_options(struct bh_frame *frame, __u32 bytes)
+{
+	__u32 at = 0;
+	__u8 kind, head[2];
+
+	BH_NO_UNROLL
+	for (int i = 0; i < BH_IP4_OPTIONS_MAX && at < bytes; i++) {
+		if (BH_LOAD(frame, BH_L2_BYTES + sizeof(struct bh_ip4) + at, &kind))
+			return BH_REASON_SHORT;
+		if (kind == BH_IP4_OPTION_END)
+			return BH_REASON_NONE;
+		if (kind == BH_IP4_OPTION_NOP) {
+			at++;
+			continue;
+		}
+		if (BH_LOAD(frame, BH_L2_BYTES + sizeof(struct bh_ip4) + at, &head))
+			return BH_REASON_SHORT;
+		if (head[1] < sizeof(head) || head[1] > bytes - at)
+			return BH_REASON_BAD_HEADER;
+		if (kind == BH_IP4_OPTION_LSRR || kind == BH_IP4_OPTION_SSRR)
+			return BH_REASON_SOURCE_ROUTE;
+		at += head[1];
+	}
+	return BH_REASON_NONE;
+}
+
 BH_SUBPROG int bh_parse_ip4(struct bh_frame *frame, struct bh_pkt *pkt, int dir)
 {
 	struct bh_l4 l4 = { .dir = dir };
@@ -185,6 +212,8 @@ BH_SUBPROG int bh_parse_ip4(struct bh_frame *frame, struct bh_pkt *pkt, int dir)
 	pkt->dst = bh_addr_from4(ip.dst);
 	pkt->proto = ip.proto;
 	reason = bh_check_addr4(pkt);
+	if (!reason && header > sizeof(ip))
+		reason = bh_check_options(frame, header - sizeof(ip));
 	if (reason)
 		return reason;
 	at = (BH_HOST16(ip.frag) & BH_IP4_OFFSET) * 8;

@@ -67,9 +67,8 @@ BH_SUBPROG int bh_walk_step(struct bh_frame *frame, struct bh_walk *walk)
 		return BH_REASON_SHORT;
 	if (walk->next == BH_NEXT_FRAGMENT)
 		return bh_walk_fragment(walk, header);
-	/* With segments left the destination is not the last one: nothing here could judge it. */
 	if (walk->next == BH_NEXT_ROUTING && header[3])
-		return BH_REASON_EXT_CHAIN;
+		return BH_REASON_SOURCE_ROUTE; /* segments left */
 	walk->offset += walk->next == BH_NEXT_AH ? (header[1] + 2) * 4 : (header[1] + 1) * 8;
 	walk->next = header[0];
 	/* Hop-by-hop options come first or not at all. */
@@ -99,17 +98,19 @@ enum bh_icmp_kind { BH_ICMP_OTHER = 0, BH_ICMP_REQUEST, BH_ICMP_REPLY, BH_ICMP_E
 BH_PARSE_INLINE enum bh_icmp_kind bh_icmp_kind(__u8 proto, __u8 type)
 {
 	if (proto == BH_PROTO_ICMP6)
-		return type == 128 ? BH_ICMP_REQUEST :
-		       type == 129 ? BH_ICMP_REPLY :
-		       type < 128  ? BH_ICMP_ERROR :
-				     BH_ICMP_OTHER;
+		return type == 128 || type == 160 ? BH_ICMP_REQUEST : /* echo, extended echo */
+		       type == 129 || type == 161 ? BH_ICMP_REPLY :
+		       type < 128		  ? BH_ICMP_ERROR :
+						    BH_ICMP_OTHER;
 	switch (type) {
 	case 8: /* echo */
+	case 42: /* extended echo */
 	case 13: /* timestamp */
 	case 15: /* information */
 	case 17: /* address mask */
 		return BH_ICMP_REQUEST;
 	case 0:
+	case 43:
 	case 14:
 	case 16:
 	case 18:
@@ -220,7 +221,8 @@ BH_SUBPROG int bh_parse_nd(struct bh_frame *frame, struct bh_pkt *pkt, __u32 off
 	if (pkt->icmp_type < BH_ND_RS || pkt->icmp_type > BH_ND_REDIRECT) {
 		if (dir == BH_EGRESS && pkt->icmp_type == BH_MLD_QUERY)
 			return BH_REASON_LINK_CONTROL;
-		pkt->flags |= BH_PKT_MLD;
+		if (pkt->flags & BH_PKT_GROUP) /* to one address it is ICMP like any other */
+			pkt->flags |= BH_PKT_MLD;
 		return hop_limit == 1 ? BH_REASON_NONE : BH_REASON_BAD_HEADER;
 	}
 	if (hop_limit != 255 || (pkt->flags & BH_PKT_FIRST))

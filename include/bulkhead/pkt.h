@@ -99,7 +99,7 @@ BH_PARSE_INLINE int bh_pkt_is_icmp(const struct bh_pkt *pkt)
 
 BH_PARSE_INLINE void bh_parse_tcp(const struct bh_tcp *tcp, __u32 bytes, struct bh_pkt *pkt)
 {
-	__u8 opening = tcp->flags & (BH_TCP_SYN | BH_TCP_ACK | BH_TCP_RST | BH_TCP_FIN);
+	__u8 opening = tcp->flags & (BH_TCP_SYN | BH_TCP_ACK | BH_TCP_RST); /* some hosts take SYN with FIN */
 
 	pkt->ports = tcp->ports;
 	pkt->tcp = tcp->flags;

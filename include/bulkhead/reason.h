@@ -46,11 +46,12 @@
 	X(CT_QUOTA, 54, "connection-quota", "the pod's share of the connection table is used up")   \
 	X(CLASS_UNKNOWN, 55, "class-unknown", "an address class that the pod's policy does not know") \
 	X(NO_POLICY, 56, "no-policy", "the pod's policy is missing from the tables")                \
-	X(INTERNAL, 57, "internal", "a table lookup failed that never may")
+	X(INTERNAL, 57, "internal", "a table lookup failed that never may")                         \
+	X(SOURCE_ROUTE, 58, "source-route", "the packet says itself by whom it goes on: its destination is not its last one")
 
 enum bh_reason {
 #define BH_REASON_ENUM(sym, num, name, text) BH_REASON_##sym = (num),
 	BH_REASONS(BH_REASON_ENUM)
 #undef BH_REASON_ENUM
-	BH_REASON_MAX = 58,
+	BH_REASON_MAX = 59,
 };

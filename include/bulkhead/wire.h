@@ -142,6 +142,12 @@ _Static_assert(sizeof(struct bh_eth) == 14 && sizeof(struct bh_ip4) == 20 &&
 #define BH_IP4_MF 0x2000
 #define BH_IP4_OFFSET 0x1fff
 
+#define BH_IP4_OPTIONS_MAX 40 /* bytes */
+#define BH_IP4_OPTION_END 0
+#define BH_IP4_OPTION_NOP 1
+#define BH_IP4_OPTION_LSRR 131 /* loose and strict source route */
+#define BH_IP4_OPTION_SSRR 137
+
 #define BH_NEXT_HOP 0
 #define BH_NEXT_ROUTING 43
 #define BH_NEXT_FRAGMENT 44

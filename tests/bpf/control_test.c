@@ -7,6 +7,7 @@
 
 #define IN BH_INGRESS
 #define OUT BH_EGRESS
+#define NEIGHBOUR6 "fd00:1::9" // in the pod's /64
 
 static const uint8_t everyone[6] = { 255, 255, 255, 255, 255, 255 };
 static const uint8_t group6[6] = { 0x33, 0x33, 0, 0, 0, 1 };
@@ -100,12 +101,42 @@ static void r28_neighbour_discovery_passes(void **state)
 
 	assert_silent(link6(prog, OUT, 135, A(POD6, "ff02::1:ff00:9", PEER6), 255));
 	assert_silent(link6(prog, OUT, 135, A("fe80::5", "ff02::1:ff00:1", GATEWAY6), 255));
-	assert_silent(link6(prog, OUT, 136, A(POD6, PEER6, POD6), 255));
+	assert_silent(link6(prog, OUT, 136, A(POD6, NEIGHBOUR6, POD6), 255));
 	assert_silent(link6(prog, OUT, 136, A("fe80::5", "ff02::1", "fe80::5"), 255));
 	assert_silent(link6(prog, OUT, 133, A("fe80::5", "ff02::2"), 255));
 	assert_silent(link6(prog, IN, 135, A(PEER6, "ff02::1:ff00:5", POD6), 255));
 	assert_silent(link6(prog, IN, 136, A(GATEWAY6, POD6, GATEWAY6), 255));
 	assert_silent(link6(prog, IN, 136, A(GATEWAY6, "fe80::5", GATEWAY6), 255));
+}
+
+// Routers forward it, and who receives it need not mind its hop limit: so it is a way out like any other.
+static void r28_neighbour_discovery_goes_no_further_than_the_link(void **state)
+{
+	static const char *const far[] = { PEER6, "2001:db8::1", "ff0e::1", "ff05::2" };
+	static const uint8_t types[] = { 133, 135, 136 };
+	struct bpfprog *prog = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(far); i++)
+		for (size_t k = 0; k < ARRAY_SIZE(types); k++)
+			assert_drops(link6(prog, OUT, types[k], A(POD6, far[i], POD6), 255),
+				     POLICY_DENIED);
+	assert_silent(link6(prog, OUT, 135, A(POD6, NEIGHBOUR6, NEIGHBOUR6), 255));
+	assert_silent(link6(prog, OUT, 135, A(POD6, GATEWAY6, GATEWAY6), 255));
+	assert_drops(link6(prog, OUT, 136, A(POD6, NODE6, POD6), 255), POLICY_DENIED);
+	bpfprog_host(prog, NODE6, BH_HOST_LOCAL);
+	assert_silent(link6(prog, OUT, 136, A(POD6, NODE6, POD6), 255));
+	isolate(prog, OUT); // where a rule allows the peer all of ICMP, this too
+	assert_passes(link6(prog, OUT, 136, A(POD6, FRIEND6, POD6), 255), ALLOWED);
+}
+
+static void r28_listener_report_to_one_address_is_judged(void **state)
+{
+	struct bpfprog *prog = *state;
+
+	assert_drops(link6(prog, OUT, 143, A(POD6, NEIGHBOUR6), 1), POLICY_DENIED);
+	assert_drops(link6(prog, OUT, 131, A(POD6, NEIGHBOUR6), 1), POLICY_DENIED);
+	assert_drops(link6(prog, IN, 143, A(NEIGHBOUR6, POD6), 1), POLICY_DENIED);
+	assert_drops(link6(prog, IN, 130, A(NEIGHBOUR6, POD6), 1), POLICY_DENIED);
 }
 
 static void r28_duplicate_address_detection_passes(void **state)
@@ -257,6 +288,29 @@ static void frames_of_bridges_and_switches_are_dropped(void **state)
 	assert_drops(bare(prog, IN, 38, bridges), LINK_CONTROL);
 }
 
+// A packet that would pass does not behind one tag, nor behind two.
+static void r25_tagged_packet_of_an_allowed_flow_is_dropped(void **state)
+{
+	static const uint16_t tags[] = { 0x88a8, 0x8100 };
+	struct bpfprog *prog = *state;
+	struct packet p;
+
+	isolate_both(prog);
+	for (int dir = 0; dir < BH_DIR_MAX; dir++) {
+		segment(&p, dir, &(struct flow){ FRIEND4, 1000, 2000, IPPROTO_UDP }, 0, 20);
+		assert_true(run(prog, dir, &p).pass);
+		for (size_t i = 0; i < ARRAY_SIZE(tags); i++) {
+			memmove(p.data + 16, p.data + 12, p.len - 12);
+			p.data[12] = tags[i] >> 8;
+			p.data[13] = tags[i] & 0xff;
+			p.data[14] = 0;
+			p.data[15] = 5;
+			p.len += 4;
+			assert_drops(run(prog, dir, &p), VLAN);
+		}
+	}
+}
+
 static void r25_tags_and_unknown_ethertypes_are_dropped(void **state)
 {
 	static const uint16_t tags[] = { 0x8100, 0x88a8, 0x9100 };
@@ -267,8 +321,10 @@ static void r25_tags_and_unknown_ethertypes_are_dropped(void **state)
 		assert_drops(bare(prog, OUT, tags[i], peer_mac), VLAN);
 		assert_drops(bare(prog, IN, tags[i], pod_mac), VLAN);
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(unknown); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(unknown); i++) {
 		assert_drops(bare(prog, OUT, unknown[i], peer_mac), ETHERTYPE);
+		assert_drops(bare(prog, IN, unknown[i], pod_mac), ETHERTYPE);
+	}
 }
 
 int main(void)
@@ -278,6 +334,8 @@ int main(void)
 		TEST(arp_of_the_pods_own_address_passes),
 		TEST(arp_that_claims_another_address_is_dropped),
 		TEST(r28_neighbour_discovery_passes),
+		TEST(r28_neighbour_discovery_goes_no_further_than_the_link),
+		TEST(r28_listener_report_to_one_address_is_judged),
 		TEST(r28_duplicate_address_detection_passes),
 		TEST(r28_echo_is_no_neighbour_discovery),
 		TEST(neighbour_discovery_from_afar_is_dropped),
@@ -290,6 +348,7 @@ int main(void)
 		TEST(dhcp_ports_open_no_way_out),
 		TEST(dhcp_server_in_a_pod_is_dropped),
 		TEST(frames_of_bridges_and_switches_are_dropped),
+		TEST(r25_tagged_packet_of_an_allowed_flow_is_dropped),
 		TEST(r25_tags_and_unknown_ethertypes_are_dropped),
 	};
 

@@ -35,6 +35,45 @@ static void r21_options_of_every_length_are_read_past(void **state)
 	}
 }
 
+// The option of `type` behind the header of a SYN to port 80, with this length and pointer.
+static struct bpfprog_result option(struct bpfprog *prog, enum bh_dir dir, uint8_t type,
+				    uint8_t bytes)
+{
+	struct packet p;
+
+	frame(&p, dir, FRIEND4, IPPROTO_TCP);
+	packet_options(&p, 4);
+	p.data[p.l3 + 20 + 1] = type; // behind a no-operation
+	p.data[p.l3 + 20 + 2] = bytes;
+	p.data[p.l3 + 20 + 3] = 4;
+	packet_tcp(&p, 40000, 80, P_SYN);
+	packet_end(&p);
+	return run(prog, dir, &p);
+}
+
+static void r21_source_routes_are_dropped(void **state)
+{
+	struct bpfprog *prog = *state;
+
+	for (int dir = 0; dir < BH_DIR_MAX; dir++) {
+		assert_drops(option(prog, dir, 131, 7), SOURCE_ROUTE);
+		assert_drops(option(prog, dir, 137, 11), SOURCE_ROUTE);
+		assert_passes(option(prog, dir, 148, 4), ALLOWED); // router alert
+	}
+}
+
+static void r21_option_that_lies_is_dropped(void **state)
+{
+	struct bpfprog *prog = *state;
+
+	assert_drops(option(prog, IN, 7, 0), BAD_HEADER); // would hide what follows, or loop
+	assert_drops(option(prog, IN, 7, 1), BAD_HEADER);
+	assert_drops(option(prog, IN, 7, 16), BAD_HEADER);
+	assert_drops(option(prog, IN, 131, 255), BAD_HEADER);
+	assert_passes(option(prog, IN, 7, 15), ALLOWED);
+	assert_silent(option(prog, IN, 0, 0)); // the end: what is behind it is padding
+}
+
 static void r21_header_that_contradicts_itself_is_dropped(void **state)
 {
 	struct bpfprog *prog = *state;
@@ -43,8 +82,10 @@ static void r21_header_that_contradicts_itself_is_dropped(void **state)
 	frame(&p, IN, WEB4, IPPROTO_TCP);
 	packet_tcp(&p, 40000, 80, P_SYN);
 	packet_end(&p);
-	p.data[p.l3] = 0x44;
-	assert_drops(run(prog, IN, &p), BAD_HEADER);
+	for (uint8_t words = 0; words < 5; words++) {
+		p.data[p.l3] = 0x40 | words;
+		assert_drops(run(prog, IN, &p), BAD_HEADER);
+	}
 	p.data[p.l3] = 0x55;
 	assert_drops(run(prog, IN, &p), BAD_HEADER);
 	p.data[p.l3] = 0x4f; // options longer than the packet says
@@ -155,6 +196,53 @@ static void r23_extension_chains_are_walked(void **state)
 	}
 }
 
+static void r23_each_kind_of_header_is_read_past(void **state)
+{
+	static const uint8_t types[] = { BH_NEXT_HOP, BH_NEXT_DEST, BH_NEXT_ROUTING, BH_NEXT_FRAGMENT,
+					 BH_NEXT_AH };
+	static const uint16_t ports[] = { 80, 81 };
+	struct bpfprog *prog = *state;
+	struct packet p;
+
+	isolate_both(prog);
+	for (size_t i = 0; i < ARRAY_SIZE(types) * 4; i++) {
+		enum bh_dir dir = i / 2 & 1;
+		uint8_t type = types[i / 4];
+
+		frame(&p, dir, WEB6, IPPROTO_TCP);
+		if (type == BH_NEXT_FRAGMENT)
+			packet_fragment6(&p, 1, 0, false);
+		else
+			packet_ext(&p, type, 1);
+		packet_tcp(&p, 40000 + i, ports[i & 1], P_SYN);
+		packet_end(&p);
+		if (i & 1)
+			assert_drops(run(prog, dir, &p), POLICY_DENIED);
+		else
+			assert_passes(run(prog, dir, &p), ALLOWED);
+	}
+}
+
+// What no header chain goes on behind: encrypted, nothing, mobility. Ports that seem to be there are none.
+static void r23_headers_that_hide_ports_need_a_port_less_rule(void **state)
+{
+	static const uint8_t types[] = { 50, 59, 135, 139, 140, 253 };
+	struct bpfprog *prog = *state;
+	struct packet p;
+
+	isolate_both(prog);
+	for (size_t i = 0; i < ARRAY_SIZE(types) * 2; i++) {
+		frame(&p, IN, i & 1 ? FRIEND6 : WEB6, types[i / 2]);
+		packet_ext(&p, BH_NEXT_DEST, 0);
+		packet_tcp(&p, 40000, 80, P_SYN);
+		packet_end(&p);
+		if (i & 1)
+			assert_passes(run(prog, IN, &p), ALLOWED);
+		else
+			assert_drops(run(prog, IN, &p), POLICY_DENIED);
+	}
+}
+
 static void r23_chain_that_is_too_long_is_dropped(void **state)
 {
 	struct bpfprog *prog = *state;
@@ -166,6 +254,7 @@ static void r23_chain_that_is_too_long_is_dropped(void **state)
 	packet_tcp(&p, 40000, 80, P_SYN);
 	packet_end(&p);
 	assert_drops(run(prog, IN, &p), EXT_CHAIN);
+	assert_int_equal(bpfprog_total(prog, IN, BH_REASON_EXT_CHAIN, 0).packets, 1);
 }
 
 static void r23_malformed_chains_are_dropped(void **state)
@@ -184,7 +273,7 @@ static void r23_malformed_chains_are_dropped(void **state)
 	p.data[54 + 3] = 1; // another destination is yet to come
 	packet_tcp(&p, 40000, 80, P_SYN);
 	packet_end(&p);
-	assert_drops(run(prog, IN, &p), EXT_CHAIN);
+	assert_drops(run(prog, IN, &p), SOURCE_ROUTE);
 	frame(&p, IN, WEB6, IPPROTO_TCP);
 	packet_ext(&p, BH_NEXT_DEST, 0);
 	p.data[55] = 200; // beyond the packet
@@ -245,6 +334,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, scene_setup, scene_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(r21_options_of_every_length_are_read_past),
+		TEST(r21_source_routes_are_dropped),
+		TEST(r21_option_that_lies_is_dropped),
 		TEST(r21_header_that_contradicts_itself_is_dropped),
 		TEST(r21_length_that_lies_is_dropped),
 		TEST(padding_behind_the_packet_is_legal),
@@ -252,6 +343,8 @@ int main(void)
 		TEST(r25_headers_outside_the_linear_part_are_read),
 		TEST(r25_runt_is_dropped),
 		TEST(r23_extension_chains_are_walked),
+		TEST(r23_each_kind_of_header_is_read_past),
+		TEST(r23_headers_that_hide_ports_need_a_port_less_rule),
 		TEST(r23_chain_that_is_too_long_is_dropped),
 		TEST(r23_malformed_chains_are_dropped),
 		TEST(r23_atomic_fragment_is_a_whole_packet),

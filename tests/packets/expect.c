@@ -38,6 +38,15 @@ static bool may_claim(const struct bh_addr *addr)
 	return is_pods(addr) || (bh_addr6_linklocal(addr) && !is(addr, GATEWAY6));
 }
 
+// Who can be reached without passing the node: the link's groups, link-local and the pod's /64.
+static bool is_near(const struct bh_addr *addr)
+{
+	struct bh_addr own = packet_addr(POD6);
+
+	return BH_HOST32(addr->w[0]) >> 16 == 0xff02 || bh_addr6_linklocal(addr) ||
+	       !memcmp(addr, &own, 8);
+}
+
 static enum bh_reason link_from_pod(const struct bh_pkt *pkt)
 {
 	if (pkt->flags & BH_PKT_ARP)
@@ -49,7 +58,8 @@ static enum bh_reason link_from_pod(const struct bh_pkt *pkt)
 			return BH_REASON_SPOOFED_ADDR;
 		if ((pkt->flags & BH_PKT_CLAIM) && !may_claim(&pkt->inner))
 			return BH_REASON_SPOOFED_ARP;
-		return BH_REASON_CONTROL;
+		return (pkt->flags & BH_PKT_MLD) || is_near(&pkt->dst) ? BH_REASON_CONTROL :
+									 BH_REASON_NONE;
 	}
 	if (!(pkt->flags & BH_PKT_DHCP))
 		return BH_REASON_NONE;
