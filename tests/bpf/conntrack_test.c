@@ -274,23 +274,32 @@ static void sctp_is_not_tcp(void **state)
 	assert_drops(send_tcp(prog, IN, &tcp_port, 1), POLICY_DENIED);
 }
 
+// ... though bytes where ports would be are those of a rule. IPIP, IPv6 in IP, GRE, ESP, DCCP, UDP-Lite, and the
+// other family's ICMP; 0 is a header of the chain in IPv6.
 static void r24_protocols_without_ports_need_a_port_less_rule(void **state)
 {
-	static const uint8_t protos[] = { 0, 4, 47, 50, 33, 136, 255 };
+	static const uint8_t protos[] = { 0, 1, 2, 4, 33, 41, 47, 50, 58, 136, 255 };
 	struct bpfprog *prog = *state;
 	struct packet p;
 
 	isolate_both(prog);
-	for (size_t i = 0; i < sizeof(protos); i++) {
-		frame(&p, IN, WEB4, protos[i]);
-		packet_udp(&p, 80, 80); // DCCP and UDP-Lite have ports, rules have none for them
+	for (size_t i = 0; i < sizeof(protos) * 4; i++) {
+		enum bh_dir dir = i / 2 & 1;
+		uint8_t proto = protos[i / 4];
+		bool v6 = i & 1;
+
+		if (proto == (v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP) || (v6 && !proto))
+			continue;
+		frame(&p, dir, v6 ? WEB6 : WEB4, proto);
+		packet_udp(&p, 80, 80);
 		packet_end(&p);
-		assert_drops(bpfprog_run(prog, IN, &p, NULL), POLICY_DENIED);
-		frame(&p, IN, FRIEND4, protos[i]);
+		assert_drops(bpfprog_run(prog, dir, &p, NULL), POLICY_DENIED);
+		frame(&p, dir, v6 ? FRIEND6 : FRIEND4, proto);
 		packet_data(&p, 40);
 		packet_end(&p);
-		assert_passes(bpfprog_run(prog, IN, &p, NULL), ALLOWED);
-		assert_silent(bpfprog_run(prog, IN, &p, NULL));
+		if (dir == IN)
+			assert_passes(bpfprog_run(prog, IN, &p, NULL), ALLOWED);
+		assert_silent(bpfprog_run(prog, dir, &p, NULL)); // one flow per protocol, either way
 	}
 }
 

@@ -65,6 +65,62 @@ static void r22_later_fragment_without_its_first_is_dropped(void **state)
 	}
 }
 
+// The pieces of a datagram that come too early are lost, and counted; the next one is none the worse.
+static void r22_pieces_out_of_order_pass_from_the_first_one_on(void **state)
+{
+	struct bpfprog *prog = *state;
+	struct packet p;
+
+	isolate_both(prog);
+	for (int v6 = 0; v6 < 2; v6++) {
+		fragment(&p, v6, 7, 128, false); // the last one first
+		assert_drops(run(prog, IN, &p), FRAG_UNKNOWN);
+		fragment(&p, v6, 7, 0, true);
+		assert_passes(run(prog, IN, &p), ALLOWED);
+		fragment(&p, v6, 7, 64, true);
+		assert_silent(run(prog, IN, &p));
+		fragment(&p, v6, 7, 128, false); // sent again
+		assert_silent(run(prog, IN, &p));
+		fragment(&p, v6, 8, 0, true);
+		assert_silent(run(prog, IN, &p));
+		fragment(&p, v6, 8, 64, false);
+		assert_silent(run(prog, IN, &p));
+	}
+}
+
+// Whoever repeats the first piece with other ports has it judged by those.
+static void r22_first_fragment_again_is_judged_again(void **state)
+{
+	struct bpfprog *prog = *state;
+	struct packet p;
+
+	isolate_both(prog);
+	for (int v6 = 0; v6 < 2; v6++) {
+		fragment(&p, v6, 7, 0, true);
+		assert_passes(run(prog, IN, &p), ALLOWED);
+		put16(p.data + p.l4 + 2, 54);
+		assert_drops(run(prog, IN, &p), POLICY_DENIED);
+	}
+}
+
+static void r22_pieces_too_old_to_be_one_datagram_are_dropped(void **state)
+{
+	// a unit of time instead of 30 s: what is remembered is too old when the clock has moved on
+	struct bpfprog_options options = { .ct_scale = 15 };
+	struct bpfprog *prog = prog_new(&options);
+	struct packet p;
+	uint32_t then;
+
+	fragment(&p, false, 7, 0, true);
+	assert_passes(run(prog, IN, &p), ALLOWED);
+	then = bpfprog_now();
+	while (bpfprog_now() - then < 16)
+		;
+	fragment(&p, false, 7, 64, false);
+	assert_drops(run(prog, IN, &p), FRAG_UNKNOWN);
+	bpfprog_free(prog);
+}
+
 static void r22_later_fragment_of_a_denied_first_is_dropped(void **state)
 {
 	struct bpfprog *prog = *state;
@@ -91,6 +147,21 @@ static void r22_tiny_first_fragment_is_dropped(void **state)
 		packet_end(&p);
 		assert_drops(run(prog, IN, &p), SHORT);
 	}
+	for (uint32_t n = 0; n < 20; n += 4) {
+		frame(&p, IN, WEB6, IPPROTO_TCP);
+		packet_fragment6(&p, 9, 0, true);
+		packet_tcp(&p, 40000, 80, P_SYN);
+		p.len -= 20 - n;
+		packet_end(&p);
+		assert_drops(run(prog, IN, &p), SHORT);
+	}
+	for (uint32_t n = 4; n < 12; n += 4) { // UDP's header has 8 bytes, SCTP's 12
+		frame(&p, IN, WEB4, n < 8 ? IPPROTO_UDP : IPPROTO_SCTP);
+		packet_data(&p, n);
+		packet_fragment4(&p, 9, 0, true);
+		packet_end(&p);
+		assert_drops(run(prog, IN, &p), SHORT);
+	}
 	frame(&p, IN, WEB6, IPPROTO_TCP);
 	packet_fragment6(&p, 9, 0, true);
 	packet_ext(&p, BH_NEXT_DEST, 0); // the rest of the chain is in the next fragment
@@ -110,12 +181,27 @@ static void r22_fragment_over_the_transport_header_is_dropped(void **state)
 	packet_fragment4(&p, 9, 0, true);
 	packet_end(&p);
 	assert_passes(run(prog, IN, &p), ALLOWED);
-	for (uint32_t offset = 8; offset <= 24; offset += 8) {
+	frame(&p, IN, WEB6, IPPROTO_TCP);
+	packet_fragment6(&p, 9, 0, true);
+	packet_ext(&p, BH_NEXT_DEST, 0); // moves what must not be overwritten 8 bytes on
+	packet_tcp(&p, 40000, 80, P_SYN);
+	packet_data(&p, 12);
+	packet_end(&p);
+	assert_passes(run(prog, IN, &p), ALLOWED);
+	for (uint32_t offset = 8; offset <= 32; offset += 8) {
 		frame(&p, IN, WEB4, IPPROTO_TCP);
 		packet_data(&p, 16);
 		packet_fragment4(&p, 9, offset, false);
 		packet_end(&p);
 		if (offset < 20)
+			assert_drops(run(prog, IN, &p), FRAG_OVERLAP);
+		else
+			assert_silent(run(prog, IN, &p));
+		frame(&p, IN, WEB6, BH_NEXT_DEST);
+		packet_fragment6(&p, 9, offset, false);
+		packet_data(&p, 16);
+		packet_end(&p);
+		if (offset < 28)
 			assert_drops(run(prog, IN, &p), FRAG_OVERLAP);
 		else
 			assert_silent(run(prog, IN, &p));
@@ -210,6 +296,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(r22_large_datagrams_pass),
 		TEST(r22_later_fragment_without_its_first_is_dropped),
+		TEST(r22_pieces_out_of_order_pass_from_the_first_one_on),
+		TEST(r22_first_fragment_again_is_judged_again),
+		TEST(r22_pieces_too_old_to_be_one_datagram_are_dropped),
 		TEST(r22_later_fragment_of_a_denied_first_is_dropped),
 		TEST(r22_tiny_first_fragment_is_dropped),
 		TEST(r22_fragment_over_the_transport_header_is_dropped),

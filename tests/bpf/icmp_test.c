@@ -84,6 +84,48 @@ static void r27_unrelated_errors_are_dropped(void **state)
 	assert_int_equal(bpfprog_endpoint(prog)->ct_count, 3);
 }
 
+static void r27_errors_about_every_protocol_find_their_flow(void **state)
+{
+	static const uint8_t protos[] = { IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP };
+	struct bpfprog *prog = *state;
+	struct packet inner;
+
+	for (int i = 0; i < 6; i++) {
+		const struct flow f = { i & 1 ? FRIEND6 : FRIEND4, 9, 41000, protos[i / 2] };
+
+		assert_passes(send_tcp(prog, OUT, &f, i < 2 ? P_SYN : BH_SCTP_INIT), ALLOWED);
+		segment(&inner, OUT, &f, i < 2 ? P_SYN : BH_SCTP_INIT, 8);
+		assert_silent(error_in(prog, i & 1 ? ROUTER6 : ROUTER4, i & 1 ? 3 : 11, &inner));
+		inner.data[inner.l4 + 1] ^= 1; // another port of the pod's
+		assert_drops(error_in(prog, i & 1 ? ROUTER6 : ROUTER4, i & 1 ? 3 : 11, &inner),
+			     ICMP_UNRELATED);
+	}
+	frame(&inner, OUT, FRIEND6, IPPROTO_ICMPV6);
+	packet_icmp(&inner, 128, 0, 80);
+	packet_end(&inner);
+	assert_drops(error_in(prog, ROUTER6, 3, &inner), ICMP_UNRELATED);
+	assert_passes(send_icmp(prog, OUT, FRIEND6, 128, 80), ALLOWED);
+	assert_silent(error_in(prog, ROUTER6, 3, &inner));
+	frame(&inner, OUT, FRIEND4, 47); // a protocol without ports
+	packet_data(&inner, 16);
+	packet_end(&inner);
+	assert_passes(bpfprog_run(prog, OUT, &inner, NULL), ALLOWED);
+	assert_silent(error_in(prog, ROUTER4, 3, &inner));
+}
+
+static void r27_errors_about_a_cut_flow_are_dropped(void **state)
+{
+	struct bpfprog *prog = *state;
+	struct packet inner;
+
+	segment(&inner, OUT, &out4, P_ACK, 100);
+	assert_silent(error_in(prog, ROUTER4, 3, &inner));
+	change(prog, OUT, 1, true);
+	assert_drops(error_in(prog, ROUTER4, 3, &inner), CUT);
+	segment(&inner, IN, &udp4, 0, 10);
+	assert_silent(error_out(prog, WEB4, 3, &inner)); // the other direction's policy is as it was
+}
+
 static void broken_errors_are_unrelated(void **state)
 {
 	struct bpfprog *prog = *state;
@@ -196,6 +238,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(r27_related_errors_pass),
 		TEST(r27_unrelated_errors_are_dropped),
+		TEST(r27_errors_about_every_protocol_find_their_flow),
+		TEST(r27_errors_about_a_cut_flow_are_dropped),
 		TEST(broken_errors_are_unrelated),
 		TEST(embedded_extension_headers_are_walked),
 		TEST(error_about_an_echo_is_found_by_its_id),
