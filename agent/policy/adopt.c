@@ -22,10 +22,8 @@ static struct cls *adopted_class(struct classes *classes, uint32_t id)
 // An id that no class can have is written over by the first plan.
 static void show(struct policy *policy, struct spot *spot, struct loc *loc, uint32_t id)
 {
-	if (id != BH_CLASS_NONE && id < BH_MAX_CLASSES) {
-		loc->cls = adopted_class(&policy->classes, id);
-		cls_join(loc->cls);
-	}
+	if (id != BH_CLASS_NONE && id < BH_MAX_CLASSES)
+		loc_show(&policy->classes, loc, adopted_class(&policy->classes, id));
 	loc->in_table = true;
 	space_touch(&policy->cluster.space, spot);
 }

@@ -61,17 +61,33 @@ struct cls *cls_loose(struct classes *classes, const uint32_t *sig, size_t n)
 	return cls;
 }
 
+struct cls *cls_find(const struct classes *classes, const uint32_t *sig, size_t n)
+{
+	return hash_find(&classes->by_sig, hash_bytes(sig, n * sizeof(*sig)), equal,
+			 &(struct sig){ sig, n });
+}
+
+void cls_intern(struct classes *classes, struct cls *cls)
+{
+	cls->hash = hash_bytes(cls->sig, cls->n * sizeof(*cls->sig));
+	cls->interned = true;
+	must_ok(hash_add(&classes->by_sig, cls->hash, cls));
+}
+
+void cls_unintern(struct classes *classes, struct cls *cls)
+{
+	hash_remove(&classes->by_sig, cls->hash, cls);
+	cls->interned = false;
+}
+
 struct cls *cls_get(struct classes *classes, const uint32_t *sig, size_t n)
 {
-	uint64_t hash = hash_bytes(sig, n * sizeof(*sig));
-	struct cls *cls = hash_find(&classes->by_sig, hash, equal, &(struct sig){ sig, n });
+	struct cls *cls = cls_find(classes, sig, n);
 
 	if (cls)
 		return cls;
 	cls = cls_loose(classes, sig, n);
-	cls->hash = hash;
-	cls->interned = true;
-	must_ok(hash_add(&classes->by_sig, hash, cls));
+	cls_intern(classes, cls);
 	return cls;
 }
 
@@ -120,7 +136,7 @@ static void drop(struct classes *classes, struct cls *cls)
 		ids_put(&classes->ids, cls->id);
 	}
 	if (cls->interned)
-		hash_remove(&classes->by_sig, cls->hash, cls);
+		cls_unintern(classes, cls);
 	free(cls);
 }
 

@@ -12,9 +12,12 @@
 #include "agent/base/vec.h"
 #include "agent/policy/ids.h"
 
+struct loc;
+
 struct cls {
 	uint32_t id; // IDS_NONE: not in the tables yet
 	uint32_t members; // locations that the tables show as this class
+	struct loc *prefixes, *exacts; // of peers: those locations
 	uint64_t hash;
 	bool interned; // found by its signature; adopted classes and fragments are not
 	bool adopted; // read from the kernel: what it stands for is not known
@@ -45,6 +48,11 @@ struct cls *cls_get(struct classes *classes, const uint32_t *sig, size_t n);
 
 // A class that no signature finds: a fragment, or one read from the kernel.
 struct cls *cls_loose(struct classes *classes, const uint32_t *sig, size_t n);
+
+// Takes a class out of the table of signatures, or puts it in; it must not be or be there.
+void cls_unintern(struct classes *classes, struct cls *cls);
+void cls_intern(struct classes *classes, struct cls *cls);
+struct cls *cls_find(const struct classes *classes, const uint32_t *sig, size_t n); // NULL: none
 
 void cls_join(struct cls *cls);
 void cls_leave(struct classes *classes, struct cls *cls); // cls may be NULL

@@ -6,6 +6,7 @@
 
 #include "agent/base/intern.h"
 #include "agent/policy/must.h"
+#include "agent/policy/nslabel.h"
 
 #define NAME_LABEL "kubernetes.io/metadata.name"
 
@@ -59,6 +60,7 @@ static void nsent_free(struct nsent *ns)
 		object_put((struct object *)&ns->object->object);
 	intern_put(ns->name);
 	vec_fini(&ns->pods);
+	vec_fini(&ns->places);
 	vec_fini(&ns->candidates);
 	vec_fini(&ns->netpols);
 	free(ns);
@@ -88,6 +90,7 @@ void cluster_fini(struct cluster *cluster)
 	vec_fini(&cluster->changed_names);
 	vec_fini(&cluster->node_candidates);
 	vec_fini(&cluster->wide);
+	nslabels_fini(cluster);
 	hash_fini(&cluster->pods);
 	hash_fini(&cluster->namespaces);
 	hash_fini(&cluster->nodes);
@@ -142,6 +145,7 @@ void cluster_ns_drop(struct cluster *cluster, struct nsent *ns)
 	if (ns->object || ns->pods.n || ns->netpols.n)
 		return;
 	hash_remove(&cluster->namespaces, hash_string(ns->name), ns);
+	nslabel_leave(cluster, ns);
 	nsent_free(ns);
 }
 

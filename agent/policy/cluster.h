@@ -21,11 +21,18 @@ struct candidate {
 
 typedef VEC(struct candidate) candidate_list;
 
+// One label of a namespace, in the list of those that have it (nslabel.c).
+struct ns_place {
+	struct ns_label *entry;
+	size_t at;
+};
+
 struct nsent {
 	const char *name;
 	const struct namespace_ *object; // NULL: not in the store
 	struct label self; // what a namespace without an object is labelled with
 	VEC(struct podent *) pods;
+	VEC(struct ns_place) places;
 	candidate_list candidates; // those for some namespaces only, this being one
 	bool sorted;
 	VEC(struct polent *) netpols; // by name
@@ -60,6 +67,7 @@ struct cluster {
 	struct space space;
 	struct atoms atoms;
 	struct hash pods, namespaces, nodes, names;
+	struct hash ns_labels;
 	VEC(struct nodeent *) node_list;
 	VEC(struct port_name *) changed_names;
 	candidate_list node_candidates;
@@ -79,6 +87,7 @@ void cluster_namespace(struct cluster *cluster, const struct namespace_ *before,
 
 // Entries are made when missing. ns and name need not be interned.
 struct nsent *cluster_ns(struct cluster *cluster, const char *ns);
+struct nsent *cluster_ns_find(const struct cluster *cluster, const char *ns);
 struct podent *cluster_podent(struct cluster *cluster, const char *ns, const char *name);
 struct podent *cluster_pod_find(struct cluster *cluster, const char *ns, const char *name);
 void cluster_pod_drop(struct cluster *cluster, struct podent *pod); // if nobody needs it
@@ -90,8 +99,8 @@ void cluster_pod_touch(struct cluster *cluster, struct podent *pod);
 // Borrowed until the next change. labels of a namespace without an object: its name only.
 struct labels nsent_labels(const struct nsent *ns);
 
-// Puts atoms that came in force into the indexes and takes out those that lost their last rule;
-// addresses and prefixes that this can touch become dirty.
+// Puts atoms that came in force into the indexes, and what they match becomes dirty; takes out those that
+// lost their last rule, after they have faded.
 void cluster_atoms(struct cluster *cluster);
 
 // The pod whose address this is, or NULL.

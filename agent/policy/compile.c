@@ -49,7 +49,8 @@ static void select_policies(struct policy *policy, struct endpoint *endpoint, en
 		select_from((polents *)&policy->baseline, endpoint->pod, dir, list);
 	}
 	vec_each(struct polent *, polent, &before)
-		(*polent)->users--;
+		if (!--(*polent)->users)
+			must_push(&policy->idle, *polent);
 	vec_fini(&before);
 }
 

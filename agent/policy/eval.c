@@ -200,6 +200,7 @@ void policy_stats(const struct policy *policy, struct policy_stats *ret)
 		.matrices = (uint32_t)policy->matrices.n,
 		.rules = (uint32_t)policy->ruleids.by_id.n,
 		.compiles = policy->compiles,
+		.lookups = policy->lookups,
 	};
 	for (size_t i = 0; i < policy->slots.n; i++)
 		ret->endpoints += policy->slots.v[i] && !policy->slots.v[i]->gone;

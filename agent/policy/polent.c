@@ -274,6 +274,18 @@ void polent_lower(struct policy *policy, struct polent *polent)
 	for (int dir = 0; dir < BH_DIR_MAX; dir++)
 		for (uint32_t i = 0; i < rules[dir].n; i++)
 			lower_rule(policy, polent, dir, &rules[dir].v[i], i);
+	if (polent->names.n)
+		must_push(&policy->named, polent);
+}
+
+static void forget_names(struct policy *policy, struct polent *polent)
+{
+	for (size_t i = 0; polent->names.n && i < policy->named.n; i++)
+		if (policy->named.v[i] == polent) {
+			vec_drop(&policy->named, i);
+			break;
+		}
+	vec_clear(&polent->names);
 }
 
 void polent_forget(struct policy *policy, struct polent *polent)
@@ -289,7 +301,7 @@ void polent_forget(struct policy *policy, struct polent *polent)
 		}
 		vec_clear(&polent->rules[dir]);
 	}
-	vec_clear(&polent->names);
+	forget_names(policy, polent);
 	budget_leave(policy, polent);
 	object_put((struct object *)polent->source);
 	polent->source = NULL;

@@ -81,6 +81,8 @@ void policy_free(struct policy *policy)
 	vec_fini(&policy->admin);
 	vec_fini(&policy->baseline);
 	vec_fini(&policy->dirty_polents);
+	vec_fini(&policy->idle);
+	vec_fini(&policy->named);
 	vec_fini(&policy->slots);
 	vec_fini(&policy->dirty_endpoints);
 	vec_fini(&policy->matrices);
@@ -226,16 +228,13 @@ static void touch_selected(struct policy *policy, const struct polent *polent)
 // A port name that got or lost a number: the policies that use it must be lowered again.
 static void spread_names(struct policy *policy)
 {
-	struct polent *polent;
-	size_t at = 0;
-
 	if (!policy->cluster.changed_names.n)
 		return;
-	while ((polent = hash_next(&policy->polents, &at)))
-		vec_each(const char *, name, &polent->names)
+	vec_each(struct polent *, polent, &policy->named)
+		vec_each(const char *, name, &(*polent)->names)
 			vec_each(struct port_name *, changed, &policy->cluster.changed_names)
 				if (*name == (*changed)->name)
-					polent_touch(policy, polent);
+					polent_touch(policy, *polent);
 	cluster_names_settled(&policy->cluster);
 }
 
@@ -259,7 +258,6 @@ static void compile_dirty(struct policy *policy)
 		touch_selected(policy, *polent);
 		polent_forget(policy, *polent);
 	}
-	policy->reselected |= policy->dirty_endpoints.n > 0;
 	vec_each(struct endpoint *, endpoint, &policy->dirty_endpoints) {
 		endpoint_compile(policy, *endpoint);
 		(*endpoint)->dirty = false;
@@ -269,13 +267,10 @@ static void compile_dirty(struct policy *policy)
 
 static void drop_idle(struct policy *policy)
 {
-	struct polent *polent;
-	size_t at = 0;
-
-	while (policy->reselected && (polent = hash_next(&policy->polents, &at)))
-		if (!polent->users && polent->lowered)
-			polent_forget(policy, polent);
-	policy->reselected = false;
+	vec_each(struct polent *, idle, &policy->idle)
+		if (!(*idle)->users)
+			polent_forget(policy, *idle);
+	vec_clear(&policy->idle);
 	vec_each(struct polent *, dirty, &policy->dirty_polents) {
 		(*dirty)->dirty = false;
 		if (!(*dirty)->object)
@@ -293,6 +288,7 @@ static void compile_all(struct policy *policy)
 			drop_idle(policy);
 		} while (budget_retry(policy));
 		matrices_release(policy);
+		fade(policy);
 		cluster_atoms(&policy->cluster);
 		publish_want(policy);
 	} while (overflow_check(policy));

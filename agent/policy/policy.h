@@ -107,5 +107,6 @@ struct policy_stats {
 	uint32_t endpoints, peer_classes, port_classes, peers, cidrs, matrices, rules;
 	uint64_t matrix_bytes, sparse_cells;
 	uint64_t compiles;
+	uint64_t lookups; // addresses and prefixes that were asked what matches them, since the start
 };
 void policy_stats(const struct policy *policy, struct policy_stats *ret);

@@ -8,12 +8,10 @@
 
 // ---- what every dirty location should be ----------------------------------------------------------------------
 
-static void resolve_shown(struct loc *loc, struct loc *above)
+static void resolve_shown(struct policy *policy, struct loc *loc, const struct loc *above)
 {
-	if (loc->cls || loc->in_table || !above)
-		return;
-	loc->cls = above->cls;
-	cls_join(loc->cls);
+	if (!loc->cls && !loc->in_table && above)
+		loc_show(&policy->classes, loc, above->cls);
 }
 
 static bool present(const struct loc *loc)
@@ -45,12 +43,13 @@ void publish_want(struct policy *policy)
 	struct space *space = &policy->cluster.space;
 	atom_ids scratch = { 0 };
 
+	policy->lookups += space->dirty.n;
 	// what a location shows must be known before any prefix of this plan counts
 	vec_each(struct spot *, spot, &space->dirty) {
 		if (present(&(*spot)->prefix))
-			resolve_shown(&(*spot)->prefix, space_shown_above(*spot, false));
+			resolve_shown(policy, &(*spot)->prefix, space_shown_above(*spot, false));
 		if (present(&(*spot)->exact))
-			resolve_shown(&(*spot)->exact, space_shown_above(*spot, true));
+			resolve_shown(policy, &(*spot)->exact, space_shown_above(*spot, true));
 	}
 	vec_each(struct spot *, spot, &space->dirty)
 		if ((*spot)->prefix.live)
@@ -148,15 +147,12 @@ static void settle_ports(struct publish *pub, bool taken)
 
 static void settle_loc(struct policy *policy, struct loc *loc)
 {
-	if (loc->cls != loc->want) {
-		cls_leave(&policy->classes, loc->cls);
-		loc->cls = loc->want;
-		cls_join(loc->cls);
-	}
+	if (loc->cls != loc->want)
+		loc_show(&policy->classes, loc, loc->want);
 	if (loc->live || loc->in_table || !loc->cls)
 		return;
-	cls_leave(&policy->classes, loc->cls);
-	loc->cls = loc->want = NULL;
+	loc_show(&policy->classes, loc, NULL);
+	loc->want = NULL;
 }
 
 static void settle_spots(struct publish *pub)

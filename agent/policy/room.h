@@ -77,6 +77,8 @@ struct policy {
 	VEC(struct polent *) admin, baseline; // by priority, name
 	VEC(struct polent *) dirty_polents;
 	VEC(struct polent *) refused;
+	VEC(struct polent *) idle; // may have lost their last endpoint
+	VEC(struct polent *) named; // lowered, with port names
 	struct hash ns_usage;
 	struct usage usage;
 
@@ -91,9 +93,8 @@ struct policy {
 	uint32_t last_gen;
 	VEC(uint32_t) held_gens; // ascending: connections may carry them, so they are not given
 	bool forget; // connections may carry others, too: before one is given, they forget
-	uint64_t compiles;
+	uint64_t compiles, lookups;
 	bool adopting; // the first plan after policy_adopt()
-	bool reselected; // policies may have lost their last endpoint
 	bool room_came; // a policy in force went or shrank: refused ones may fit
 	struct polent *retried; // refused by an overflow, let in again by this compile
 	bool retry_failed; // in vain: no further one in this compile
@@ -151,6 +152,10 @@ uint32_t gen_next(struct policy *policy);
 void gen_hold(struct policy *policy);
 // Begins anew when one plan might not find enough generations.
 void gen_renew(struct policy *policy);
+
+// ---- fade.c ------------------------------------------------------------------------------------------------
+// Takes atoms without rules out of all signatures; before cluster_atoms() forgets them.
+void fade(struct policy *policy);
 
 // ---- publish.c, shift.c, emit.c --------------------------------------------------------------------------------
 // What every dirty location should be; may be called again after more became dirty.

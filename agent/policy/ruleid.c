@@ -7,6 +7,8 @@
 #include "agent/base/hash.h"
 #include "agent/policy/must.h"
 
+#define TRIM_SLACK 4096 // more than are kept before it is worth going through all
+
 // Stable across restarts and builds, which the seeded hash of base is not.
 static uint32_t stable_id(const char *key)
 {
@@ -158,10 +160,11 @@ void ruleid_put(struct ruleids *ruleids, struct ruleid *ruleid)
 
 void ruleids_trim(struct ruleids *ruleids)
 {
-	size_t kept = 0, excess = 0;
+	size_t kept = 0, excess;
 
-	if (ruleids->retired.n > POLICY_RETIRED_MAX)
-		excess = ruleids->retired.n - POLICY_RETIRED_MAX;
+	if (ruleids->retired.n <= POLICY_RETIRED_MAX + TRIM_SLACK)
+		return;
+	excess = ruleids->retired.n - POLICY_RETIRED_MAX;
 	for (size_t i = 0; i < ruleids->retired.n; i++) {
 		struct ruleid *ruleid = ruleids->retired.v[i];
 

@@ -48,6 +48,7 @@ static struct spot *spot_new(const struct bh_addr *addr, uint32_t len)
 	struct spot *spot = must_new(sizeof(*spot));
 
 	spot->cidr = truncate_to(addr, len);
+	spot->exact.exact = true;
 	return spot;
 }
 
@@ -142,6 +143,42 @@ struct spot *space_get(struct space *space, const struct bh_cidr *cidr)
 	return spot;
 }
 
+struct spot *spot_of(struct loc *loc)
+{
+	size_t at = loc->exact ? offsetof(struct spot, exact) : offsetof(struct spot, prefix);
+
+	return (struct spot *)((char *)loc - at);
+}
+
+static void unlink_loc(struct loc *loc)
+{
+	*loc->back = loc->next;
+	if (loc->next)
+		loc->next->back = loc->back;
+}
+
+static void link_loc(struct loc *loc, struct loc **head)
+{
+	loc->next = *head;
+	loc->back = head;
+	if (loc->next)
+		loc->next->back = &loc->next;
+	*head = loc;
+}
+
+void loc_show(struct classes *classes, struct loc *loc, struct cls *cls)
+{
+	if (loc->cls) {
+		unlink_loc(loc);
+		cls_leave(classes, loc->cls);
+	}
+	loc->cls = cls;
+	if (!cls)
+		return;
+	cls_join(cls);
+	link_loc(loc, loc->exact ? &cls->exacts : &cls->prefixes);
+}
+
 static bool idle(const struct spot *spot)
 {
 	return !spot->marks.n && !spot->pods.n && !spot->nodes.n && !spot->dirty &&
@@ -172,6 +209,12 @@ void space_touch(struct space *space, struct spot *spot)
 	spot->dirty = true;
 }
 
+void space_stir(struct space *space, struct spot *spot)
+{
+	space_touch(space, spot);
+	must_push(&space->changed, spot);
+}
+
 void space_mark(struct space *space, const struct bh_cidr *cidr, struct mark mark)
 {
 	struct spot *spot = space_get(space, cidr);
@@ -179,8 +222,7 @@ void space_mark(struct space *space, const struct bh_cidr *cidr, struct mark mar
 	must_push(&spot->marks, mark);
 	space->guarded += mark.atom->port_name != NULL;
 	spot->prefix.live = true;
-	space_touch(space, spot);
-	must_push(&space->changed, spot);
+	space_stir(space, spot);
 }
 
 void space_unmark(struct space *space, const struct bh_cidr *cidr, struct mark mark)
@@ -197,7 +239,6 @@ void space_unmark(struct space *space, const struct bh_cidr *cidr, struct mark m
 	space->guarded -= mark.atom->port_name != NULL;
 	spot->prefix.live = spot->marks.n || spot == space->root || spot == space->root4;
 	space_touch(space, spot);
-	must_push(&space->changed, spot);
 }
 
 static void touch_below(struct space *space, struct spot *spot)

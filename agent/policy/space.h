@@ -15,8 +15,10 @@
 struct loc {
 	struct cls *cls; // what a reader gets; NULL: nothing published yet
 	struct cls *want; // what it should get
+	struct loc *next, **back; // in the class's list
 	bool live; // a block or except names it; a pod or node has it
 	bool in_table;
+	bool exact;
 };
 
 struct mark {
@@ -45,7 +47,7 @@ struct space {
 	uint32_t guarded; // marks of atoms with a port condition
 	uint32_t peers, cidrs; // in the tables
 	VEC(struct spot *) dirty;
-	VEC(struct spot *) changed; // marks changed: all below becomes dirty
+	VEC(struct spot *) changed; // stirred
 };
 
 void space_init(struct space *space);
@@ -57,14 +59,20 @@ struct spot *space_find(const struct space *space, const struct bh_addr *addr);
 // The deepest spot that covers the address: an exact one, a prefix or a fork.
 const struct spot *space_reach(const struct space *space, const struct bh_addr *addr);
 
+struct spot *spot_of(struct loc *loc);
+
+// The location is shown as this class from now on (NULL: as none).
+void loc_show(struct classes *classes, struct loc *loc, struct cls *cls);
+
 // Forgets a spot that is nothing any more.
 void space_put(struct space *space, struct spot *spot);
 
 void space_touch(struct space *space, struct spot *spot);
+void space_stir(struct space *space, struct spot *spot); // and, at the next sweep, all below it
 void space_mark(struct space *space, const struct bh_cidr *cidr, struct mark mark);
 void space_unmark(struct space *space, const struct bh_cidr *cidr, struct mark mark);
 
-// Makes everything below changed prefixes dirty.
+// Makes everything below what was stirred dirty.
 void space_sweep(struct space *space);
 
 // The nearest prefix at or above (self) or above a spot that is live / in the tables; NULL: none.

@@ -555,6 +555,34 @@ static void loosening_keeps_the_generation_tightening_does_not(void **state)
 	assert_int_not_equal(gen_of(slot), gen);
 }
 
+static uint32_t table_peers(void)
+{
+	struct policy_stats stats;
+
+	judge_compile(&j);
+	policy_stats(j.policy, &stats);
+	return stats.peers;
+}
+
+// Entry by selector, around it the policy's own exception: when both go, nothing needs an entry.
+static void a_policy_that_goes_leaves_no_entry(void **state)
+{
+	uint32_t slot = web();
+
+	client("x", "c", "'app':'c'", "10.1.0.5");
+	policy("stays", "'ingress':[{'from':[{'ipBlock':{'cidr':'10.0.0.0/8'}}],'ports':[{'port':80}]}]");
+	assert_int_equal(table_peers(), 0);
+	policy("goes", "'ingress':[{'from':[{'podSelector':{'matchLabels':{'app':'c'}}},"
+		       "{'ipBlock':{'cidr':'10.0.0.0/8','except':['10.1.0.0/16']}}]}]");
+	assert_allowed(&j, slot, IN, "10.1.0.5", "tcp", 81);
+	assert_denied(&j, slot, IN, "10.1.0.6", "tcp", 81);
+	assert_int_equal(table_peers(), 1);
+	judge_remove(&j, KIND_NETPOL, "x", "goes");
+	assert_int_equal(table_peers(), 0);
+	assert_denied(&j, slot, IN, "10.1.0.5", "tcp", 81);
+	assert_allowed(&j, slot, IN, "10.1.0.5", "tcp", 80);
+}
+
 struct selecting {
 	char text[128];
 };
@@ -618,6 +646,7 @@ int main(void)
 		TEST(pods_with_equal_rules_share_a_matrix),
 		TEST(irrelevant_changes_have_no_steps),
 		TEST(loosening_keeps_the_generation_tightening_does_not),
+		TEST(a_policy_that_goes_leaves_no_entry),
 		TEST(selecting_policies_are_listed),
 	};
 

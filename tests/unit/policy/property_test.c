@@ -272,13 +272,15 @@ static void change_and_run(struct rig *rig, unsigned int kinds, uint32_t n)
 	check_end(&watch);
 }
 
-// The same objects compiled from nothing give the same words.
-static void check_fresh(struct rig *rig)
+// The same objects compiled from nothing give the same words, and as many of everything: nothing is left over
+// and nothing is missing of what came and went.
+static void check_fresh(struct rig *rig, const struct policy_limits *limits)
 {
+	_cleanup_(policy_freep) struct policy *fresh = NULL;
 	_cleanup_(plan_freep) struct plan *plan = NULL;
-	struct policy *fresh = NULL;
+	struct policy_stats got, want;
 
-	assert_ok(policy_new(rig->world->store, NULL, &fresh));
+	assert_ok(policy_new(rig->world->store, limits, &fresh));
 	add_endpoints(fresh);
 	assert_ok(policy_compile(fresh, &plan));
 	for (uint32_t i = 0; i < FLOWS; i++) {
@@ -289,7 +291,16 @@ static void check_fresh(struct rig *rig)
 			fail_at(rig, &flow, "incrementally %x, from scratch %x", a.verdict,
 				b.verdict);
 	}
-	policy_free(fresh);
+	policy_stats(rig->policy, &got);
+	policy_stats(fresh, &want);
+	if (got.peer_classes != want.peer_classes || got.port_classes != want.port_classes ||
+	    got.peers != want.peers || got.cidrs != want.cidrs || got.matrices != want.matrices)
+		fail_msg(
+			"seed %llu change %u: %u peer classes, %u port classes, %u peers, %u cidrs, "
+			"%u matrices, from scratch %u, %u, %u, %u, %u",
+			(unsigned long long)rig->seed, rig->change, got.peer_classes,
+			got.port_classes, got.peers, got.cidrs, got.matrices, want.peer_classes,
+			want.port_classes, want.peers, want.cidrs, want.matrices);
 }
 
 static uint32_t rounds(void)
@@ -306,10 +317,10 @@ static void run_kind(uint64_t base, unsigned int kinds, uint32_t n,
 		struct rig rig;
 
 		rig_start(&rig, seed, limits);
-		for (uint32_t i = 0; i < 30; i++)
+		for (uint32_t i = 0; i < 30; i++) {
 			change_and_run(&rig, kinds, n ? n : 1 + world_below(rig.world, 4));
-		if (!limits)
-			check_fresh(&rig);
+			check_fresh(&rig, limits);
+		}
 		rig_stop(&rig);
 	}
 }

@@ -40,13 +40,20 @@ static void put_pod(struct store *store, uint32_t i, const char *role)
 		  i % NAMESPACES, i, i % 20, role, i, 1 + (i >> 16), i >> 8 & 255, i & 255);
 }
 
+static uint64_t looked; // at how many addresses and prefixes the last compile looked
+
 static uint32_t compile(struct policy *policy, const char *what)
 {
 	_cleanup_(plan_freep) struct plan *plan = NULL;
+	struct policy_stats before, after;
 	double start = now_ms();
 
+	policy_stats(policy, &before);
 	assert_ok(policy_compile(policy, &plan));
-	print_message("%-44s %9.3f ms %6u steps\n", what, now_ms() - start, plan->nsteps);
+	policy_stats(policy, &after);
+	looked = after.lookups - before.lookups;
+	print_message("%-44s %9.3f ms %6u steps %6llu lookups\n", what, now_ms() - start,
+		      plan->nsteps, (unsigned long long)looked);
 	return plan->nsteps;
 }
 
@@ -117,17 +124,24 @@ static void usual_cluster(void **state)
 	compile(policy, "a pod goes");
 	put_pod(store, 7, "client");
 	compile(policy, "a local pod is labelled");
+	assert_true(looked <= 1);
 	put_usual(store, 3, 9090);
 	compile(policy, "a policy is edited");
-	store_remove(store, KIND_NETPOL, "ns4", "np");
+	assert_int_equal(looked, 0);
+	store_remove(store, KIND_NETPOL, "ns4", "np"); // whose peers are all 10,000 pods
 	compile(policy, "a policy goes");
+	assert_int_equal(looked, 100 + 2); // the pods that only it told apart, and its prefixes
 	world_put(store, KIND_NAMESPACE,
 		  "{'metadata':{'name':'ns9','labels':{'team':'t0','x':'y'}}}");
 	compile(policy, "a namespace is labelled");
+	assert_int_equal(looked, PODS / NAMESPACES);
 	world_put(store, KIND_NETPOL,
 		  "{'metadata':{'namespace':'ns5','name':'all'},'spec':{'podSelector':{},"
 		  "'ingress':[{'from':[{'namespaceSelector':{}}]}]}}");
 	compile(policy, "a policy that sees every pod");
+	store_remove(store, KIND_NETPOL, "ns5", "all");
+	compile(policy, "and goes");
+	assert_int_equal(looked, 0);
 	stop(store, policy);
 }
 
