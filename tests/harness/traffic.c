@@ -2,7 +2,7 @@
 // traffic.c - table of verbs, and what they share: addresses, tallies, signals, commands.
 //
 //	traffic serve  PORT/PROTO...                         echo on these ports, v4 and v6
-//	traffic probe  [-t MS] [-s SRC] ADDR PORT PROTO...   new connections: open, silent or refused
+//	traffic probe  [-t MS] [-s SRC] [-b BYTES] ADDR PORT PROTO...   new connections: open, silent or refused
 //	traffic stream [-i MS] [-s SRC] [-p PORT] ADDR PORT PROTO   one flow of numbered messages
 //	traffic ask    [-t MS] SOCKET REQUEST                one request line to a control socket
 //	traffic frame  DEVICE                                raw frames out, and which come in
@@ -30,7 +30,7 @@ static const struct {
 	const char *usage;
 } verbs[] = {
 	{ "serve", serve_main, "PORT/PROTO..." },
-	{ "probe", probe_main, "[-t MS] [-s SRC] ADDR PORT PROTO [ADDR PORT PROTO...]" },
+	{ "probe", probe_main, "[-t MS] [-s SRC] [-b BYTES] ADDR PORT PROTO [ADDR PORT PROTO...]" },
 	{ "stream", stream_main, "[-i MS] [-s SRC] [-p SRCPORT] ADDR PORT PROTO" },
 	{ "frame", frame_main, "DEVICE" },
 	{ "ask", ask_main, "[-t MS] SOCKET REQUEST" },

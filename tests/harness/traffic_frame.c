@@ -113,6 +113,11 @@ static void add_udp(struct packet *p, char **arg)
 	packet_udp(p, (uint16_t)number(arg[0]), (uint16_t)number(arg[1]));
 }
 
+static void add_sctp(struct packet *p, char **arg)
+{
+	packet_sctp(p, (uint16_t)number(arg[0]), (uint16_t)number(arg[1]), (uint8_t)number(arg[2]));
+}
+
 static void add_tcp(struct packet *p, char **arg)
 {
 	uint32_t seq = htonl((uint32_t)number(arg[3])), ack = htonl((uint32_t)number(arg[4]));
@@ -149,6 +154,7 @@ static const struct layer {
 	{ "address", 1, add_address }, // 16 bytes: a target
 	{ "option", 2, add_option }, // KIND MAC: of neighbour discovery
 	{ "udp", 2, add_udp }, // SPORT DPORT
+	{ "sctp", 3, add_sctp }, // SPORT DPORT CHUNK
 	{ "tcp", 5, add_tcp }, // SPORT DPORT FLAGS SEQ ACK
 	{ "data", 1, add_data }, // BYTES
 };

@@ -3,7 +3,7 @@
 //
 // World: host, tests. Pure: no (sockets, standard output). Owns: its sockets.
 //
-// `probe` prints open (a byte went there and came back), silent or refused: one word for one target, else
+// `probe` prints open (a byte, or -b BYTES in one datagram, went there and came back whole), silent or refused: one word for one target, else
 // a line `ADDR PORT PROTO WORD` for each, in order. Exit: 0 all open, 1 some silent, 3 some refused.
 #include <errno.h>
 #include <netinet/icmp6.h>
@@ -20,12 +20,16 @@
 
 #define PROBES_MAX 512
 #define RESEND_MS 100
+#define DATAGRAM_MAX 65536
+
+static const uint8_t message[DATAGRAM_MAX] = "?";
 
 enum outcome { PENDING, OPEN, SILENT, REFUSED };
 static const char *const outcome_names[] = { "pending", "open", "silent", "refused" };
 
 struct probe {
 	struct end end;
+	size_t bytes; // of a message
 	int fd;
 	bool connected;
 	enum outcome outcome;
@@ -96,13 +100,13 @@ static void push(struct probe *probe, uint64_t now)
 	probe->sent_ms = now;
 	if (end_type(&probe->end) == SOCK_RAW)
 		send_ping(probe);
-	else if (send(probe->fd, "?", 1, MSG_NOSIGNAL) < 0)
+	else if (send(probe->fd, message, probe->bytes, MSG_NOSIGNAL) < 0)
 		fail(probe, errno);
 }
 
 static void step(struct probe *probe, short events, uint64_t now)
 {
-	uint8_t buf[512];
+	static uint8_t buf[DATAGRAM_MAX];
 	ssize_t n;
 	int error = 0;
 	socklen_t len = sizeof(error);
@@ -118,6 +122,8 @@ static void step(struct probe *probe, short events, uint64_t now)
 		n = recv(probe->fd, buf, sizeof(buf), 0);
 		if (n < 0)
 			fail(probe, errno);
+		else if (end_type(&probe->end) == SOCK_DGRAM)
+			probe->outcome = (size_t)n == probe->bytes ? OPEN : REFUSED;
 		else if (end_type(&probe->end) != SOCK_RAW || is_pong(probe, buf, (size_t)n))
 			probe->outcome = n > 0 ? OPEN : REFUSED;
 	}
@@ -150,13 +156,15 @@ int probe_main(int argc, char **argv)
 {
 	static struct probe probes[PROBES_MAX];
 	const char *source = "";
-	unsigned long ms = 1000;
+	unsigned long ms = 1000, bytes = 1;
 	size_t n = 0;
 	int opt, code = 0;
 
-	while ((opt = getopt(argc, argv, "+t:s:")) != -1) {
+	while ((opt = getopt(argc, argv, "+t:s:b:")) != -1) {
 		if (opt == 't')
 			ms = number_parse(optarg, 600000);
+		else if (opt == 'b')
+			bytes = number_parse(optarg, DATAGRAM_MAX);
 		else if (opt == 's')
 			source = optarg;
 		else
@@ -166,6 +174,7 @@ int probe_main(int argc, char **argv)
 		die("probe: ADDR PORT PROTO, up to %d times", PROBES_MAX);
 	for (int i = optind; i < argc; i += 3) {
 		probes[n].end = end_parse(argv[i], argv[i + 1], argv[i + 2]);
+		probes[n].bytes = bytes;
 		start(&probes[n++], source);
 	}
 	run(probes, n, now_ms() + ms);

@@ -142,7 +142,7 @@ static struct flow *flow_find(const struct listener *l, const struct peer *peer)
 
 static void read_datagrams(const struct listener *l)
 {
-	uint8_t data[4096];
+	static uint8_t data[65536];
 
 	for (;;) {
 		struct peer peer = { .len = sizeof(peer.from) };
