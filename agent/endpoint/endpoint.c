@@ -334,21 +334,13 @@ static bool same_device(const struct endpoint *e, const struct link_pod *link)
 	       e->link.peer_ifindex == link->peer_ifindex;
 }
 
-// Another record that sits on this device: the address was taken over, its pod is history.
-static void evict(struct endpoints *endpoints, const struct endpoint *newcomer,
-		  const struct link_pod *link)
+static struct endpoint *holder_of(const struct endpoints *endpoints, const struct link_pod *link)
 {
 	for (uint32_t slot = 0; slot < BH_MAX_ENDPOINTS; slot++) {
 		struct endpoint *e = endpoints->slots[slot];
 
-		if (!e || e == newcomer || !same_device(e, link))
-			continue;
-		log_info("'%s/%s' gives its device to '%s/%s'", e->ns, e->name, newcomer->ns,
-			 newcomer->name);
-		slot_drop(endpoints, e);
-		if (!pod_is_ours(endpoints, pod_of(store_find(endpoints->store, KIND_POD, e->ns,
-							      e->name))))
-			record_remove(endpoints, e);
+		if (e && same_device(e, link))
+			return e;
 	}
 }
 
@@ -358,12 +350,28 @@ static void found(struct endpoints *endpoints, struct endpoint *e, const struct 
 	size_t slot = bitset_free(endpoints->used, endpoints->nslots);
 	char text[200];
 
-	evict(endpoints, e, link);
 	if (slot == endpoints->nslots) {
 		snprintf(text, sizeof(text), "pod '%.63s/%.63s': no free slot of %u: not protected",
 			 e->ns, e->name, endpoints->nslots);
 		endpoints->events.problem(endpoints->events.arg, "endpoints", text);
 		return;
+	return NULL;
+}
+
+static const struct pod *own_pod(const struct endpoints *endpoints, const struct endpoint *e)
+{
+	const struct pod *pod = pod_of(store_find(endpoints->store, KIND_POD, e->ns, e->name));
+
+	return pod_is_ours(endpoints, pod) ? pod : NULL;
+}
+
+// The address was taken over: whose device it was is history, even if its object is still there.
+static void evict(struct endpoints *endpoints, struct endpoint *e, const struct endpoint *newcomer)
+{
+	log_info("'%s/%s' gives its device to '%s/%s'", e->ns, e->name, newcomer->ns, newcomer->name);
+	slot_drop(endpoints, e);
+	if (!own_pod(endpoints, e))
+		record_remove(endpoints, e);
 	}
 	e->slot = (uint32_t)slot;
 	e->ident = BH_IDENT(e->slot, tables_next_incarnation(endpoints->tables));
@@ -404,12 +412,10 @@ static void confirmed(struct endpoints *endpoints, struct endpoint *e, const str
 static void match(struct endpoints *endpoints, struct endpoint *e, const struct link_pod *pods,
 		  size_t n)
 {
-	const struct pod *pod = pod_of(store_find(endpoints->store, KIND_POD, e->ns, e->name));
-	const struct link_pod *link;
+	const struct pod *pod = own_pod(endpoints, e), *held;
+	const struct link_pod *link = pod ? link_of(pod, pods, n) : NULL;
+	struct endpoint *holder;
 
-	if (!pod_is_ours(endpoints, pod))
-		return;
-	link = link_of(pod, pods, n);
 	if (!link)
 		return;
 	if (e->phase != ENDPOINT_WAITING && same_device(e, link)) {
@@ -431,8 +437,14 @@ static bool device_there(const struct endpoint *e, const struct link_pod *pods, 
 }
 
 // Slots whose device is gone are given back; a pod that lives on waits for its next device.
+	holder = holder_of(endpoints, link);
+	held = holder ? own_pod(endpoints, holder) : NULL;
+	if (held && pod_outranks(held, pod))
+		return;
 static void drop_gone(struct endpoints *endpoints, const struct link_pod *pods, size_t n)
 {
+	if (holder)
+		evict(endpoints, holder, e);
 	for (uint32_t slot = 0; slot < BH_MAX_ENDPOINTS; slot++) {
 		struct endpoint *e = endpoints->slots[slot];
 		bool stays;
@@ -440,8 +452,7 @@ static void drop_gone(struct endpoints *endpoints, const struct link_pod *pods, 
 		if (!e || device_there(e, pods, n))
 			continue;
 		log_info("'%s/%s': its device is gone, slot %u is free", e->ns, e->name, slot);
-		stays = pod_is_ours(endpoints,
-				    pod_of(store_find(endpoints->store, KIND_POD, e->ns, e->name)));
+		stays = own_pod(endpoints, e);
 		slot_drop(endpoints, e);
 		if (!stays)
 			record_remove(endpoints, e);

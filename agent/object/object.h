@@ -242,6 +242,9 @@ bool object_equal(const struct object *a, const struct object *b);
 const char *object_title(const struct object *object, char *buf, size_t bytes);
 
 const char *labels_find(const struct labels *labels, const char *interned_key); // NULL: absent
+// Which of two pods that claim one address has it: the younger one, of equal ages by name.
+bool pod_outranks(const struct pod *a, const struct pod *b);
+
 bool selector_match(const struct selector *selector, const struct labels *labels);
 bool selector_equal(const struct selector *a, const struct selector *b);
 

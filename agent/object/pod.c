@@ -193,6 +193,16 @@ static int read_created(const struct at *meta, struct pod *pod, struct err *rete
 	return 0;
 }
 
+bool pod_outranks(const struct pod *a, const struct pod *b)
+{
+	int r;
+
+	if (a->created != b->created)
+		return a->created > b->created;
+	r = strcmp(a->object.name, b->object.name);
+	return r ? r > 0 : strcmp(a->object.ns, b->object.ns) > 0;
+}
+
 static int pod_parse(struct json_object *json, struct object *object, struct err *reterr)
 {
 	struct pod *pod = (struct pod *)object;

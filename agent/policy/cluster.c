@@ -200,14 +200,9 @@ void cluster_pod_touch(struct cluster *cluster, struct podent *pod)
 
 static bool outranks(const struct podent *a, const struct podent *b)
 {
-	int r;
-
 	if (!a->endpoint != !b->endpoint)
 		return a->endpoint;
-	if (a->object->created != b->object->created)
-		return a->object->created > b->object->created;
-	r = strcmp(a->name, b->name);
-	return r ? r > 0 : strcmp(a->ns->name, b->ns->name) > 0;
+	return pod_outranks(a->object, b->object);
 }
 
 struct podent *spot_winner(const struct spot *spot)

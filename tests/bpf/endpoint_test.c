@@ -215,6 +215,43 @@ static void r09_an_address_that_moves_to_a_new_pod_gets_a_new_ident(void **state
 	assert_int_not_equal(endpoints_find(world->endpoints, "x", "b")->ident, before);
 	assert_null(endpoints_by_ident(world->endpoints, before));
 }
+static void put_pod_created(struct world *world, const char *name, const char *created)
+{
+	char json[512];
+
+	snprintf(json, sizeof(json),
+		 "{\"metadata\":{\"name\":\"%s\",\"namespace\":\"x\",\"creationTimestamp\":\"%s\"},"
+		 "\"spec\":{\"nodeName\":\"n1\",\"containers\":[{\"name\":\"c\"}]},"
+		 "\"status\":{\"phase\":\"Running\",\"podIPs\":[{\"ip\":\"10.0.0.1\"}]}}",
+		 name, created);
+	put(world, KIND_POD, json);
+}
+
+// A pod that is gone may be told of as running for a while: the device is the younger one's and stays it.
+static void r09_of_two_pods_with_one_address_the_younger_has_the_device(void **state)
+{
+	struct world *world = *state;
+	struct link_pod link = link_at("10.0.0.1", 7, 100);
+	struct endpoint *young, *old;
+	uint32_t ident;
+
+	put_pod_created(world, "b-old", "2026-01-01T00:00:00Z");
+	endpoints_scanned(world->endpoints, &link, 1);
+	put_pod_created(world, "a-young", "2026-01-01T00:00:01Z");
+	endpoints_scanned(world->endpoints, &link, 1);
+	young = endpoints_find(world->endpoints, "x", "a-young");
+	old = endpoints_find(world->endpoints, "x", "b-old");
+	assert_int_equal(young->phase, ENDPOINT_FOUND);
+	assert_int_equal(old->phase, ENDPOINT_WAITING);
+	ident = young->ident;
+	endpoints_scanned(world->endpoints, &link, 1);
+	assert_int_equal(young->ident, ident);
+	assert_int_equal(old->phase, ENDPOINT_WAITING);
+	store_remove(world->store, KIND_POD, "x", "a-young");
+	endpoints_scanned(world->endpoints, &link, 1);
+	assert_int_equal(endpoints_find(world->endpoints, "x", "b-old")->phase, ENDPOINT_FOUND);
+}
+
 
 static void slots_run_out_with_a_sentence(void **state)
 {
@@ -298,3 +335,4 @@ int main(void)
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
+		TEST(r09_of_two_pods_with_one_address_the_younger_has_the_device),
