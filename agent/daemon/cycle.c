@@ -108,7 +108,9 @@ static void report(struct cycle_job *job, struct program_task *task)
 
 	endpoints_attached(endpoints, BH_SLOT(task->config.ident), task->config.ident,
 			   task->config.variant, task->attach, task->r, task->err.text);
-	if (task->r < 0)
+	if (task->r == -ENODEV) // the pod left in that moment: the next scan sees it
+		log_info("slot %u: %s", BH_SLOT(task->config.ident), task->err.text);
+	else if (task->r < 0)
 		log_error("slot %u: %s", BH_SLOT(task->config.ident), task->err.text);
 	job->failed |= task->r < 0;
 }

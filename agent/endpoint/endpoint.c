@@ -28,6 +28,7 @@ struct endpoints {
 	uint32_t nslots; // of the table
 	VEC(struct endpoint_leaving) leaving;
 	bool want_scan;
+	bool full; // a pod found no free slot in the last scan
 };
 
 const char *endpoint_phase_name(enum endpoint_phase phase)
@@ -182,12 +183,24 @@ static void join(struct endpoints *endpoints, struct endpoint *e)
 	e->enrolled = true;
 }
 
+// why NULL: what was told of attaching its programs is no longer so.
+static void failure_tell(struct endpoints *endpoints, struct endpoint *e, const char *why)
+{
+	char where[400];
+
+	snprintf(where, sizeof(where), "endpoint %s/%s", e->ns, e->name);
+	if (why || e->troubled)
+		endpoints->events.problem(endpoints->events.arg, where, why);
+	e->troubled = why;
+}
+
 // The record loses its slot; what hangs on the slot is cleaned up by the helper thread.
 static void slot_drop(struct endpoints *endpoints, struct endpoint *e)
 {
 	struct endpoint_leaving leaving = { e->slot, e->ident, e->link.ifindex, e->attach };
 
 	leave(endpoints, e);
+	failure_tell(endpoints, e, NULL);
 	slot_close(endpoints->tables, e->slot);
 	endpoints->slots[e->slot] = NULL;
 	if (vec_push(&endpoints->leaving, leaving) < 0)
@@ -232,6 +245,7 @@ static void pod_gone(struct endpoints *endpoints, struct endpoint *e)
 	if (e->phase == ENDPOINT_ORPHAN)
 		return;
 	leave(endpoints, e);
+	failure_tell(endpoints, e, NULL);
 	slot_quarantine(endpoints->tables, e->slot);
 	e->phase = ENDPOINT_ORPHAN;
 	endpoints->want_scan = true;
@@ -342,19 +356,6 @@ static struct endpoint *holder_of(const struct endpoints *endpoints, const struc
 		if (e && same_device(e, link))
 			return e;
 	}
-}
-
-static void found(struct endpoints *endpoints, struct endpoint *e, const struct pod *pod,
-		  const struct link_pod *link)
-{
-	size_t slot = bitset_free(endpoints->used, endpoints->nslots);
-	char text[200];
-
-	if (slot == endpoints->nslots) {
-		snprintf(text, sizeof(text), "pod '%.63s/%.63s': no free slot of %u: not protected",
-			 e->ns, e->name, endpoints->nslots);
-		endpoints->events.problem(endpoints->events.arg, "endpoints", text);
-		return;
 	return NULL;
 }
 
@@ -372,6 +373,20 @@ static void evict(struct endpoints *endpoints, struct endpoint *e, const struct 
 	slot_drop(endpoints, e);
 	if (!own_pod(endpoints, e))
 		record_remove(endpoints, e);
+}
+
+static void found(struct endpoints *endpoints, struct endpoint *e, const struct pod *pod,
+		  const struct link_pod *link)
+{
+	size_t slot = bitset_free(endpoints->used, endpoints->nslots);
+	char text[200];
+
+	if (slot == endpoints->nslots) {
+		snprintf(text, sizeof(text), "pod '%.63s/%.63s': no free slot of %u: not protected",
+			 e->ns, e->name, endpoints->nslots);
+		endpoints->events.problem(endpoints->events.arg, "endpoints", text);
+		endpoints->full = true;
+		return;
 	}
 	e->slot = (uint32_t)slot;
 	e->ident = BH_IDENT(e->slot, tables_next_incarnation(endpoints->tables));
@@ -422,8 +437,14 @@ static void match(struct endpoints *endpoints, struct endpoint *e, const struct 
 		confirmed(endpoints, e, pod, link);
 		return;
 	}
+	holder = holder_of(endpoints, link);
+	held = holder ? own_pod(endpoints, holder) : NULL;
+	if (held && pod_outranks(held, pod))
+		return;
 	if (e->phase != ENDPOINT_WAITING)
 		slot_drop(endpoints, e);
+	if (holder)
+		evict(endpoints, holder, e);
 	found(endpoints, e, pod, link);
 }
 
@@ -437,14 +458,8 @@ static bool device_there(const struct endpoint *e, const struct link_pod *pods, 
 }
 
 // Slots whose device is gone are given back; a pod that lives on waits for its next device.
-	holder = holder_of(endpoints, link);
-	held = holder ? own_pod(endpoints, holder) : NULL;
-	if (held && pod_outranks(held, pod))
-		return;
 static void drop_gone(struct endpoints *endpoints, const struct link_pod *pods, size_t n)
 {
-	if (holder)
-		evict(endpoints, holder, e);
 	for (uint32_t slot = 0; slot < BH_MAX_ENDPOINTS; slot++) {
 		struct endpoint *e = endpoints->slots[slot];
 		bool stays;
@@ -474,7 +489,9 @@ static void orphan_inherited(struct endpoints *endpoints)
 
 void endpoints_scanned(struct endpoints *endpoints, const struct link_pod *pods, size_t n)
 {
-	endpoints->want_scan = false;
+	bool was_full = endpoints->full;
+
+	endpoints->want_scan = endpoints->full = false;
 	drop_gone(endpoints, pods, n);
 	for (size_t i = 0; i < endpoints->all.n; i++) {
 		struct endpoint *e = endpoints->all.v[i];
@@ -483,25 +500,25 @@ void endpoints_scanned(struct endpoints *endpoints, const struct link_pod *pods,
 		i = position(endpoints, e->ns, e->name); // others may have been removed
 	}
 	orphan_inherited(endpoints);
+	if (was_full && !endpoints->full)
+		endpoints->events.problem(endpoints->events.arg, "endpoints", NULL);
 }
 
 void endpoints_attached(struct endpoints *endpoints, uint32_t slot, uint32_t ident,
 			enum program_variant variant, enum bh_attach attach, int r, const char *why)
 {
 	struct endpoint *e = endpoints_by_ident(endpoints, ident);
-	char where[400];
 
 	if (!e || e->phase == ENDPOINT_ORPHAN)
 		return;
-	snprintf(where, sizeof(where), "endpoint %s/%s", e->ns, e->name);
 	if (r < 0) {
 		if (e->phase != ENDPOINT_ATTACHED)
 			e->phase = ENDPOINT_FAILED;
-		endpoints->events.problem(endpoints->events.arg, where, why);
+		if (r != -ENODEV) // a device that goes while it is attended to is no failure
+			failure_tell(endpoints, e, why);
 		return;
 	}
-	if (e->phase == ENDPOINT_FAILED)
-		endpoints->events.problem(endpoints->events.arg, where, NULL);
+	failure_tell(endpoints, e, NULL);
 	e->phase = ENDPOINT_ATTACHED;
 	e->variant = variant;
 	e->refresh = false;

@@ -40,6 +40,7 @@ struct endpoint {
 	bool inherited; // of a previous agent, not confirmed by a scan yet
 	bool enrolled; // the owner was told joined()
 	bool extra; // may use addresses of bh_extra
+	bool troubled; // a problem with its programs was told
 	bool refresh; // programs must be loaded anew (extra addresses, a restart)
 	uint8_t flags; // endpoint_config's
 	enum program_variant variant; // of the attached programs

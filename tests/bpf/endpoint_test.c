@@ -32,8 +32,7 @@ static void problem(void *arg, const char *where, const char *text)
 {
 	struct world *world = arg;
 
-	if (text)
-		snprintf(world->problem, sizeof(world->problem), "%s: %s", where, text);
+	snprintf(world->problem, sizeof(world->problem), "%s: %s", where, text ? text : "gone");
 }
 
 static void changed(void *arg, const struct object *before, const struct object *after)
@@ -215,6 +214,7 @@ static void r09_an_address_that_moves_to_a_new_pod_gets_a_new_ident(void **state
 	assert_int_not_equal(endpoints_find(world->endpoints, "x", "b")->ident, before);
 	assert_null(endpoints_by_ident(world->endpoints, before));
 }
+
 static void put_pod_created(struct world *world, const char *name, const char *created)
 {
 	char json[512];
@@ -252,10 +252,10 @@ static void r09_of_two_pods_with_one_address_the_younger_has_the_device(void **s
 	assert_int_equal(endpoints_find(world->endpoints, "x", "b-old")->phase, ENDPOINT_FOUND);
 }
 
-
 static void slots_run_out_with_a_sentence(void **state)
 {
 	struct world *world = *state;
+	struct endpoint_leaving leaving;
 	struct link_pod links[5];
 	char name[8], ip[16];
 
@@ -269,6 +269,33 @@ static void slots_run_out_with_a_sentence(void **state)
 	assert_int_equal(world->joined, 4);
 	assert_int_equal(endpoints_waiting(world->endpoints), 1);
 	assert_non_null(strstr(world->problem, "no free slot of 4"));
+	store_remove(world->store, KIND_POD, "x", "p0");
+	endpoints_scanned(world->endpoints, links + 1, 4);
+	assert_true(endpoints_take_leaving(world->endpoints, &leaving));
+	endpoints_released(world->endpoints, leaving.slot);
+	endpoints_scanned(world->endpoints, links + 1, 4);
+	assert_int_equal(endpoints_waiting(world->endpoints), 0);
+	assert_string_equal(world->problem, "endpoints: gone");
+}
+
+static void what_was_told_of_a_failed_attachment_goes_with_the_pod(void **state)
+{
+	struct world *world = *state;
+	struct link_pod link = link_at("10.0.0.1", 7, 100);
+	struct endpoint *e;
+
+	put_pod(world, "a", "n1", "10.0.0.1", "Running");
+	endpoints_scanned(world->endpoints, &link, 1);
+	e = endpoints_find(world->endpoints, "x", "a");
+	world->problem[0] = 0;
+	endpoints_attached(world->endpoints, e->slot, e->ident, PROGRAM_OPEN, BH_ATTACH_TCX, -ENODEV,
+			   "no device");
+	assert_string_equal(world->problem, ""); // it goes: nobody is to blame
+	endpoints_attached(world->endpoints, e->slot, e->ident, PROGRAM_OPEN, BH_ATTACH_TCX, -ENOMEM,
+			   "no memory");
+	assert_string_equal(world->problem, "endpoint x/a: no memory");
+	store_remove(world->store, KIND_POD, "x", "a");
+	assert_string_equal(world->problem, "endpoint x/a: gone");
 }
 
 static void the_next_agent_inherits_slots_and_idents(void **state)
@@ -328,11 +355,12 @@ int main(void)
 		TEST(a_pod_that_vanishes_while_its_device_stays_is_quarantined),
 		TEST(a_pod_that_comes_back_to_its_device_denies_until_compiled),
 		TEST(r09_an_address_that_moves_to_a_new_pod_gets_a_new_ident),
+		TEST(r09_of_two_pods_with_one_address_the_younger_has_the_device),
 		TEST(slots_run_out_with_a_sentence),
+		TEST(what_was_told_of_a_failed_attachment_goes_with_the_pod),
 		TEST(the_next_agent_inherits_slots_and_idents),
 		TEST(extra_addresses_come_from_the_namespace),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
-		TEST(r09_of_two_pods_with_one_address_the_younger_has_the_device),
