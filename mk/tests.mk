@@ -77,6 +77,23 @@ $(B)/tests/packets/packets: $(PACKETS_OBJ) $(B)/lib/harness.a $(call archives,ba
 packets: $(B)/tests/packets/packets ## hostile packets, as the kernel reads them and as the host does (root; PACKETS=n, SEED=n)
 	$(Q)$< --packets $(PACKETS) --seed $(SEED) tests/fuzz/corpus/packet $(wildcard $(B)/fuzz/corpus/packet)
 
+# ---- soak: the agent under random change for a long time -----------------------------------------------------
+SOAK_SECONDS ?= 300
+SOAK_CYCLES ?= 200
+SOAK_OBJ := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard tests/soak/*.c))) \
+	    $(patsubst %,$(B)/tests/conformance/%.o,agent feed flow netlink probe rig rig_wire sandbox) \
+	    $(patsubst %,$(B)/tests/diff/%.o,world world_policy)
+SOAK_ROOMS := base object source store policy sim bpf control
+
+$(B)/tests/soak/soak: $(SOAK_OBJ) $(B)/lib/harness.a $(call archives,$(SOAK_ROOMS))
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(SOAK_OBJ) $(B)/lib/harness.a $(call link,$(SOAK_ROOMS)) -lcmocka
+
+.PHONY: soak
+soak: all $(B)/tests/soak/soak $(B)/tests/harness/traffic ## a running agent under random change (root; SOAK_SECONDS=n, SOAK_CYCLES=n, SEED=n)
+	$(Q)$(B)/tests/soak/soak --seconds $(SOAK_SECONDS) --cycles $(SOAK_CYCLES) --seed $(SEED) \
+		--bulkheadd $(B)/bulkheadd --traffic $(B)/tests/harness/traffic
+
 # ---- benchmark of the programs, beside the yardsticks of the shared folder ---------------------------------------------
 SHARED ?= $(or $(BULKHEAD_SHARED),../shared)
 ROUNDS ?= 15

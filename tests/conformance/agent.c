@@ -29,6 +29,7 @@ struct agent {
 	char run_dir[64], pin_dir[64], log[80], socket[80];
 	pid_t pid; // 0: not running
 	int status; // how it ended
+	bool ended; // by agent_end()
 };
 
 // ---- its process ----------------------------------------------------------------------------------------------
@@ -84,7 +85,7 @@ static int with_log(const struct agent *agent, int r, struct err *reterr)
 	n = pread(fd, tail, LOG_TAIL, size > LOG_TAIL ? size - LOG_TAIL : 0);
 	if (n > 0) {
 		tail[n] = 0;
-		fprintf(stderr, "conformance: log of node %s ends with\n%s\n", agent->node, tail);
+		fprintf(stderr, "log of node %s ends with\n%s\n", agent->node, tail);
 	}
 	return r;
 }
@@ -158,36 +159,46 @@ int agent_start(const struct kernel_config *config, const char *node, unsigned i
 	return 0;
 }
 
-void agent_free(struct agent *agent)
+pid_t agent_pid(const struct agent *agent)
+{
+	return agent->pid;
+}
+
+int agent_end(struct agent *agent, int signal)
 {
 	struct timespec deadline = { .tv_sec = STOP_MS / 1000 };
 	sigset_t child;
 
-	if (!agent)
-		return;
+	agent->ended = true;
 	sigemptyset(&child);
 	sigaddset(&child, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &child, NULL);
-	if (!agent_gone(agent)) {
-		kill(agent->pid, SIGTERM);
-		while (!agent_gone(agent)) {
-			if (sigtimedwait(&child, NULL, &deadline) >= 0 || errno == EINTR)
-				continue;
-			fprintf(stderr, "conformance: agent of node %s does not stop\n",
-				agent->node);
-			kill(agent->pid, SIGKILL);
-		}
+	if (agent_gone(agent))
+		return agent->status;
+	kill(agent->pid, signal);
+	while (!agent_gone(agent)) {
+		if (sigtimedwait(&child, NULL, &deadline) >= 0 || errno == EINTR)
+			continue;
+		fprintf(stderr, "agent of node %s does not stop\n", agent->node);
+		kill(agent->pid, SIGKILL);
 	}
-	if (agent->status)
-		fprintf(stderr, "conformance: agent of node %s ended with status %#x\n",
-			agent->node, agent->status);
+	return agent->status;
+}
+
+void agent_free(struct agent *agent)
+{
+	if (!agent)
+		return;
+	if (!agent->ended && agent_end(agent, SIGTERM))
+		fprintf(stderr, "agent of node %s ended with status %#x\n", agent->node,
+			agent->status);
 	free(agent);
 }
 
 // ---- its control socket -----------------------------------------------------------------------------------------
 
-static int call(struct agent *agent, struct json_object *request, struct json_object **ret,
-		struct err *reterr)
+int agent_call(struct agent *agent, struct json_object *request, struct json_object **ret,
+	       struct err *reterr)
 {
 	if (agent_gone(agent))
 		return err_set(reterr, -ECHILD, "left (status %#x)", agent->status);
@@ -202,6 +213,14 @@ static struct json_object *request_new(const char *op)
 	return request;
 }
 
+int agent_ask(struct agent *agent, const char *op, struct json_object **ret, struct err *reterr)
+{
+	_cleanup_json_ struct json_object *request = request_new(op);
+	int r = agent_call(agent, request, ret, reterr);
+
+	return r < 0 ? with_log(agent, r, reterr) : 0;
+}
+
 static int number(struct json_object *json, const char *object, const char *field)
 {
 	struct json_object *inner, *value;
@@ -214,8 +233,8 @@ static int number(struct json_object *json, const char *object, const char *fiel
 
 static int check_endpoints(struct agent *agent, size_t npods, struct err *reterr)
 {
-	_cleanup_json_ struct json_object *request = request_new("status"), *status = NULL;
-	int total, waiting, r = call(agent, request, &status, reterr);
+	_cleanup_json_ struct json_object *status = NULL;
+	int total, waiting, r = agent_ask(agent, "status", &status, reterr);
 
 	if (r < 0)
 		return r;
@@ -233,16 +252,15 @@ int agent_sync(struct agent *agent, const char *marker, size_t npods, struct err
 	int r;
 
 	json_object_object_add(request, "namespace", json_object_new_string(marker));
-	r = call(agent, request, &answer, reterr);
-	if (r == 0)
+	r = agent_call(agent, request, &answer, reterr);
+	if (r == 0 && npods)
 		r = check_endpoints(agent, npods, reterr);
 	return r < 0 ? with_log(agent, r, reterr) : 0;
 }
 
 int agent_flush(struct agent *agent, struct err *reterr)
 {
-	_cleanup_json_ struct json_object *request = request_new("ct.flush"), *answer = NULL;
-	int r = call(agent, request, &answer, reterr);
+	_cleanup_json_ struct json_object *answer = NULL;
 
-	return r < 0 ? with_log(agent, r, reterr) : 0;
+	return agent_ask(agent, "ct.flush", &answer, reterr);
 }

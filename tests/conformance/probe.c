@@ -17,7 +17,6 @@
 #define BURST 64
 #define RECV_BYTES 256 // enough for an error that quotes a probe
 #define RECV_BUFFER (8 << 20)
-#define PORT_FIRST 20000
 #define PORT_LAST 65000
 // pod, node, hub, node, pod: a probe and then its answer cross four veths each
 #define BARRIERS 10
@@ -117,7 +116,7 @@ int prober_new(unsigned index, struct prober **ret, struct err *reterr)
 		return err_set(reterr, -ENOMEM, "out of memory");
 	if (r < 0)
 		return err_set(reterr, r, "sched_setaffinity: %s", strerror(-r));
-	prober->next_port = PORT_FIRST;
+	prober->next_port = PROBE_PORT_FIRST;
 	prober->home = sandbox_here();
 	prober->barrier = barrier_open();
 	if (prober->home < 0 || prober->barrier < 0)
@@ -195,6 +194,14 @@ static int burst_send(struct burst *burst, int fd, unsigned n, struct err *reter
 	return 0;
 }
 
+static uint16_t port_next(struct prober *prober)
+{
+	uint16_t port = prober->next_port;
+
+	prober->next_port = port == PORT_LAST ? PROBE_PORT_FIRST : port + 1;
+	return port;
+}
+
 static int send_all(struct prober *prober, struct probe *probes, size_t n, bool v6,
 		    struct err *reterr)
 {
@@ -205,10 +212,9 @@ static int send_all(struct prober *prober, struct probe *probes, size_t n, bool 
 	for (size_t i = 0; i < n; i++) {
 		struct probe *probe = &probes[i];
 
-		probe->flow.source_port = prober->next_port;
-		prober->by_port[prober->next_port] = (uint32_t)i + 1;
-		prober->next_port =
-			prober->next_port == PORT_LAST ? PORT_FIRST : prober->next_port + 1;
+		if (!probe->flow.source_port)
+			probe->flow.source_port = port_next(prober);
+		prober->by_port[probe->flow.source_port] = (uint32_t)i + 1;
 		burst_add(&burst, count++, &probe->flow);
 		if (count < BURST && i + 1 < n && probes[i + 1].from == probe->from)
 			continue;
@@ -298,7 +304,7 @@ int probe_run(struct prober *prober, struct probe *probes, size_t n, struct err 
 
 	if (!n)
 		return 0;
-	if (n > (PORT_LAST - PORT_FIRST) / 2)
+	if (n > (PORT_LAST - PROBE_PORT_FIRST) / 2)
 		return err_set(reterr, -E2BIG, "too many probes at once: %zu", n);
 	v6 = !bh_addr_is4(&probes[0].flow.dst);
 	for (size_t i = 0; i < n; i++)

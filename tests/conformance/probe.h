@@ -16,6 +16,8 @@
 #include "agent/base/err.h"
 #include "tests/conformance/flow.h"
 
+#define PROBE_PORT_FIRST 20000
+
 // A namespace that probes leave from and arrive at. Sockets are opened at their first use.
 struct probe_end {
 	int netns; // borrowed
@@ -28,7 +30,7 @@ void probe_end_fini(struct probe_end *end);
 
 struct probe {
 	struct probe_end *from, *to;
-	struct flow flow; // source_port is chosen by probe_run()
+	struct flow flow; // source_port 0: chosen by probe_run()
 	bool delivered; // seen in the destination's namespace
 	bool answered; // a reply or an ICMP error about it came back to the source
 };
@@ -39,6 +41,6 @@ int prober_new(unsigned index, struct prober **ret, struct err *reterr);
 void prober_free(struct prober *prober);
 DEFINE_CLEANUP(struct prober *, prober_free)
 
-// Sends all probes, of one family, and fills in what became of them. Every probe gets a source port that
-// none of the last 32,000 had.
+// Sends all probes, of one family, and fills in what became of them. Every probe without a source port gets
+// one that none of the last 32,000 had; the others have one below these, each its own.
 int probe_run(struct prober *prober, struct probe *probes, size_t n, struct err *reterr);

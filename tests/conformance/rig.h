@@ -33,7 +33,7 @@ void rig_free(struct rig *rig);
 DEFINE_CLEANUP(struct rig *, rig_free)
 
 // Makes the nodes and pods of a state. Every new one is tried: what leaves it must reach the hub and the
-// other way round, in each of its families, since nobody judges it yet.
+// other way round, in each of its families, since nobody judges it yet. prober NULL: they are not tried.
 int rig_set(struct rig *rig, struct prober *prober, const struct sim_case *c, struct err *reterr);
 
 size_t rig_nodes(const struct rig *rig);

@@ -253,7 +253,7 @@ int wire_try(struct rig *rig, struct prober *prober, struct probe_end *end,
 	bool good;
 	int r = 0;
 
-	for (int family = 0; r == 0 && family < 2; family++) {
+	for (int family = 0; prober && r == 0 && family < 2; family++) {
 		good = is_none(&addrs[family]);
 		// A new device's queue is brought to life by a worker of the kernel, which tells nobody.
 		for (int i = 0; r == 0 && !good && i < TRIES; i++) {

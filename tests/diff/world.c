@@ -114,6 +114,14 @@ struct json_object *world_put(struct json_object *json, const char *field,
 	return value;
 }
 
+struct json_object *world_get(struct json_object *json, const char *field)
+{
+	struct json_object *value = NULL;
+
+	json_object_object_get_ex(json, field, &value);
+	return value;
+}
+
 struct json_object *world_put_object(struct json_object *json, const char *field)
 {
 	return world_put(json, field, json_object_new_object());
@@ -197,10 +205,14 @@ static void add_addr(struct json_object *array, const char *field, const struct 
 		world_put(json, "type", world_text("InternalIP"));
 }
 
-static void add_ports(struct rng *rng, struct json_object *container)
+struct json_object *world_containers(struct rng *rng)
 {
-	struct json_object *array = world_put_array(container, "ports");
+	struct json_object *containers = json_object_new_array();
+	struct json_object *container = world_add_object(containers);
+	struct json_object *array;
 
+	world_put(container, "name", world_text("main"));
+	array = world_put_array(container, "ports");
 	for (size_t i = 0; i < ARRAY_SIZE(world_port_names) - 1; i++) {
 		struct json_object *port;
 
@@ -211,12 +223,13 @@ static void add_ports(struct rng *rng, struct json_object *container)
 		world_put(port, "containerPort", json_object_new_int(rng_pick(rng, world_ports)));
 		world_put(port, "protocol", world_text(rng_pick(rng, world_protocols)));
 	}
+	return containers;
 }
 
 static struct json_object *roll_pod(struct rng *rng, const struct world_item *item)
 {
 	bool local = item->index < WORLD_LOCAL, host = !local && rng_chance(rng, 8);
-	struct json_object *json = head(item), *spec, *status, *ips, *container;
+	struct json_object *json = head(item), *spec, *status, *ips;
 	unsigned turn = local ? 0 : (unsigned)rng_below(rng, 2);
 
 	json_object_object_get_ex(json, "metadata", &spec);
@@ -225,9 +238,7 @@ static struct json_object *roll_pod(struct rng *rng, const struct world_item *it
 	world_put(spec, "nodeName", world_text(local ? "n0" : "n1"));
 	if (host)
 		world_put(spec, "hostNetwork", json_object_new_boolean(true));
-	container = world_add_object(world_put_array(spec, "containers"));
-	world_put(container, "name", world_text("main"));
-	add_ports(rng, container);
+	world_put(spec, "containers", world_containers(rng));
 	status = world_put_object(json, "status");
 	world_put(status, "phase",
 		  world_text(!local && rng_chance(rng, 8) ? "Succeeded" : "Running"));
