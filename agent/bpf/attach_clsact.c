@@ -26,7 +26,7 @@
 #define PRIORITY 1
 #define HANDLE_A 0x62680001u // "bh"
 #define HANDLE_B 0x62680002u
-#define QDISC_MARKS "../../qdisc" // beside ep/: a folder per device whose qdisc we made
+#define QDISC_MARKS "../../" PIN_QDISCS // beside ep/: a folder per device whose qdisc we made
 #define DUMP_TRIES 5
 
 struct filter {

@@ -86,24 +86,81 @@ static int mount_lock(void)
 	return fd;
 }
 
+static int not_a_folder(const char *dir, struct err *reterr)
+{
+	return err_set(reterr, -ENOTDIR, "pin folder '%s' is a link or a file: remove it", dir);
+}
+
+// Whoever owns the folder decides what is enforced.
+static int open_folder(const char *dir, struct err *reterr)
+{
+	_cleanup_close_ int fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0 && (errno == ELOOP || errno == ENOTDIR))
+		return not_a_folder(dir, reterr);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_set(reterr, -errno, "pin folder '%s': %s", dir, strerror(errno));
+	if (st.st_uid != geteuid())
+		return err_set(reterr, -EPERM,
+			       "pin folder '%s' belongs to user %u, who could take enforcement off: "
+			       "remove it",
+			       dir, st.st_uid);
+	return TAKE_FD(fd);
+}
+
+// Held as long as the process lives, however it ends. The folder may have been removed before it was locked.
+static int lock_folder(const char *dir, struct err *reterr)
+{
+	_cleanup_close_ int fd = open_folder(dir, reterr);
+	struct stat locked, there;
+
+	if (fd < 0)
+		return fd;
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return errno == EWOULDBLOCK ?
+			       err_set(reterr, -EBUSY,
+				       "another agent (or its --cleanup) works on the pin folder '%s': "
+				       "stop it first",
+				       dir) :
+			       err_set(reterr, -errno, "cannot lock pin folder '%s': %s", dir,
+				       strerror(errno));
+	if (fstat(fd, &locked) < 0 || lstat(dir, &there) < 0 || locked.st_dev != there.st_dev ||
+	    locked.st_ino != there.st_ino)
+		return err_set(reterr, -EBUSY, "pin folder '%s' has just been removed: start again",
+			       dir);
+	return TAKE_FD(fd);
+}
+
 int pin_dir_open(const char *dir, struct err *reterr)
 {
-	_cleanup_close_ int lock = mount_lock();
+	_cleanup_close_ int mounting = mount_lock(), fd = -1;
+	struct stat st;
 	int r;
 
 	if (strlen(dir) >= PIN_DIR_BYTES)
 		return err_set(reterr, -ENAMETOOLONG, "pin folder '%.40s...': name too long", dir);
 	if (dir[0] != '/')
 		return err_set(reterr, -EINVAL, "pin folder '%s' is no absolute path", dir);
+	if (lstat(dir, &st) == 0 && !S_ISDIR(st.st_mode)) // nothing is mounted on what it leads to
+		return not_a_folder(dir, reterr);
 	r = mount_for(dir);
 	if (r < 0)
 		return err_set(reterr, r, "cannot mount a bpffs for '%s': %s", dir, strerror(-r));
 	r = make_folders(dir);
 	if (r < 0)
 		return err_set(reterr, r, "cannot create pin folder '%s': %s", dir, strerror(-r));
-	if (chmod(dir, 0700) < 0)
+	fd = lock_folder(dir, reterr);
+	if (fd < 0)
+		return fd;
+	if (fchmod(fd, 0700) < 0)
 		return err_set(reterr, -errno, "pin folder '%s': %s", dir, strerror(errno));
-	return 0;
+	return TAKE_FD(fd);
+}
+
+int pin_dir_lock(const char *dir, struct err *reterr)
+{
+	return access(dir, F_OK) < 0 && errno == ENOENT ? -ENOENT : lock_folder(dir, reterr);
 }
 
 static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
@@ -157,6 +214,12 @@ static int unmount_if_ours(const char *mount)
 	return umount2(mount, UMOUNT_NOFOLLOW) < 0 ? -errno : 0;
 }
 
+// Whatever this or another version of us pins; the rest of the folder is somebody else's.
+static bool is_ours(const char *name)
+{
+	return !strncmp(name, "bh_", 3) || !strcmp(name, PIN_ENDPOINTS) || !strcmp(name, PIN_QDISCS);
+}
+
 static int remove_content(const char *dir)
 {
 	DIR *open_dir = opendir(dir);
@@ -168,7 +231,7 @@ static int remove_content(const char *dir)
 	while (r == 0 && (entry = readdir(open_dir))) {
 		char path[PATH_MAX];
 
-		if (strchr(entry->d_name, '.') || !strcmp(entry->d_name, MARK))
+		if (!is_ours(entry->d_name))
 			continue;
 		snprintf(path, sizeof(path), "%s/%s", dir, entry->d_name);
 		r = pin_remove(path);
@@ -179,14 +242,16 @@ static int remove_content(const char *dir)
 
 int pin_dir_remove(const char *dir, struct err *reterr)
 {
-	_cleanup_close_ int lock = mount_lock();
-	int r = 0;
+	_cleanup_close_ int mounting = mount_lock();
+	int r, lock = pin_dir_lock(dir, reterr);
 
-	if (on_bpffs(dir))
-		r = remove_content(dir);
+	if (lock < 0 && lock != -ENOENT)
+		return lock;
+	r = lock >= 0 && on_bpffs(dir) ? remove_content(dir) : 0;
+	closep(&lock); // it would hold the mount; who opens the folder waits for `mounting`
 	if (r == 0)
 		r = unmount_if_ours(dir);
-	if (r == 0 && rmdir(dir) < 0 && errno != ENOENT)
+	if (r == 0 && rmdir(dir) < 0 && errno != ENOENT && errno != ENOTEMPTY && errno != EBUSY)
 		r = -errno;
 	if (r == 0 && below_system_mount(dir))
 		r = unmount_if_ours(SYSTEM_MOUNT);

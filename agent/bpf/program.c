@@ -105,7 +105,7 @@ static const struct attach *way_of(enum bh_attach mode)
 
 static void folder_of(const struct tables *tables, uint32_t slot, char ret[static PIN_FOLDER_BYTES])
 {
-	snprintf(ret, PIN_FOLDER_BYTES, "%s/ep/%u", tables->pin_dir, slot);
+	snprintf(ret, PIN_FOLDER_BYTES, "%s/" PIN_ENDPOINTS "/%u", tables->pin_dir, slot);
 }
 
 static int folder_ifindex(const char *folder)
@@ -125,7 +125,7 @@ static int folder_make(const struct tables *tables, const char *folder, int ifin
 {
 	char path[PATH_MAX], text[16];
 
-	snprintf(path, sizeof(path), "%s/ep", tables->pin_dir);
+	snprintf(path, sizeof(path), "%s/" PIN_ENDPOINTS, tables->pin_dir);
 	if (mkdir(path, 0700) < 0 && errno != EEXIST)
 		return -errno;
 	if (mkdir(folder, 0700) < 0 && errno != EEXIST)
@@ -243,12 +243,15 @@ int program_detach(struct tables *tables, uint32_t slot, int ifindex, enum bh_at
 
 int program_detach_all(const char *pin_dir, struct err *reterr)
 {
+	_cleanup_close_ int lock = pin_dir_lock(pin_dir, reterr);
 	char path[PIN_FOLDER_BYTES];
 	struct dirent *entry;
 	int r = 0;
 	DIR *dir;
 
-	snprintf(path, sizeof(path), "%s/ep", pin_dir);
+	if (lock < 0)
+		return lock == -ENOENT ? 0 : lock;
+	snprintf(path, sizeof(path), "%s/" PIN_ENDPOINTS, pin_dir);
 	dir = opendir(path);
 	if (!dir)
 		return 0;

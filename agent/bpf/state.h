@@ -53,6 +53,7 @@ struct drift { // counted in the last walk minus what the endpoint said
 
 struct tables {
 	char pin_dir[PIN_DIR_BYTES];
+	int lock; // of the pin folder: keeps other agents out
 	struct map maps[TABLE_MAX]; // fd -1: none
 	struct bh_endpoint *endpoints; // mapping
 	struct bh_port *ports; // mapping

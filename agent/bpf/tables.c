@@ -151,8 +151,10 @@ static int adopt_maps(struct tables *tables, struct bpf_object *object, const ch
 		int fd = get_pin(tables, table_names[i]);
 
 		*rettable = table_names[i];
+		if (fd < 0 && fd != -ENOENT)
+			return fd;
 		if (fd < 0)
-			return i == TABLE_NODE ? fd : -ESTALE;
+			return i == TABLE_NODE ? -ENOENT : -ESTALE;
 		if (!same_layout(fd, want) || map_info(fd, &tables->maps[i]) < 0) {
 			close(fd);
 			return -ESTALE;
@@ -184,7 +186,7 @@ static bool has_endpoints(const struct tables *tables)
 	bool found = false;
 	DIR *dir;
 
-	snprintf(path, sizeof(path), "%s/ep", tables->pin_dir);
+	snprintf(path, sizeof(path), "%s/" PIN_ENDPOINTS, tables->pin_dir);
 	dir = opendir(path);
 	while (dir && !found && (entry = readdir(dir)))
 		found = entry->d_name[0] != '.';
@@ -245,6 +247,9 @@ static int adopt_or_create(struct tables *tables, const struct tables_config *co
 	*retadopted = r == 0;
 	if (r == 0)
 		return 0;
+	if (r != -ENOENT && r != -ESTALE) // pods may depend on what cannot be seen now
+		return err_set(reterr, r, "cannot open the pinned '%s/%s': %s", tables->pin_dir,
+			       table, strerror(-r));
 	if (r == -ESTALE && has_endpoints(tables))
 		return err_set(
 			reterr, r,
@@ -302,7 +307,7 @@ static struct tables *tables_new(const struct tables_config *config)
 		return NULL;
 	for (int i = 0; i < TABLE_MAX; i++)
 		tables->maps[i].fd = -1;
-	tables->empty = tables->wait_outer = tables->wait_inner = -1;
+	tables->lock = tables->empty = tables->wait_outer = tables->wait_inner = -1;
 	tables->ct_scale = config->ct_scale;
 	snprintf(tables->pin_dir, sizeof(tables->pin_dir), "%s", pin_dir_of(config));
 	return tables;
@@ -324,9 +329,9 @@ int tables_open(const struct tables_config *config, struct tables **ret, bool *r
 	r = feature_check(reterr);
 	if (r < 0)
 		return r;
-	r = pin_dir_open(pin_dir_of(config), reterr);
-	if (r < 0)
-		return r;
+	tables->lock = pin_dir_open(pin_dir_of(config), reterr);
+	if (tables->lock < 0)
+		return tables->lock;
 	r = adopt_or_create(tables, config, &adopted, reterr);
 	if (r < 0)
 		return r;
@@ -354,6 +359,7 @@ void tables_close(struct tables *tables)
 	closep(&tables->wait_outer);
 	closep(&tables->wait_inner);
 	close_maps(tables);
+	closep(&tables->lock); // last: the next agent may begin
 	free(tables);
 }
 

@@ -29,13 +29,15 @@ struct tables_config {
 
 // Opens the pinned tables, or creates and pins them. *retadopted: they were there before, of this ABI
 // version, layout, size and boot, and hold a previous agent's state. Tables of another layout are refused with a
-// sentence that says what to do (-ESTALE) unless they are empty of endpoints.
+// sentence that says what to do (-ESTALE) unless they are empty of endpoints. No second agent can open them
+// before tables_close() or the end of this process (-EBUSY).
 int tables_open(const struct tables_config *config, struct tables **ret, bool *retadopted,
 		struct err *reterr);
 void tables_close(struct tables *tables); // pins stay
 DEFINE_CLEANUP(struct tables *, tables_close)
 
-// Unpins everything under pin_dir and removes the folder. Idempotent.
+// Unpins everything of ours under pin_dir and removes the folder if it is empty then. Idempotent; -EBUSY: the
+// tables are open somewhere.
 int tables_unpin(const char *pin_dir, struct err *reterr);
 
 int tables_fd(const struct tables *tables, const char *map_name); // borrowed; -ENOENT

@@ -296,9 +296,9 @@ static int open_all(struct daemon *daemon, struct err *reterr)
 	r = loop_open(daemon);
 	if (r < 0)
 		return err_set(reterr, r, "event loop: %s", strerror(-r));
-	r = socket_open(daemon, reterr); // first: it also makes sure that no other agent runs here
+	r = tables_and_policy_open(daemon, reterr); // first: no other agent runs here from now on
 	if (r >= 0)
-		r = tables_and_policy_open(daemon, reterr);
+		r = socket_open(daemon, reterr);
 	if (r >= 0)
 		r = endpoints_open(daemon, reterr);
 	if (r >= 0)
@@ -399,7 +399,9 @@ int daemon_cleanup(const struct config *config, struct err *reterr)
 	r = program_detach_all(config->pin_dir, reterr);
 	if (r >= 0)
 		r = tables_unpin(config->pin_dir, reterr);
+	if (r < 0)
+		return r;
 	unlink(path);
 	rmdir(config->run_dir);
-	return r;
+	return 0;
 }

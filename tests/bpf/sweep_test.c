@@ -119,7 +119,7 @@ static void test_scaled_times_are_swept_earlier(void **state)
 {
 	struct tables_config config = rig_config;
 	struct ct_entry entry = entry_of(1, IPPROTO_UDP, BH_CT_NEW, false);
-	struct tables *tables;
+	struct tables *tables = NULL;
 	struct err err = { 0 };
 	bool adopted;
 
@@ -128,9 +128,11 @@ static void test_scaled_times_are_swept_earlier(void **state)
 	add(*state, &entry);
 	assert_int_equal(sweep(*state).expired, 0);
 	config.ct_scale = 3;
+	tables_close(*state);
+	*state = NULL;
 	assert_ok_err(tables_open(&config, &tables, &adopted, &err), &err);
+	*state = tables;
 	assert_int_equal(sweep(tables).expired, 1);
-	tables_close(tables);
 }
 
 static void test_entries_of_nobody_go(void **state)

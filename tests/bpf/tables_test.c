@@ -5,8 +5,11 @@
 #include <bpf/bpf.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include <linux/magic.h>
+
+#include "agent/bpf/program.h"
 
 static int open_with(struct tables_config config, struct tables **ret, bool *retadopted,
 		     struct err *reterr)
@@ -80,9 +83,11 @@ static void test_other_version_and_other_boot_are_refused(void **state)
 	uint32_t zero = 0;
 	struct err err;
 	bool adopted;
-	int fd = tables_fd(*state, "bh_node");
+	int fd = dup(tables_fd(*state, "bh_node"));
 
 	net_run("mkdir -p " RIG_DIR "/ep/3");
+	tables_close(*state);
+	*state = NULL;
 	assert_ok(bpf_map_lookup_elem(fd, &zero, &node));
 	assert_int_equal(node.abi_version, BH_ABI_VERSION);
 	wrong = node;
@@ -93,6 +98,73 @@ static void test_other_version_and_other_boot_are_refused(void **state)
 	wrong.boot_id++;
 	assert_ok(bpf_map_update_elem(fd, &zero, &wrong, BPF_ANY));
 	assert_err(open_with(rig_config, &tables, &adopted, &err), -ESTALE);
+	close(fd);
+}
+
+static void test_a_second_agent_is_kept_out(void **state)
+{
+	struct tables *second = NULL;
+	struct err err = { 0 };
+	bool adopted;
+
+	assert_err(open_with(rig_config, &second, &adopted, &err), -EBUSY);
+	assert_str_contains(err.text, "another agent");
+	assert_err(tables_unpin(RIG_DIR, &err), -EBUSY);
+	assert_err(program_detach_all(RIG_DIR, &err), -EBUSY);
+	tables_close(*state);
+	*state = rig_open(&adopted);
+	assert_true(adopted);
+}
+
+static void test_others_pins_in_the_folder_stay(void **state)
+{
+	struct err err = { 0 };
+
+	net_run("mkdir -p " RIG_DIR "/foreign");
+	assert_ok(bpf_obj_pin(tables_fd(*state, "bh_stat"), RIG_DIR "/foreign/map"));
+	assert_ok(bpf_obj_pin(tables_fd(*state, "bh_stat"), RIG_DIR "/map"));
+	tables_close(*state);
+	*state = NULL;
+	assert_ok_err(tables_unpin(RIG_DIR, &err), &err);
+	net_run("test $(ls " RIG_DIR " | tr '\\n' +) = foreign+map+ && rm -r " RIG_DIR "/foreign/map " RIG_DIR "/map "
+		RIG_DIR "/foreign");
+}
+
+static void test_a_folder_that_is_not_ours_is_refused(void **state)
+{
+	struct tables_config config = rig_config;
+	struct tables *tables = NULL;
+	struct err err;
+	bool adopted;
+	struct stat st;
+
+	config.pin_dir = RIG_DIR "_squat";
+	net_run("mkdir -m 755 " RIG_DIR "_squat && chown 65534 " RIG_DIR "_squat");
+	assert_err(open_with(config, &tables, &adopted, &err), -EPERM);
+	assert_str_contains(err.text, "65534");
+	net_run("rmdir " RIG_DIR "_squat && ln -s " RIG_DIR "_victim " RIG_DIR "_squat && mkdir -m 755 " RIG_DIR
+		"_victim");
+	assert_err(open_with(config, &tables, &adopted, &err), -ENOTDIR);
+	assert_int_equal(stat(RIG_DIR "_victim", &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0755);
+	net_run("rm " RIG_DIR "_squat && rmdir " RIG_DIR "_victim");
+}
+
+// Whatever keeps a pin from being opened: pods may depend on the tables behind it.
+static void test_tables_that_cannot_be_opened_are_not_replaced(void **state)
+{
+	struct tables *tables = NULL;
+	struct err err;
+	bool adopted;
+
+	tables_close(*state);
+	*state = NULL;
+	net_run("mv " RIG_DIR "/bh_node " RIG_DIR "/bh_aside && mkdir " RIG_DIR "/bh_node");
+	assert_err(open_with(rig_config, &tables, &adopted, &err), -EACCES);
+	assert_str_contains(err.text, "bh_node");
+	net_run("rmdir " RIG_DIR "/bh_node && mv " RIG_DIR "/bh_aside " RIG_DIR "/bh_node");
+	*state = rig_open(&adopted);
+	assert_true(adopted);
 }
 
 static void test_a_bpffs_is_mounted_where_there_is_none(void **state)
@@ -336,6 +408,10 @@ int main(void)
 		TEST(test_half_made_tables_are_made_anew),
 		TEST(test_other_layout_is_refused_while_pods_depend_on_it),
 		TEST(test_other_version_and_other_boot_are_refused),
+		TEST(test_a_second_agent_is_kept_out),
+		TEST(test_others_pins_in_the_folder_stay),
+		TEST(test_a_folder_that_is_not_ours_is_refused),
+		TEST(test_tables_that_cannot_be_opened_are_not_replaced),
 		TEST(test_a_bpffs_is_mounted_where_there_is_none),
 		TEST(test_the_system_mount_is_made_and_left_to_others),
 		TEST(test_limits_of_the_layout),
