@@ -247,7 +247,7 @@ static int adopt_or_create(struct tables *tables, const struct tables_config *co
 	*retadopted = r == 0;
 	if (r == 0)
 		return 0;
-	if (r != -ENOENT && r != -ESTALE) // pods may depend on what cannot be seen now
+	if (config->beside || (r != -ENOENT && r != -ESTALE)) // pods may depend on what cannot be seen now
 		return err_set(reterr, r, "cannot open the pinned '%s/%s': %s", tables->pin_dir,
 			       table, strerror(-r));
 	if (r == -ESTALE && has_endpoints(tables))
@@ -329,9 +329,11 @@ int tables_open(const struct tables_config *config, struct tables **ret, bool *r
 	r = feature_check(reterr);
 	if (r < 0)
 		return r;
-	tables->lock = pin_dir_open(pin_dir_of(config), reterr);
-	if (tables->lock < 0)
-		return tables->lock;
+	if (!config->beside) {
+		tables->lock = pin_dir_open(pin_dir_of(config), reterr);
+		if (tables->lock < 0)
+			return tables->lock;
+	}
 	r = adopt_or_create(tables, config, &adopted, reterr);
 	if (r < 0)
 		return r;

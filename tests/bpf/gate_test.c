@@ -125,14 +125,17 @@ struct restarts {
 static void *restart(void *arg)
 {
 	struct program_config config = { .variant = PROGRAM_TRACK, .ident = ident_of(1) };
+	struct tables_config beside = rig_config;
 	struct restarts *r = arg;
+
+	beside.beside = true;
 
 	for (; !r->stop && !r->err.code; r->n++) {
 		struct tables *tables = NULL;
 		struct program_pair pair = { -1, -1 };
 		bool adopted;
 
-		if (tables_open(&rig_config, &tables, &adopted, &r->err) == 0 && adopted)
+		if (tables_open(&beside, &tables, &adopted, &r->err) == 0 && adopted)
 			program_load(tables, &config, &pair, &r->err);
 		program_pair_close(&pair);
 		tables_close(tables);

@@ -144,7 +144,7 @@ static int add_matrices_held(struct census *census, struct tables *tables)
 
 static int add_orphans(struct census *census, const char *pin_dir, struct err *reterr)
 {
-	struct tables_config config = { .pin_dir = pin_dir };
+	struct tables_config config = { .pin_dir = pin_dir, .beside = true };
 	_cleanup_(tables_closep) struct tables *tables = NULL;
 	struct orphans orphans;
 	uint64_t counts[3];

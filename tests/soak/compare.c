@@ -223,7 +223,7 @@ static int compare_sizes(struct comparing *comparing)
 int compare_tables(struct stage *stage, struct fresh *fresh, struct rng *rng, struct compared *ret,
 		   struct err *reterr)
 {
-	struct tables_config config = { .pin_dir = STAGE_PINS };
+	struct tables_config config = { .pin_dir = STAGE_PINS, .beside = true };
 	struct comparing comparing = {
 		.stage = stage, .fresh = fresh, .rng = rng, .ret = ret, .err = reterr
 	};
