@@ -111,10 +111,13 @@ static int find_entry(void *arg, const struct ct_entry *entry)
 static void check_frame(struct tables *tables, enum bh_dir dir, bool v6, uint8_t proto)
 {
 	struct search search = { .proto = proto, .v6 = v6 };
+	const struct timeval patience = { .tv_sec = 10 };
 	_cleanup_close_ int pod = net_open("pod");
 	struct pair after = traffic();
 	struct packet p;
 
+	for (int i = 0; i < 2; i++)
+		setsockopt(after.sock[i], SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	build(&p, dir, v6, proto);
 	assert_true(tables_ct_flush(tables, 0) >= 0);
 	skel->data->linear_least = ~0u;
