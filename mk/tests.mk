@@ -109,10 +109,22 @@ $(BENCH_OBJ): | $(SKEL) $(B)/tests/bench/rotate.skel.h
 $(B)/tests/bench/bench: $(BENCH_OBJ) $(B)/lib/harness.a $(call archives,$(BENCH_ROOMS))
 	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(BENCH_OBJ) $(B)/lib/harness.a $(call link,$(BENCH_ROOMS)) -lcmocka
 
-.PHONY: bench
+SCALE_OBJ := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard tests/bench/scale/*.c)))
+EVENTS ?= 200
+
+$(B)/tests/bench/scale/scale: $(SCALE_OBJ) $(B)/lib/harness.a $(call archives,$(AGENT_ROOMS))
+	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(SCALE_OBJ) $(B)/lib/harness.a $(call link,$(AGENT_ROOMS)) -lcmocka
+
+.PHONY: bench scale
+bench: $(B)/tests/bench/scale/scale
 bench: $(B)/tests/bench/bench $(B)/bench/empty.bpf.o $(B)/bench/floor.bpf.o all $(E2E_TOOLS) ## ns per packet, the agent's memory (root; ROUNDS=n T=name)
 	$(Q)$< $(B)/bench/empty.bpf.o $(B)/bench/floor.bpf.o $(ROUNDS) $(if $(T),'$(T)')
 	$(Q)$(if $(T),true,B=$(B) tests/bench/agent)
+	$(Q)$(if $(T),true,B=$(B) tests/bench/agent full)
+	$(Q)$(if $(T),true,$(B)/tests/bench/scale/scale $(EVENTS))
+
+scale: $(B)/tests/bench/scale/scale ## the part of `bench` about large clusters: compile time, memory, events (root; EVENTS=n)
+	$(Q)$< $(EVENTS)
 
 .PHONY: unit bpf e2e lint check
 unit: $(UNIT_FILTER) ## unit tests (T=name for some)
