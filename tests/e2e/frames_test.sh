@@ -49,6 +49,11 @@ frames web wire web egress <<-EOT
 	spoofed-address   | solicitation from the host's link address | $nd $host_link ff02::1 58 hops 255 icmp 135 0 0 address $wire6 option 1 $web
 	spoofed-address   | router solicitation, the host's link address | $nd $host_link ff02::2 58 hops 255 icmp 133 0 0 option 1 $web
 	bad-header        | neighbour discovery from afar            | $nd $web6 ff02::1 58 hops 254 icmp 135 0 0 address $wire6
+	pass              | solicitation to a neighbour              | $out6 $web6 $wire6 58 hops 255 icmp 135 0 0 address $wire6 option 1 $web
+	policy-denied     | solicitation to who is beyond the link   | $out6 $web6 $WORLD6 58 hops 255 icmp 135 0 0 address $WORLD6 data 64
+	policy-denied     | advertisement to who is beyond the link  | $out6 $web6 2001:db8::1 58 hops 255 icmp 136 0 0 address $web6 data 64
+	policy-denied     | solicitation to a group beyond the link  | $nd $web6 ff0e::1 58 hops 255 icmp 135 0 0 address $web6
+	policy-denied     | MLD report to one neighbour              | $out6 $web6 $wire6 58 hops 1 icmp 143 0 0 data 4
 	link-control      | router advertisement                     | $nd $web_link ff02::1 58 hops 255 icmp 134 0 0 data 8
 	link-control      | IPv6 redirect                            | $out6 $web_link $wire6 58 hops 255 icmp 137 0 0 address $GW6 address $wire6
 	link-control      | IPv4 redirect                            | $out4 $web4 $wire4 1 icmp 5 1 0 data 28
