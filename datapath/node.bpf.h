@@ -9,18 +9,21 @@
 #include "datapath/source.bpf.h"
 
 /*
- * Egress: this Node's addresses and the pod's gateway; other addresses of the host (ClusterIPs of IPVS,
+ * Egress: this Node's addresses and the pod's gateway, where that is an address of the host (its routes are
+ * the pod's to change); other addresses of the host (ClusterIPs of IPVS,
  * node-local DNS) are judged like any other. Told by the address alone, so asked only when it matters.
  */
 BH_SUBPROG int node_is_remote(const struct work *work, const struct bh_endpoint *ep)
 {
 	const struct bh_addr *remote;
+	int flags;
 
 	if (!work || !ep)
 		return 0;
 	remote = work_remote(work);
-	return is_gateway(ep, remote, work->pkt.flags & BH_PKT_V4) ||
-	       (host_flags(remote) & BH_HOST_NODE);
+	flags = host_flags(remote);
+	return (flags & BH_HOST_NODE) ||
+	       ((flags & BH_HOST_LOCAL) && is_gateway(ep, remote, work->pkt.flags & BH_PKT_V4));
 }
 
 /*

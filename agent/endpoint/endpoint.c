@@ -330,16 +330,13 @@ static bool link_has(const struct link_pod *link, const struct bh_addr *addr)
 	return false;
 }
 
-// The device that carries one of the pod's addresses.
-static const struct link_pod *link_of(const struct pod *pod, const struct link_pod *pods, size_t n)
+static bool link_carries(const struct link_pod *link, const struct pod *pod)
 {
-	for (size_t i = 0; i < n; i++) {
-		for (uint32_t a = 0; a < pod->naddrs; a++) {
-			if (link_has(&pods[i], &pod->addrs[a]))
-				return &pods[i];
-		}
+	for (uint32_t i = 0; i < pod->naddrs; i++) {
+		if (link_has(link, &pod->addrs[i]))
+			return true;
 	}
-	return NULL;
+	return false;
 }
 
 static bool same_device(const struct endpoint *e, const struct link_pod *link)
@@ -364,6 +361,66 @@ static const struct pod *own_pod(const struct endpoints *endpoints, const struct
 	const struct pod *pod = pod_of(store_find(endpoints->store, KIND_POD, e->ns, e->name));
 
 	return pod_is_ours(endpoints, pod) ? pod : NULL;
+}
+
+static bool share_address(const struct pod *a, const struct pod *b)
+{
+	for (uint32_t i = 0; i < a->naddrs; i++) {
+		for (uint32_t k = 0; k < b->naddrs; k++) {
+			if (bh_addr_equal(&a->addrs[i], &b->addrs[k]))
+				return true;
+		}
+	}
+	return false;
+}
+
+// Another running pod has the device, and the API does not say that its address is this pod's by now.
+static bool is_taken(const struct endpoints *endpoints, const struct endpoint *e,
+		     const struct pod *pod, const struct link_pod *link)
+{
+	const struct endpoint *holder = holder_of(endpoints, link);
+	const struct pod *held = holder && holder != e ? own_pod(endpoints, holder) : NULL;
+
+	return held && (!share_address(held, pod) || pod_outranks(held, pod));
+}
+
+static const struct link_pod *own_device(const struct endpoint *e, const struct link_pod *pods,
+					 size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (same_device(e, &pods[i]))
+			return &pods[i];
+	}
+	return NULL;
+}
+
+// text NULL: all is well.
+static void tell(struct endpoints *endpoints, const struct endpoint *e, const char *what,
+		 const char *text)
+{
+	char where[600];
+
+	snprintf(where, sizeof(where), "Pod %.255s/%.255s %s", e->ns, e->name, what);
+	endpoints->events.problem(endpoints->events.arg, where, text);
+}
+
+// The one device that may become the pod's; NULL: none, or who would know which.
+static const struct link_pod *free_device(struct endpoints *endpoints, const struct endpoint *e,
+					  const struct pod *pod, const struct link_pod *pods,
+					  size_t n)
+{
+	const struct link_pod *device = NULL;
+	size_t devices = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (!link_carries(&pods[i], pod) || is_taken(endpoints, e, pod, &pods[i]))
+			continue;
+		device = &pods[i];
+		devices++;
+	}
+	tell(endpoints, e, "device",
+	     devices > 1 ? "more than one carries its address: not protected" : NULL);
+	return devices == 1 ? device : NULL;
 }
 
 // The address was taken over: whose device it was is history, even if its object is still there.
@@ -407,11 +464,27 @@ static void found(struct endpoints *endpoints, struct endpoint *e, const struct 
 	join(endpoints, e);
 }
 
+// Who may run in a pod may change its MAC address and routes: they are learned once.
+static void learn(struct endpoints *endpoints, struct endpoint *e, const struct link_pod *link)
+{
+	struct link_pod known = e->link;
+	bool same = !memcmp(known.mac, link->mac, sizeof(known.mac));
+
+	e->link = *link;
+	memcpy(e->link.mac, known.mac, sizeof(known.mac));
+	if (!bh_addr_equal(&known.gateway4, &(struct bh_addr){ 0 }))
+		e->link.gateway4 = known.gateway4;
+	if (!bh_addr_equal(&known.gateway6, &(struct bh_addr){ 0 }))
+		e->link.gateway6 = known.gateway6;
+	tell(endpoints, e, "MAC address",
+	     same ? NULL : "it has changed; what the pod sends from the new one is dropped");
+}
+
 // The record keeps its slot: confirmed, or back from being an orphan; addresses may have changed.
 static void confirmed(struct endpoints *endpoints, struct endpoint *e, const struct pod *pod,
 		      const struct link_pod *link)
 {
-	e->link = *link;
+	learn(endpoints, e, link);
 	e->flags = endpoints->flags;
 	slot_refresh(endpoints->tables, e, pod);
 	if (e->phase == ENDPOINT_ORPHAN) {
@@ -424,37 +497,34 @@ static void confirmed(struct endpoints *endpoints, struct endpoint *e, const str
 	join(endpoints, e);
 }
 
+/*
+ * Who may run in a pod may also put another pod's address on its device, so an address alone proves
+ * nothing: a pod stays on its device as long as that carries its address, and takes no device that another
+ * running pod has.
+ */
 static void match(struct endpoints *endpoints, struct endpoint *e, const struct link_pod *pods,
 		  size_t n)
 {
-	const struct pod *pod = own_pod(endpoints, e), *held;
-	const struct link_pod *link = pod ? link_of(pod, pods, n) : NULL;
+	const struct pod *pod = own_pod(endpoints, e);
+	const struct link_pod *link;
 	struct endpoint *holder;
 
-	if (!link)
+	if (!pod)
 		return;
-	if (e->phase != ENDPOINT_WAITING && same_device(e, link)) {
+	link = e->phase == ENDPOINT_WAITING ? NULL : own_device(e, pods, n);
+	if (link && link_carries(link, pod)) {
 		confirmed(endpoints, e, pod, link);
 		return;
 	}
-	holder = holder_of(endpoints, link);
-	held = holder ? own_pod(endpoints, holder) : NULL;
-	if (held && pod_outranks(held, pod))
+	link = free_device(endpoints, e, pod, pods, n);
+	if (!link)
 		return;
 	if (e->phase != ENDPOINT_WAITING)
 		slot_drop(endpoints, e);
+	holder = holder_of(endpoints, link);
 	if (holder)
 		evict(endpoints, holder, e);
 	found(endpoints, e, pod, link);
-}
-
-static bool device_there(const struct endpoint *e, const struct link_pod *pods, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		if (same_device(e, &pods[i]))
-			return true;
-	}
-	return false;
 }
 
 // Slots whose device is gone are given back; a pod that lives on waits for its next device.
@@ -464,7 +534,7 @@ static void drop_gone(struct endpoints *endpoints, const struct link_pod *pods, 
 		struct endpoint *e = endpoints->slots[slot];
 		bool stays;
 
-		if (!e || device_there(e, pods, n))
+		if (!e || own_device(e, pods, n))
 			continue;
 		log_info("'%s/%s': its device is gone, slot %u is free", e->ns, e->name, slot);
 		stays = own_pod(endpoints, e);
@@ -487,18 +557,26 @@ static void orphan_inherited(struct endpoints *endpoints)
 	}
 }
 
+// waiting: a second look at those, since whose device is whose is known better by then.
+static void match_all(struct endpoints *endpoints, const struct link_pod *pods, size_t n, bool waiting)
+{
+	for (size_t i = 0; i < endpoints->all.n; i++) {
+		struct endpoint *e = endpoints->all.v[i];
+
+		if (!waiting || e->phase == ENDPOINT_WAITING)
+			match(endpoints, e, pods, n);
+		i = position(endpoints, e->ns, e->name); // others may have been removed
+	}
+}
+
 void endpoints_scanned(struct endpoints *endpoints, const struct link_pod *pods, size_t n)
 {
 	bool was_full = endpoints->full;
 
 	endpoints->want_scan = endpoints->full = false;
 	drop_gone(endpoints, pods, n);
-	for (size_t i = 0; i < endpoints->all.n; i++) {
-		struct endpoint *e = endpoints->all.v[i];
-
-		match(endpoints, e, pods, n);
-		i = position(endpoints, e->ns, e->name); // others may have been removed
-	}
+	match_all(endpoints, pods, n, false);
+	match_all(endpoints, pods, n, true);
 	orphan_inherited(endpoints);
 	if (was_full && !endpoints->full)
 		endpoints->events.problem(endpoints->events.arg, "endpoints", NULL);

@@ -145,4 +145,7 @@ void slot_inherit(struct tables *tables, uint32_t index, const struct bh_identit
 	ret->link.peer_ifindex = (int)identity->peer_ifindex;
 	for (int i = 0; i < 6; i++)
 		ret->link.mac[i] = slot->mac[i];
+	ret->link.gateway4 = slot->gateway4 ? bh_addr_from4(slot->gateway4) : (struct bh_addr){ 0 };
+	for (int i = 0; i < 4; i++)
+		ret->link.gateway6.w[i] = slot->gateway6[i];
 }

@@ -252,6 +252,69 @@ static void r09_of_two_pods_with_one_address_the_younger_has_the_device(void **s
 	assert_int_equal(endpoints_find(world->endpoints, "x", "b-old")->phase, ENDPOINT_FOUND);
 }
 
+// A pod that puts another pod's address on its own device gets neither that pod's policy nor its place.
+static void an_address_that_another_pod_carries_as_well_changes_nothing(void **state)
+{
+	struct world *world = *state;
+	struct link_pod links[] = { link_at("10.0.0.9", 7, 100), link_at("10.0.0.1", 9, 200) };
+
+	assert_ok(addr_parse("10.0.0.1", &links[0].addrs[links[0].naddrs++])); // the thief's
+	put_pod(world, "a", "n1", "10.0.0.1", "Running");
+	put_pod(world, "thief", "n1", "10.0.0.9", "Running");
+	for (int i = 0; i < 2; i++) { // the first scan, and one that finds both attached
+		endpoints_scanned(world->endpoints, links, 2);
+		assert_int_equal(endpoints_find(world->endpoints, "x", "a")->link.ifindex, 9);
+		assert_int_equal(endpoints_find(world->endpoints, "x", "thief")->link.ifindex, 7);
+	}
+	links[0].addrs[0] = links[0].addrs[1]; // now it carries nothing else
+	links[0].naddrs = 1;
+	store_remove(world->store, KIND_POD, "x", "a");
+	endpoints_scanned(world->endpoints, links, 1); // a's device is gone
+	put_pod(world, "a", "n1", "10.0.0.1", "Running");
+	endpoints_scanned(world->endpoints, links, 1);
+	assert_int_equal(endpoints_find(world->endpoints, "x", "a")->phase, ENDPOINT_WAITING);
+	assert_int_equal(endpoints_find(world->endpoints, "x", "thief")->link.ifindex, 7);
+}
+
+static void two_free_devices_with_one_address_are_told(void **state)
+{
+	struct world *world = *state;
+	struct link_pod links[] = { link_at("10.0.0.1", 7, 100), link_at("10.0.0.1", 9, 200) };
+
+	put_pod(world, "a", "n1", "10.0.0.1", "Running");
+	endpoints_scanned(world->endpoints, links, 2);
+	assert_int_equal(world->joined, 0);
+	assert_non_null(strstr(world->problem, "more than one carries its address"));
+	endpoints_scanned(world->endpoints, links, 1);
+	assert_int_equal(world->joined, 1);
+}
+
+static void mac_and_gateway_are_learned_once(void **state)
+{
+	struct world *world = *state;
+	struct link_pod link = link_at("10.0.0.1", 7, 100);
+	volatile struct bh_endpoint *slot;
+	uint32_t gateway;
+
+	assert_ok(addr_parse("10.0.0.254", &link.gateway4));
+	gateway = link.gateway4.w[3];
+	put_pod(world, "a", "n1", "10.0.0.1", "Running");
+	for (int i = 0; i < 3; i++) {
+		endpoints_scanned(world->endpoints, &link, 1);
+		slot = tables_endpoint(world->tables,
+				       endpoints_find(world->endpoints, "x", "a")->slot);
+		assert_int_equal(slot->mac[5], 7);
+		assert_int_equal(slot->gateway4, gateway);
+		link.mac[5] = 99;
+		assert_ok(addr_parse("10.0.0.2", &link.gateway4));
+		if (i == 1) { // the next agent goes on with what this one knew
+			endpoints_free(world->endpoints);
+			open_registry(world);
+			assert_ok(endpoints_inherit(world->endpoints));
+		}
+	}
+}
+
 static void slots_run_out_with_a_sentence(void **state)
 {
 	struct world *world = *state;
@@ -356,6 +419,9 @@ int main(void)
 		TEST(a_pod_that_comes_back_to_its_device_denies_until_compiled),
 		TEST(r09_an_address_that_moves_to_a_new_pod_gets_a_new_ident),
 		TEST(r09_of_two_pods_with_one_address_the_younger_has_the_device),
+		TEST(an_address_that_another_pod_carries_as_well_changes_nothing),
+		TEST(two_free_devices_with_one_address_are_told),
+		TEST(mac_and_gateway_are_learned_once),
 		TEST(slots_run_out_with_a_sentence),
 		TEST(what_was_told_of_a_failed_attachment_goes_with_the_pod),
 		TEST(the_next_agent_inherits_slots_and_idents),

@@ -240,6 +240,8 @@ static void egress_to_the_node_and_the_gateway_passes(void **state)
 	bpfprog_host(prog, NODE4, BH_HOST_LOCAL | BH_HOST_NODE);
 	bpfprog_host(prog, "10.96.0.1", BH_HOST_LOCAL); // a ClusterIP that IPVS put on a device
 	assert_passes(try(prog, OUT, NODE4, 10250), OWN_NODE);
+	assert_drops(try(prog, OUT, GATEWAY4, 53), POLICY_DENIED); // a route of the pod's own making
+	bpfprog_host(prog, GATEWAY4, BH_HOST_LOCAL);
 	assert_passes(try(prog, OUT, GATEWAY4, 53), OWN_NODE);
 	assert_drops(try(prog, OUT, "10.96.0.1", 443), POLICY_DENIED);
 }

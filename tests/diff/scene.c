@@ -96,6 +96,9 @@ int scene_new(const char *pin_dir, uint32_t mask, struct scene **ret, struct err
 		struct bh_addr addr = world_node_addr(0, family);
 
 		r = tables_host_set(scene->tables, &addr, BH_HOST_LOCAL | BH_HOST_NODE);
+		addr = frame_gateway(family);
+		if (r == 0)
+			r = tables_host_set(scene->tables, &addr, BH_HOST_LOCAL);
 	}
 	for (uint32_t slot = 0; r == 0 && slot < WORLD_LOCAL; slot++)
 		if (mask >> slot & 1)
