@@ -422,10 +422,8 @@ pinned_ids() {
 	done | sort -u
 }
 ids_alive() { # the list: prints those that still exist
-	local kind id
-	while read -r kind id; do
-		[ -z "$id" ] || ! bpftool "$kind" show id "$id" >/dev/null 2>&1 || echo "$kind $id"
-	done <<<"$1"
+	# shellcheck disable=SC2086 # a list of words
+	"$TRAFFIC" alive $1
 }
 gone() { [ -z "$(ids_alive "$1")" ]; } # the kernel frees programs after a grace period
 # What an agent left in the node: pins, run files, tc objects, kernel objects of the list $1.

@@ -6,6 +6,7 @@
 //	traffic stream [-i MS] [-s SRC] [-p PORT] ADDR PORT PROTO   one flow of numbered messages
 //	traffic ask    [-t MS] SOCKET REQUEST                one request line to a control socket
 //	traffic frame  DEVICE                                raw frames out, and which come in
+//	traffic alive  [KIND ID]...                          which maps, progs, links still exist
 //	traffic tcx    DEVICE HOOK first|last PROGRAM LINK   a foreign program on a tcx hook
 //
 // World: host, tests. Pure: no. Owns: nothing.
@@ -33,6 +34,7 @@ static const struct {
 	{ "probe", probe_main, "[-t MS] [-s SRC] [-b BYTES] ADDR PORT PROTO [ADDR PORT PROTO...]" },
 	{ "stream", stream_main, "[-i MS] [-s SRC] [-p SRCPORT] ADDR PORT PROTO" },
 	{ "frame", frame_main, "DEVICE" },
+	{ "alive", alive_main, "[map|prog|link ID]..." },
 	{ "ask", ask_main, "[-t MS] SOCKET REQUEST" },
 	{ "tcx", tcx_main, "DEVICE ingress|egress first|last PROGRAM-PIN LINK-PIN" },
 };
