@@ -163,8 +163,32 @@ static struct endpoint *record_add(struct endpoints *endpoints, const char *ns, 
 	return e;
 }
 
+// why NULL: what was told of this is no longer so.
+static void tell(struct endpoints *endpoints, struct endpoint *e, enum endpoint_trouble trouble,
+		 const char *why)
+{
+	static const char *const names[ENDPOINT_TROUBLE_MAX] = {
+		[ENDPOINT_TROUBLE_ATTACH] = "",
+		[ENDPOINT_TROUBLE_DEVICE] = " device",
+		[ENDPOINT_TROUBLE_MAC] = " MAC address",
+	};
+	char where[600];
+
+	snprintf(where, sizeof(where), "endpoint %s/%s%s", e->ns, e->name, names[trouble]);
+	if (why || e->troubles >> trouble & 1)
+		endpoints->events.problem(endpoints->events.arg, where, why);
+	e->troubles = (uint8_t)((e->troubles & ~(1u << trouble)) | (unsigned)!!why << trouble);
+}
+
+static void tell_no_more(struct endpoints *endpoints, struct endpoint *e)
+{
+	for (int trouble = 0; trouble < ENDPOINT_TROUBLE_MAX; trouble++)
+		tell(endpoints, e, (enum endpoint_trouble)trouble, NULL);
+}
+
 static void record_remove(struct endpoints *endpoints, struct endpoint *e)
 {
+	tell_no_more(endpoints, e);
 	vec_cut(&endpoints->all, position(endpoints, e->ns, e->name));
 	record_free(e);
 }
@@ -183,24 +207,13 @@ static void join(struct endpoints *endpoints, struct endpoint *e)
 	e->enrolled = true;
 }
 
-// why NULL: what was told of attaching its programs is no longer so.
-static void failure_tell(struct endpoints *endpoints, struct endpoint *e, const char *why)
-{
-	char where[400];
-
-	snprintf(where, sizeof(where), "endpoint %s/%s", e->ns, e->name);
-	if (why || e->troubled)
-		endpoints->events.problem(endpoints->events.arg, where, why);
-	e->troubled = why;
-}
-
 // The record loses its slot; what hangs on the slot is cleaned up by the helper thread.
 static void slot_drop(struct endpoints *endpoints, struct endpoint *e)
 {
 	struct endpoint_leaving leaving = { e->slot, e->ident, e->link.ifindex, e->attach };
 
 	leave(endpoints, e);
-	failure_tell(endpoints, e, NULL);
+	tell_no_more(endpoints, e);
 	slot_close(endpoints->tables, e->slot);
 	endpoints->slots[e->slot] = NULL;
 	if (vec_push(&endpoints->leaving, leaving) < 0)
@@ -245,7 +258,7 @@ static void pod_gone(struct endpoints *endpoints, struct endpoint *e)
 	if (e->phase == ENDPOINT_ORPHAN)
 		return;
 	leave(endpoints, e);
-	failure_tell(endpoints, e, NULL);
+	tell_no_more(endpoints, e);
 	slot_quarantine(endpoints->tables, e->slot);
 	e->phase = ENDPOINT_ORPHAN;
 	endpoints->want_scan = true;
@@ -394,33 +407,26 @@ static const struct link_pod *own_device(const struct endpoint *e, const struct 
 	return NULL;
 }
 
-// text NULL: all is well.
-static void tell(struct endpoints *endpoints, const struct endpoint *e, const char *what,
-		 const char *text)
-{
-	char where[600];
-
-	snprintf(where, sizeof(where), "Pod %.255s/%.255s %s", e->ns, e->name, what);
-	endpoints->events.problem(endpoints->events.arg, where, text);
-}
-
-// The one device that may become the pod's; NULL: none, or who would know which.
-static const struct link_pod *free_device(struct endpoints *endpoints, const struct endpoint *e,
+// The one device that may become the pod's, rather one that nobody has; NULL: none, or who knows which.
+static const struct link_pod *free_device(struct endpoints *endpoints, struct endpoint *e,
 					  const struct pod *pod, const struct link_pod *pods,
 					  size_t n)
 {
-	const struct link_pod *device = NULL;
-	size_t devices = 0;
+	const struct link_pod *device[2] = { NULL, NULL };
+	size_t devices[2] = { 0, 0 };
+	bool held;
 
 	for (size_t i = 0; i < n; i++) {
 		if (!link_carries(&pods[i], pod) || is_taken(endpoints, e, pod, &pods[i]))
 			continue;
-		device = &pods[i];
-		devices++;
+		held = holder_of(endpoints, &pods[i]);
+		device[held] = &pods[i];
+		devices[held]++;
 	}
-	tell(endpoints, e, "device",
-	     devices > 1 ? "more than one carries its address: not protected" : NULL);
-	return devices == 1 ? device : NULL;
+	held = !devices[false];
+	tell(endpoints, e, ENDPOINT_TROUBLE_DEVICE,
+	     devices[held] > 1 ? "more than one carries its address: not protected" : NULL);
+	return devices[held] == 1 ? device[held] : NULL;
 }
 
 // The address was taken over: whose device it was is history, even if its object is still there.
@@ -476,7 +482,7 @@ static void learn(struct endpoints *endpoints, struct endpoint *e, const struct 
 		e->link.gateway4 = known.gateway4;
 	if (!bh_addr_equal(&known.gateway6, &(struct bh_addr){ 0 }))
 		e->link.gateway6 = known.gateway6;
-	tell(endpoints, e, "MAC address",
+	tell(endpoints, e, ENDPOINT_TROUBLE_MAC,
 	     same ? NULL : "it has changed; what the pod sends from the new one is dropped");
 }
 
@@ -593,10 +599,10 @@ void endpoints_attached(struct endpoints *endpoints, uint32_t slot, uint32_t ide
 		if (e->phase != ENDPOINT_ATTACHED)
 			e->phase = ENDPOINT_FAILED;
 		if (r != -ENODEV) // a device that goes while it is attended to is no failure
-			failure_tell(endpoints, e, why);
+			tell(endpoints, e, ENDPOINT_TROUBLE_ATTACH, why);
 		return;
 	}
-	failure_tell(endpoints, e, NULL);
+	tell(endpoints, e, ENDPOINT_TROUBLE_ATTACH, NULL);
 	e->phase = ENDPOINT_ATTACHED;
 	e->variant = variant;
 	e->refresh = false;

@@ -33,6 +33,14 @@ enum endpoint_phase {
 	ENDPOINT_PHASE_MAX,
 };
 
+// What may be wrong with an endpoint, each told until it is mended.
+enum endpoint_trouble {
+	ENDPOINT_TROUBLE_ATTACH,
+	ENDPOINT_TROUBLE_DEVICE,
+	ENDPOINT_TROUBLE_MAC,
+	ENDPOINT_TROUBLE_MAX,
+};
+
 struct endpoint {
 	const char *ns, *name, *uid; // interned; uid may be NULL
 	enum endpoint_phase phase;
@@ -40,7 +48,7 @@ struct endpoint {
 	bool inherited; // of a previous agent, not confirmed by a scan yet
 	bool enrolled; // the owner was told joined()
 	bool extra; // may use addresses of bh_extra
-	bool troubled; // a problem with its programs was told
+	uint8_t troubles; // bit by enum endpoint_trouble: the owner was told
 	bool refresh; // programs must be loaded anew (extra addresses, a restart)
 	uint8_t flags; // endpoint_config's
 	enum program_variant variant; // of the attached programs
