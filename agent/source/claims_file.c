@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <malloc.h>
 #include <signal.h>
 #include <string.h>
 
@@ -11,6 +12,7 @@
 #include "agent/source/manifest.h"
 
 #define KEPT "the objects that it held stay"
+#define LARGE_BYTES (256u << 10) // of text: the memory that it took to read is given back
 
 // A reading of a file, before it is in force.
 struct reading {
@@ -111,17 +113,19 @@ static struct file *file_get(struct claims *claims, const char *path)
 	return file;
 }
 
+static int compare_texts(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
 // Forgets problems of the last reading that this one did not repeat.
 static void settle_problems(struct claims *claims, struct file *file, text_vec *wheres)
 {
-	vec_each(char *, old, &file->wheres) {
-		bool again = false;
-
-		vec_each(char *, where, wheres)
-			again |= !strcmp(*old, *where);
-		if (!again)
+	vec_sort(wheres, compare_texts);
+	vec_each(char *, old, &file->wheres)
+		if (!wheres->n ||
+		    !bsearch(old, wheres->v, wheres->n, sizeof(*wheres->v), compare_texts))
 			problems_set(&claims->problems, *old, NULL);
-	}
 	texts_fini(&file->wheres);
 	file->wheres.v = wheres->v;
 	file->wheres.n = wheres->n;
@@ -265,8 +269,12 @@ static int read_open(struct reading *reading, int fd, const struct stat *st)
 	file_set_busy(reading->claims, reading->file, r == -EAGAIN);
 	if (r >= 0)
 		r = file_read_fd(fd, MANIFEST_MAX_BYTES, &text, &len);
-	if (r >= 0)
-		return read_text(reading, text, len);
+	if (r >= 0) {
+		r = read_text(reading, text, len);
+		if (len >= LARGE_BYTES)
+			malloc_trim(0);
+		return r;
+	}
 	if (r == -EAGAIN) {
 		reading->file->stamp = (struct stamp){ 0 };
 		say_kept(reading, "is being written, waiting for its close");

@@ -15,13 +15,16 @@ static void tokener_freep(struct json_tokener **tokener)
 		json_tokener_free(*tokener);
 }
 
-static size_t count_lines(const char *text, size_t len)
-{
-	size_t lines = 1;
+// Counts on from where it stands.
+struct place {
+	size_t at, line;
+};
 
-	for (size_t i = 0; i < len; i++)
-		lines += text[i] == '\n';
-	return lines;
+static size_t line_of(struct place *place, const char *text, size_t at)
+{
+	for (; place->at < at; place->at++)
+		place->line += text[place->at] == '\n';
+	return place->line;
 }
 
 static size_t skip_space(const char *text, size_t len, size_t at)
@@ -36,6 +39,7 @@ int json_parse(const char *text, size_t len, yaml_document_fn fn, void *arg, str
 	_cleanup_(tokener_freep) struct json_tokener *tokener =
 		json_tokener_new_ex(OBJECT_MAX_DEPTH);
 	size_t at = skip_space(text, len, 0);
+	struct place place = { .line = 1 };
 
 	if (!tokener)
 		return err_set(reterr, -ENOMEM, "out of memory");
@@ -46,7 +50,7 @@ int json_parse(const char *text, size_t len, yaml_document_fn fn, void *arg, str
 	while (at < len) {
 		_cleanup_json_ struct json_object *json = NULL;
 		enum json_tokener_error error;
-		size_t line = count_lines(text, at);
+		size_t line = line_of(&place, text, at);
 		int r;
 
 		json_tokener_reset(tokener);
@@ -56,7 +60,7 @@ int json_parse(const char *text, size_t len, yaml_document_fn fn, void *arg, str
 		at += json_tokener_get_parse_end(tokener);
 		if (error != json_tokener_success)
 			return err_set(reterr, -EBADMSG, "line %zu: %s",
-				       count_lines(text, at < len ? at : len),
+				       line_of(&place, text, at < len ? at : len),
 				       error == json_tokener_continue ?
 					       "ends too early" :
 					       json_tokener_error_desc(error));

@@ -18,15 +18,19 @@ LOG_ROOM("source");
 #define WHERE_BYTES (PATH_MAX + 512)
 #define LIST_MAX_DEPTH 3 // a List of PodLists at most
 
-struct document {
-	struct json_object *json;
-	size_t line;
+// What the sink is going to be told: an object, else one that was refused, else a problem.
+struct said {
+	struct object *object;
+	enum kind kind;
+	char *ns, *name;
+	char *where, *text;
 };
 
+// A document is not needed any more once it is read: its tree is twenty times its text.
 struct reading {
 	const char *path;
-	const struct manifest_sink *sink;
-	VEC(struct document) documents;
+	VEC(struct said) said;
+	bool starved; // something could not be said
 	size_t line; // of the document
 };
 
@@ -53,13 +57,40 @@ bool manifest_is_name(const char *name)
 	       (ends_with(name, ".yaml") || ends_with(name, ".yml") || ends_with(name, ".json"));
 }
 
-static void tell(const struct reading *reading, const char *where, const char *text)
+static void said_fini(struct said *said)
 {
-	if (reading->sink->problem)
-		reading->sink->problem(reading->sink->arg, where, text);
+	object_put(said->object);
+	free(said->ns);
+	free(said->name);
+	free(said->where);
+	free(said->text);
 }
 
-static void tell_line(const struct reading *reading, const char *text)
+static void say(struct reading *reading, struct said said)
+{
+	if (!reading->starved && vec_push(&reading->said, said) == 0)
+		return;
+	said_fini(&said);
+	reading->starved = true;
+}
+
+static void tell(struct reading *reading, const char *where, const char *text)
+{
+	struct said said = { .where = strdup(where), .text = strdup(text) };
+
+	reading->starved |= !said.where || !said.text;
+	say(reading, said);
+}
+
+static void tell_refused(struct reading *reading, enum kind kind, const char *ns, const char *name)
+{
+	struct said said = { .kind = kind, .ns = ns ? strdup(ns) : NULL, .name = strdup(name) };
+
+	reading->starved |= !said.name || !said.ns != !ns;
+	say(reading, said);
+}
+
+static void tell_line(struct reading *reading, const char *text)
 {
 	char where[WHERE_BYTES];
 
@@ -68,8 +99,8 @@ static void tell_line(const struct reading *reading, const char *text)
 }
 
 // Who the object would be, as far as its text says.
-static int refuse(const struct reading *reading, enum kind kind, struct json_object *json,
-		  const char *text)
+static void refuse(struct reading *reading, enum kind kind, struct json_object *json,
+		   const char *text)
 {
 	const struct kind_ops *ops = object_kind(kind);
 	struct json_object *meta = NULL;
@@ -85,17 +116,15 @@ static int refuse(const struct reading *reading, enum kind kind, struct json_obj
 		ns = NULL;
 	if (!name) {
 		tell_line(reading, text);
-		return 0;
+		return;
 	}
 	snprintf(where, sizeof(where), "%s: %s %.64s%s%.254s", reading->path, ops->name,
 		 ns ? ns : "", ns ? "/" : "", name);
 	tell(reading, where, text);
-	if (!reading->sink->refused)
-		return 0;
-	return reading->sink->refused(reading->sink->arg, kind, ns, name);
+	tell_refused(reading, kind, ns, name);
 }
 
-static int read_object(const struct reading *reading, enum kind kind, struct json_object *json)
+static int read_object(struct reading *reading, enum kind kind, struct json_object *json)
 {
 	struct object *object = NULL;
 	struct err err = { 0 };
@@ -103,8 +132,10 @@ static int read_object(const struct reading *reading, enum kind kind, struct jso
 	int r;
 
 	r = object_parse(kind, json, &object, &err);
-	if (r == -EBADMSG)
-		return refuse(reading, kind, json, err.text);
+	if (r == -EBADMSG) {
+		refuse(reading, kind, json, err.text);
+		return 0;
+	}
 	if (r < 0)
 		return r;
 	if (object->problem) {
@@ -112,14 +143,15 @@ static int read_object(const struct reading *reading, enum kind kind, struct jso
 			 object_title(object, title, sizeof(title)));
 		tell(reading, where, object->problem);
 	}
-	return reading->sink->object(reading->sink->arg, object);
+	say(reading, (struct said){ .object = object });
+	return 0;
 }
 
-static int read_value(const struct reading *reading, struct json_object *json,
+static int read_value(struct reading *reading, struct json_object *json,
 		      const char *api_version, const char *kind_name, int depth);
 
 // Items of typed lists carry no kind of their own; items of v1 List do.
-static int read_items(const struct reading *reading, struct json_object *items,
+static int read_items(struct reading *reading, struct json_object *items,
 		      const char *api_version, const char *list_kind, int depth)
 {
 	_cleanup_free_ char *kind = strndup(list_kind, strlen(list_kind) - strlen("List"));
@@ -142,7 +174,7 @@ static int read_items(const struct reading *reading, struct json_object *items,
 	return r;
 }
 
-static int read_value(const struct reading *reading, struct json_object *json,
+static int read_value(struct reading *reading, struct json_object *json,
 		      const char *api_version, const char *kind_name, int depth)
 {
 	const char *own_version = text_of(json, "apiVersion"), *own_kind = text_of(json, "kind");
@@ -171,17 +203,16 @@ static int read_value(const struct reading *reading, struct json_object *json,
 	return 0;
 }
 
-static int keep_document(void *arg, struct json_object *json, size_t line)
+static int read_document(void *arg, struct json_object *json, size_t line)
 {
 	struct reading *reading = arg;
-	struct document document = { json, line };
+	int r;
 
 	if (!json)
 		return 0;
-	if (vec_push(&reading->documents, document) < 0)
-		return -ENOMEM;
-	json_object_get(json);
-	return 0;
+	reading->line = line;
+	r = read_value(reading, json, NULL, NULL, 0);
+	return r == 0 && reading->starved ? -ENOMEM : r;
 }
 
 static int parse_text(struct reading *reading, const char *text, size_t len, struct err *reterr)
@@ -191,23 +222,33 @@ static int parse_text(struct reading *reading, const char *text, size_t len, str
 
 	if (!json && !ends_with(reading->path, ".yaml") && !ends_with(reading->path, ".yml"))
 		json = text[blank] == '{';
-	return (json ? json_parse : yaml_parse)(text, len, keep_document, reading, reterr);
+	return (json ? json_parse : yaml_parse)(text, len, read_document, reading, reterr);
+}
+
+static int pass_on(const struct manifest_sink *sink, struct said *said)
+{
+	if (said->object)
+		return sink->object(sink->arg, TAKE_PTR(said->object));
+	if (said->name)
+		return sink->refused ? sink->refused(sink->arg, said->kind, said->ns, said->name) : 0;
+	if (sink->problem)
+		sink->problem(sink->arg, said->where, said->text);
+	return 0;
 }
 
 int manifest_parse(const char *path, const char *text, size_t len, const struct manifest_sink *sink,
 		   struct err *reterr)
 {
-	struct reading reading = { .path = path, .sink = sink };
+	struct reading reading = { .path = path };
 	int r;
 
 	r = parse_text(&reading, text, len, reterr);
-	vec_each(struct document, document, &reading.documents) {
-		reading.line = document->line;
+	vec_each(struct said, said, &reading.said) {
 		if (r == 0)
-			r = read_value(&reading, document->json, NULL, NULL, 0);
-		json_object_put(document->json);
+			r = pass_on(sink, said);
+		said_fini(said);
 	}
-	vec_fini(&reading.documents);
+	vec_fini(&reading.said);
 	return r == -ENOMEM ? err_set(reterr, r, "out of memory") : r;
 }
 

@@ -85,6 +85,10 @@ static void problems_name_file_object_and_field(void **state)
 		"p.yaml:10: is not an object with apiVersion and kind\n"
 		"p.yaml:12: apiVersion: is missing\n"
 		"p.yaml:14: kind: is missing");
+	check("p.json", "{}\n[]\n\n{\"kind\":\"Pod\"}\n", "");
+	assert_str(problems, "p.json:1: kind: is missing\n"
+			     "p.json:2: is not an object with apiVersion and kind\n"
+			     "p.json:4: apiVersion: is missing");
 }
 
 static void a_broken_file_gives_nothing(void **state)
@@ -95,6 +99,13 @@ static void a_broken_file_gives_nothing(void **state)
 	read_path("x.yaml", &err, -EBADMSG);
 	assert_str(seen, "");
 	assert_str_contains(err.text, "x.yaml: line 6: ");
+	test_write(dir, "x.json",
+		   "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"p\"}}\n{}\n\n[}\n");
+	read_path("x.json", &err, -EBADMSG);
+	assert_str(seen, "");
+	assert_str(problems, "");
+	assert_str_contains(err.text, "x.json: line 4: ");
+	unlink("x.json");
 	read_path("none.yaml", &err, -ENOENT);
 	assert_str_contains(err.text, "none.yaml: No such file");
 	unlink("x.yaml");
