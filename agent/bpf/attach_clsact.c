@@ -124,22 +124,43 @@ static const char *qdisc_mark(const struct hook *hook, char buf[static PATH_MAX]
 	return buf;
 }
 
-static int qdisc_make(const struct hook *hook)
+// *retmade: it was not there before.
+static int qdisc_make(const struct hook *hook, bool *retmade)
 {
 	struct bpf_tc_hook tc;
-	char path[PATH_MAX];
 	int r;
 
 	tc_hook(hook, &tc);
 	r = bpf_tc_hook_create(&tc);
-	if (r == -EEXIST)
-		return 0;
-	if (r < 0)
-		return r;
+	*retmade = r == 0;
+	return r == -EEXIST ? 0 : r;
+}
+
+// Devices whose qdisc is ours though no mark could be made, for as long as this process lives.
+static VEC(int) unmarked;
+
+static size_t unmarked_at(int ifindex)
+{
+	size_t at = 0;
+
+	while (at < unmarked.n && unmarked.v[at] != ifindex)
+		at++;
+	return at;
+}
+
+static int qdisc_note(const struct hook *hook)
+{
+	char path[PATH_MAX];
+	int r;
+
 	snprintf(path, sizeof(path), "%s/" QDISC_MARKS, hook->folder);
-	if (mkdir(path, 0700) < 0 && errno != EEXIST)
-		return -errno;
-	return mkdir(qdisc_mark(hook, path), 0700) < 0 && errno != EEXIST ? -errno : 0;
+	if (mkdir(path, 0700) == 0 || errno == EEXIST)
+		if (mkdir(qdisc_mark(hook, path), 0700) == 0 || errno == EEXIST)
+			return 0;
+	r = -errno;
+	if (unmarked_at(hook->ifindex) == unmarked.n)
+		vec_push(&unmarked, hook->ifindex); // without memory an empty qdisc stays
+	return r;
 }
 
 static int filter_put(const struct hook *hook, int program, uint32_t handle, bool replace)
@@ -196,12 +217,15 @@ static int clsact_put(const struct hook *hook, int program, struct err *reterr)
 {
 	filters_t filters = { 0 };
 	char path[PATH_MAX];
-	int r = qdisc_make(hook);
+	bool made;
+	int r = qdisc_make(hook, &made);
 
 	if (r == 0)
 		r = filters_list(hook, &filters);
 	if (r == 0)
 		r = put_filter(hook, program, &filters);
+	if (r == 0 && made) // after the filter: what has no record judges all the same
+		r = qdisc_note(hook);
 	if (r == 0) {
 		snprintf(path, sizeof(path), "%s/%s", hook->folder,
 			 attach_clsact.pins[hook->egress]);
@@ -261,7 +285,7 @@ static int qdisc_remove(const struct hook *hook)
 	size_t left = 0;
 	int r = 0;
 
-	if (access(qdisc_mark(hook, mark), F_OK) < 0)
+	if (access(qdisc_mark(hook, mark), F_OK) < 0 && unmarked_at(hook->ifindex) == unmarked.n)
 		return 0;
 	for (int egress = 0; egress < 2 && r == 0; egress++) {
 		side.egress = egress;
@@ -277,6 +301,8 @@ static int qdisc_remove(const struct hook *hook)
 	r = bpf_tc_hook_destroy(&tc);
 	if (r < 0 && r != -ENODEV && r != -ENOENT && r != -EINVAL)
 		return r;
+	if (unmarked_at(hook->ifindex) < unmarked.n)
+		vec_drop(&unmarked, unmarked_at(hook->ifindex));
 	return rmdir(mark) < 0 && errno != ENOENT ? -errno : 0;
 }
 

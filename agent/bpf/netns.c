@@ -32,15 +32,24 @@ static bool inode_equal(const void *item, const void *key)
 	return item == key;
 }
 
-// True once per inode; false for lack of memory too: a namespace less is better than one twice.
-static bool first_sight(struct walk *walk, uint64_t inode)
+// A namespace that cannot be looked at for want of something is no namespace that is gone: the walk fails
+// as a whole, since whoever asked would give up its pods.
+static int lacking(int r)
+{
+	return r == -EMFILE || r == -ENFILE || r == -ENOMEM || r == -ENOBUFS ? r : 0;
+}
+
+// 1 once per inode, then 0.
+static int first_sight(struct walk *walk, uint64_t inode)
 {
 	void *key = (void *)(uintptr_t)inode;
 	uint64_t hash = hash_pointer(key);
+	int r;
 
 	if (hash_find(&walk->seen, hash, inode_equal, key))
-		return false;
-	return hash_add(&walk->seen, hash, key) == 0;
+		return 0;
+	r = hash_add(&walk->seen, hash, key);
+	return r < 0 ? r : 1;
 }
 
 // path: names a namespace, or something else that an unlucky mount put there.
@@ -48,16 +57,20 @@ static int visit(struct walk *walk, const char *path)
 {
 	_cleanup_close_ int fd = -1;
 	struct stat st;
+	int r;
 
-	if (stat(path, &st) < 0 || !st.st_ino || !S_ISREG(st.st_mode))
-		return 0;
-	if (walk->only && st.st_ino != walk->only)
+	if (stat(path, &st) < 0)
+		return lacking(-errno);
+	if (!st.st_ino || !S_ISREG(st.st_mode) || (walk->only && st.st_ino != walk->only))
 		return 0;
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0 || ioctl(fd, NS_GET_NSTYPE) != CLONE_NEWNET || fstat(fd, &st) < 0)
+	if (fd < 0)
+		return lacking(-errno);
+	if (ioctl(fd, NS_GET_NSTYPE) != CLONE_NEWNET || fstat(fd, &st) < 0)
 		return 0;
-	if (!first_sight(walk, st.st_ino))
-		return 0;
+	r = first_sight(walk, st.st_ino);
+	if (r <= 0)
+		return r;
 	return walk->fn(walk->arg, fd, st.st_ino);
 }
 
@@ -105,7 +118,7 @@ static int walk_names(struct walk *walk)
 	int r = 0;
 
 	if (!dir)
-		return 0;
+		return lacking(-errno);
 	while (!r && (entry = readdir(dir))) {
 		char path[NAME_MAX + 16];
 
@@ -155,11 +168,11 @@ static int walk_mounts(struct walk *walk)
 	_cleanup_fclose_ FILE *f = fopen("/proc/thread-self/mountinfo", "re");
 	_cleanup_free_ char *line = NULL;
 	size_t cap = 0;
-	int r = 0;
+	int r = f ? 0 : -errno;
 
-	while (f && !r && getline(&line, &cap, f) > 0)
+	while (!r && getline(&line, &cap, f) > 0)
 		r = visit_mount(walk, line);
-	return r;
+	return r == 0 && ferror(f) ? -EIO : r;
 }
 
 static int walk_all(struct walk *walk)
@@ -195,9 +208,10 @@ int netns_open(uint64_t inode)
 {
 	int fd = -ESRCH;
 	struct walk walk = { .only = inode, .fn = keep_fd, .arg = &fd };
+	int r;
 
-	walk_all(&walk);
-	return fd;
+	r = walk_all(&walk);
+	return r < 0 ? r : fd;
 }
 
 uint64_t netns_self(void)

@@ -209,9 +209,23 @@ int program_attach(struct tables *tables, uint32_t slot, int ifindex, enum bh_at
 	if (r == 0)
 		r = way->put(&to, pair->to_pod, reterr);
 	for (int i = 0; i < BH_ATTACH_MAX && r == 0; i++)
-		if (ways[i] && ways[i] != way) // the other way, after a change of it: now twice
-			r = take(folder, ifindex, ways[i], false, reterr);
+		if (ways[i] && ways[i] != way) // the other way, after a change of it or program_shut(): now twice
+			r = take(folder, ifindex, ways[i], true, reterr);
 	return r;
+}
+
+int program_shut(struct tables *tables, uint32_t slot, int ifindex, const struct program_pair *closed,
+		 struct err *reterr)
+{
+	char folder[PIN_FOLDER_BYTES];
+	struct hook from = { folder, ifindex, false }, to = { folder, ifindex, true };
+	struct err ignored = { 0 };
+
+	folder_of(tables, slot, folder);
+	folder_open(tables, folder, ifindex, &ignored);
+	attach_clsact.put(&from, closed->from_pod, &ignored);
+	attach_clsact.put(&to, closed->to_pod, &ignored);
+	return program_check(tables, slot, ifindex, BH_ATTACH_CLSACT, reterr);
 }
 
 int program_check(struct tables *tables, uint32_t slot, int ifindex, enum bh_attach mode,

@@ -44,6 +44,11 @@ enum bh_attach program_attach_best(void);
 int program_attach(struct tables *tables, uint32_t slot, int ifindex, enum bh_attach mode,
 		   const struct program_pair *pair, struct err *reterr);
 
+// Puts both on the veth by filters, as that needs least, even where nothing can be pinned: for a pod that would
+// be without programs. 0: they are in force. The next program_attach() replaces them.
+int program_shut(struct tables *tables, uint32_t slot, int ifindex, const struct program_pair *closed,
+		 struct err *reterr);
+
 // 0: both hooks run our programs and nothing stands in front of them; -ENOENT: missing; -EXDEV: a foreign
 // program is in front. reterr says which.
 int program_check(struct tables *tables, uint32_t slot, int ifindex, enum bh_attach mode,

@@ -83,16 +83,16 @@ static int take_nsid(void *arg, const struct nlmsghdr *nlh)
 	return 0;
 }
 
-// The id that our namespace has for this one; -1: none.
-static int nsid_of(struct nl *host, int fd)
+// The id that our namespace has for this one into *ret; -1: none.
+static int nsid_of(struct nl *host, int fd, int *ret)
 {
 	char buf[NL_REQUEST_BYTES];
 	struct rtgenmsg *extra;
 	struct nlmsghdr *nlh = nl_request(buf, RTM_GETNSID, 0, sizeof(*extra), &extra);
-	int nsid = -1;
 
+	*ret = -1;
 	mnl_attr_put_u32(nlh, NETNSA_FD, (uint32_t)fd);
-	return nl_talk(host, nlh, take_nsid, &nsid) < 0 ? -1 : nsid;
+	return nl_talk(host, nlh, take_nsid, ret);
 }
 
 static bool holds_ours(const devices_t *ours, int nsid)
@@ -249,7 +249,9 @@ static int scan_netns(void *arg, int fd, uint64_t inode)
 
 	if (inode == scan->self)
 		return 0;
-	visit.nsid = nsid_of(&scan->host, fd);
+	r = nsid_of(&scan->host, fd, &visit.nsid);
+	if (r < 0)
+		return r;
 	if (visit.nsid < 0 || !holds_ours(&scan->ours, visit.nsid))
 		return 0;
 	r = netns_run(fd, enter, &visit);

@@ -28,6 +28,14 @@ bool daemon_ready(const struct daemon *daemon)
 	       daemon_now_ms() - daemon->failed_since_ms < NOT_READY_AFTER_MS;
 }
 
+static void failing(struct daemon *daemon, const char *where, const char *text)
+{
+	log_error("%s: %s, keeping what is in force", where, text);
+	daemon_problem(daemon, where, text);
+	if (!daemon->failed_since_ms)
+		daemon->failed_since_ms = daemon_now_ms(); // the timer tries again
+}
+
 // ---- scanning -------------------------------------------------------------------------------------------
 
 struct scan_job {
@@ -59,10 +67,11 @@ static void scan_done(void *arg)
 	daemon->busy = false;
 	daemon->scans++;
 	if (job->r < 0)
-		log_error("scanning network namespaces: %s", job->err.text);
+		failing(daemon, "scan", job->err.text);
 	else
 		endpoints_scanned(daemon->endpoints, job->pods.v, job->pods.n);
-	daemon_problem(daemon, "scan", job->r < 0 ? job->err.text : NULL);
+	if (job->r >= 0)
+		daemon_problem(daemon, "scan", NULL);
 	daemon->scanned |= job->r >= 0;
 	daemon->dirty = true;
 	vec_fini(&job->pods);
@@ -117,14 +126,30 @@ static void report(struct cycle_job *job, struct program_task *task)
 
 static void in_force(struct daemon *daemon, struct cycle_job *job)
 {
-	daemon->applied = job->plan->generation;
+	if (!job->failed)
+		daemon->applied = job->plan->generation;
 	daemon->applied_ms = daemon_now_ms();
 	daemon->last = job->stats;
+	if (!job->failed)
+		daemon->failed_since_ms = 0;
 	daemon_problem(daemon, "tables", NULL);
+	daemon_problem(daemon, "compile", NULL);
+	endpoints_hold(daemon->endpoints, false);
 	if (job->plan->nsteps)
 		log_info("generation %llu in force: %u steps, %u waits, %llu us of work",
-			 (unsigned long long)daemon->applied, job->stats.steps, job->stats.waits,
+			 (unsigned long long)job->plan->generation, job->stats.steps, job->stats.waits,
 			 (unsigned long long)job->stats.work_ns / 1000);
+}
+
+// What the rest of the plan will say of a pod that it makes known is not to be waited for in the open.
+static void hold(struct daemon *daemon, const struct cycle_job *job)
+{
+	endpoints_hold(daemon->endpoints, true);
+	vec_each(const struct program_task, task, &job->before)
+		for (uint32_t i = job->done; task->fresh && i < job->plan->nsteps; i++)
+			if (job->plan->steps[i].kind == STEP_ENDPOINT &&
+			    job->plan->steps[i].endpoint.slot == BH_SLOT(task->config.ident))
+				endpoints_deny(daemon->endpoints, task->config.ident);
 }
 
 static void cycle_done(void *arg)
@@ -141,16 +166,13 @@ static void cycle_done(void *arg)
 		endpoints_released(daemon->endpoints, leaving->slot);
 	vec_clear(&job->leaving);
 	if (job->r < 0) {
-		log_error("the plan of generation %llu stopped: %s, keeping what is in force",
-			  (unsigned long long)job->plan->generation, job->err.text);
-		daemon_problem(daemon, "tables", job->err.text);
+		failing(daemon, "tables", job->err.text);
+		hold(daemon, job);
 	} else {
 		in_force(daemon, job);
 	}
-	if ((job->r < 0 || job->failed) && !daemon->failed_since_ms)
+	if (job->failed && !daemon->failed_since_ms)
 		daemon->failed_since_ms = daemon_now_ms();
-	if (job->r >= 0 && !job->failed)
-		daemon->failed_since_ms = 0;
 	if (job->r < 0)
 		daemon->retry = job; // the timer runs it again
 	else
@@ -216,6 +238,7 @@ static struct cycle_job *job_new(struct daemon *daemon)
 		return NULL;
 	job->daemon = daemon;
 	job->tables = daemon->tables;
+	job->closed = &daemon->closed;
 	r = policy_compile(daemon->policy, &job->plan);
 	if (r >= 0)
 		r = collect_programs(daemon, job, &more);
@@ -224,7 +247,7 @@ static struct cycle_job *job_new(struct daemon *daemon)
 	if (r < 0 && job->plan) // the plan must run; programs follow in the next cycle
 		log_error("out of memory while preparing a plan");
 	if (!job->plan) {
-		log_error("compiling failed: %s, keeping what is in force", strerror(-r));
+		failing(daemon, "compile", strerror(-r));
 		job_free(job);
 		return NULL;
 	}
@@ -242,22 +265,56 @@ static void adopt(struct daemon *daemon)
 		if (r >= 0)
 			r = policy_adopt(daemon->policy, &dump);
 		policy_tables_fini(&dump);
-		log_info("took over the tables of the agent before: %s", r < 0 ? strerror(-r) : "ok");
+		if (r >= 0)
+			log_info("took over the tables of the agent before");
 	}
-	daemon_problem(daemon, "adopt", r < 0 ? strerror(-r) : NULL);
+	if (r < 0)
+		failing(daemon, "adopt", strerror(-r));
+	else
+		daemon_problem(daemon, "adopt", NULL);
 	daemon->tables_adopted = r >= 0;
 	if (daemon->tables_adopted)
 		daemon_hosts_sync(daemon);
+}
+
+// The plan goes on where it stopped; what hangs on veths is looked at anew.
+static void retry_now(struct daemon *daemon)
+{
+	struct cycle_job *job = TAKE_PTR(daemon->retry);
+	bool more;
+
+	vec_clear(&job->before);
+	vec_clear(&job->after);
+	job->failed = false;
+	if (collect_programs(daemon, job, &more) < 0)
+		log_error("out of memory: some programs have to wait");
+	submit(daemon, job);
+}
+
+// Pods that were found and have no programs yet.
+static bool any_bare(const struct daemon *daemon)
+{
+	const struct endpoint *e;
+
+	for (size_t i = 0; (e = endpoints_at(daemon->endpoints, i)); i++)
+		if (e->enrolled && e->phase == ENDPOINT_FOUND)
+			return true;
+	return false;
 }
 
 void daemon_kick(struct daemon *daemon)
 {
 	struct cycle_job *job;
 
-	if (daemon->busy || daemon->retry || !daemon->source || !source_synced(daemon->source))
+	if (daemon->busy || !daemon->source || !source_synced(daemon->source))
 		return;
 	if (!daemon->scanned || endpoints_want_scan(daemon->endpoints)) {
 		scan_start(daemon);
+		return;
+	}
+	if (daemon->retry) { // nothing else goes before a plan that stopped, but new pods must not stay open
+		if (any_bare(daemon))
+			retry_now(daemon);
 		return;
 	}
 	if (!daemon->dirty)
@@ -280,14 +337,10 @@ void daemon_kick(struct daemon *daemon)
 
 void daemon_retry(struct daemon *daemon)
 {
-	struct cycle_job *job = TAKE_PTR(daemon->retry);
-
-	if (job && !daemon->busy) {
-		job->failed = false;
-		submit(daemon, job);
+	if (daemon->retry && !daemon->busy) {
+		retry_now(daemon);
 		return;
 	}
-	daemon->retry = job;
 	if (daemon->failed_since_ms || endpoints_waiting(daemon->endpoints)) {
 		if (endpoints_waiting(daemon->endpoints))
 			endpoints_devices_changed(daemon->endpoints);

@@ -14,6 +14,7 @@ struct program_task {
 	enum bh_attach attach;
 	int ifindex;
 	uint64_t netns;
+	bool fresh; // nothing of ours is on the veth yet: what fails leaves it closed
 	bool seed; // before judging begins, known connections are written, to be judged at their next packet
 	int r;
 	struct err err;
@@ -25,6 +26,7 @@ void program_task_init(struct program_task *task, const struct endpoint *endpoin
 struct cycle_job {
 	struct daemon *daemon; // not touched by the helper thread
 	struct tables *tables;
+	const struct program_pair *closed; // the daemon's
 	VEC(struct program_task) before; // the plan may enforce only what these made able to judge
 	struct plan *plan;
 	uint32_t done; // steps of the plan that are in force; a retry goes on behind them

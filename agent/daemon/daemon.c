@@ -209,6 +209,13 @@ static int tables_and_policy_open(struct daemon *daemon, struct err *reterr)
 	return r < 0 ? err_set(reterr, r, "%s", strerror(-r)) : 0;
 }
 
+// Loaded while there is room. Nobody's ident: whatever passes them is dropped as stale.
+static int closed_open(struct daemon *daemon, struct err *reterr)
+{
+	return program_load(daemon->tables, &(struct program_config){ .variant = PROGRAM_TRACK },
+			    &daemon->closed, reterr);
+}
+
 static enum bh_attach attach_mode(const struct config *config)
 {
 	static const enum bh_attach modes[] = { BH_ATTACH_NONE, BH_ATTACH_TCX, BH_ATTACH_CLSACT };
@@ -300,6 +307,8 @@ static int open_all(struct daemon *daemon, struct err *reterr)
 	if (r >= 0)
 		r = socket_open(daemon, reterr);
 	if (r >= 0)
+		r = closed_open(daemon, reterr);
+	if (r >= 0)
 		r = endpoints_open(daemon, reterr);
 	if (r >= 0)
 		r = links_open(daemon, reterr);
@@ -323,6 +332,7 @@ int daemon_open(struct daemon *daemon, const struct config *config, struct err *
 
 	memset(daemon, 0, sizeof(*daemon));
 	daemon->config = config;
+	daemon->closed = (struct program_pair){ -1, -1 };
 	daemon->started_ms = daemon_now_ms();
 	r = open_all(daemon, reterr);
 	if (r < 0) {
@@ -359,6 +369,7 @@ void daemon_close(struct daemon *daemon)
 	endpoints_free(daemon->endpoints);
 	policy_free(daemon->policy);
 	store_free(daemon->store);
+	program_pair_close(&daemon->closed);
 	tables_close(daemon->tables);
 	for (size_t i = 0; i < ARRAY_SIZE(daemon->signals); i++)
 		event_drop(daemon->signals[i]);

@@ -16,6 +16,7 @@
 
 #include "agent/base/worker.h"
 #include "agent/bpf/link.h"
+#include "agent/bpf/program.h"
 #include "agent/bpf/tables.h"
 #include "agent/control/control.h"
 #include "agent/daemon/config.h"
@@ -40,6 +41,7 @@ struct daemon {
 	struct worker *worker;
 	struct event *worker_event;
 	struct tables *tables;
+	struct program_pair closed; // let nothing pass: for a new pod whose own cannot be loaded
 	bool adopted; // the tables hold a previous agent's state
 	struct store *store;
 	struct policy *policy;

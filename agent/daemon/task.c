@@ -18,6 +18,7 @@ void program_task_init(struct program_task *task, const struct endpoint *e,
 		.attach = e->attach,
 		.ifindex = e->link.ifindex,
 		.netns = e->link.netns,
+		.fresh = e->phase != ENDPOINT_ATTACHED,
 		.seed = variant == PROGRAM_TRACK && e->variant == PROGRAM_OPEN,
 	};
 }
@@ -62,9 +63,23 @@ static int seed(struct tables *tables, const struct program_task *task, struct e
 	return r == -ESRCH ? 0 : r;
 }
 
-static void task_run(struct tables *tables, struct program_task *task)
+// A pod that would be without programs gets those that let nothing pass.
+static void shut(const struct cycle_job *job, struct program_task *task)
+{
+	struct err err = { 0 };
+	int r = program_shut(job->tables, BH_SLOT(task->config.ident), task->ifindex, job->closed,
+			     &err);
+
+	if (r < 0)
+		err_wrap(&task->err, "not even closed (%s)", err.text);
+	else
+		err_wrap(&task->err, "closed");
+}
+
+static void task_run(const struct cycle_job *job, struct program_task *task)
 {
 	struct program_pair pair = { -1, -1 };
+	struct tables *tables = job->tables;
 	struct err ignored = { 0 };
 
 	memset(&task->err, 0, sizeof(task->err));
@@ -73,6 +88,8 @@ static void task_run(struct tables *tables, struct program_task *task)
 		task->r = program_attach(tables, BH_SLOT(task->config.ident), task->ifindex,
 					 task->attach, &pair, &task->err);
 	program_pair_close(&pair);
+	if (task->r < 0 && task->fresh)
+		shut(job, task);
 	if (task->r >= 0 && task->seed)
 		seed(tables, task, &ignored);
 }
@@ -111,12 +128,12 @@ void cycle_job_run(struct cycle_job *job)
 
 	memset(&job->err, 0, sizeof(job->err));
 	vec_each(struct program_task, task, &job->before)
-		task_run(job->tables, task);
+		task_run(job, task);
 	job->r = plan_run(job);
 	if (job->r < 0)
 		return;
 	vec_each(struct program_task, task, &job->after)
-		task_run(job->tables, task);
+		task_run(job, task);
 	vec_each(struct endpoint_leaving, leaving, &job->leaving)
 		program_detach(job->tables, leaving->slot, leaving->ifindex, leaving->attach,
 			       &ignored);

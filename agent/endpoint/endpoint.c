@@ -26,6 +26,7 @@ struct endpoints {
 	struct endpoint *slots[BH_MAX_ENDPOINTS];
 	uint64_t used[BITSET_WORDS(BH_MAX_ENDPOINTS)]; // also slots that are being cleaned up
 	uint32_t nslots; // of the table
+	bool hold; // new ones are denied everything
 	VEC(struct endpoint_leaving) leaving;
 	bool want_scan;
 	bool full; // a pod found no free slot in the last scan
@@ -463,6 +464,8 @@ static void found(struct endpoints *endpoints, struct endpoint *e, const struct 
 		e->phase = ENDPOINT_WAITING;
 		return;
 	}
+	if (endpoints->hold)
+		slot_reopen(endpoints->tables, e);
 	bitset_set(endpoints->used, slot);
 	endpoints->slots[slot] = e;
 	extra_update(endpoints->tables, endpoints->store, &endpoints->events, e);
@@ -586,6 +589,19 @@ void endpoints_scanned(struct endpoints *endpoints, const struct link_pod *pods,
 	orphan_inherited(endpoints);
 	if (was_full && !endpoints->full)
 		endpoints->events.problem(endpoints->events.arg, "endpoints", NULL);
+}
+
+void endpoints_hold(struct endpoints *endpoints, bool hold)
+{
+	endpoints->hold = hold;
+}
+
+void endpoints_deny(struct endpoints *endpoints, uint32_t ident)
+{
+	struct endpoint *e = endpoints_by_ident(endpoints, ident);
+
+	if (e && e->phase != ENDPOINT_ORPHAN)
+		slot_reopen(endpoints->tables, e);
 }
 
 void endpoints_attached(struct endpoints *endpoints, uint32_t slot, uint32_t ident,

@@ -104,6 +104,11 @@ void endpoints_scanned(struct endpoints *endpoints, const struct link_pod *pods,
 // Devices came or went: the next scan matters.
 void endpoints_devices_changed(struct endpoints *endpoints);
 
+// While a plan stops no policy can be given to pods: those that are found now are denied everything until
+// the first plan that knows them. _deny(): one that was found before.
+void endpoints_hold(struct endpoints *endpoints, bool hold);
+void endpoints_deny(struct endpoints *endpoints, uint32_t ident);
+
 // Programs were attached (r = 0) or could not be. Ignored when the slot has another incarnation by now.
 void endpoints_attached(struct endpoints *endpoints, uint32_t slot, uint32_t ident,
 			enum program_variant variant, enum bh_attach attach, int r, const char *why);

@@ -292,6 +292,12 @@ static bool same_stamp(const struct stamp *a, const struct stamp *b)
 	       a->ctime.tv_sec == b->ctime.tv_sec && a->ctime.tv_nsec == b->ctime.tv_nsec;
 }
 
+// Not the file's fault: it is read again soon.
+static bool is_lack(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOMEM;
+}
+
 int claims_read(struct claims *claims, const char *path, bool force)
 {
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -310,7 +316,12 @@ int claims_read(struct claims *claims, const char *path, bool force)
 		return -ENOMEM;
 	reading.file->seen = true;
 	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+		bool lack = fd < 0 && is_lack(errno);
+
 		say_kept(&reading, fd < 0 ? strerror(errno) : "is no regular file");
+		file_set_busy(claims, reading.file, lack);
+		if (lack)
+			reading.file->stamp = (struct stamp){ 0 };
 		settle_problems(claims, reading.file, &reading.wheres);
 		return 0;
 	}
