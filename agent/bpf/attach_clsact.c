@@ -148,6 +148,14 @@ static size_t unmarked_at(int ifindex)
 	return at;
 }
 
+static void forget_unmarked(int ifindex)
+{
+	size_t at = unmarked_at(ifindex);
+
+	if (at < unmarked.n)
+		vec_drop(&unmarked, at);
+}
+
 static int qdisc_note(const struct hook *hook)
 {
 	char path[PATH_MAX];
@@ -155,8 +163,10 @@ static int qdisc_note(const struct hook *hook)
 
 	snprintf(path, sizeof(path), "%s/" QDISC_MARKS, hook->folder);
 	if (mkdir(path, 0700) == 0 || errno == EEXIST)
-		if (mkdir(qdisc_mark(hook, path), 0700) == 0 || errno == EEXIST)
+		if (mkdir(qdisc_mark(hook, path), 0700) == 0 || errno == EEXIST) {
+			forget_unmarked(hook->ifindex);
 			return 0;
+		}
 	r = -errno;
 	if (unmarked_at(hook->ifindex) == unmarked.n)
 		vec_push(&unmarked, hook->ifindex); // without memory an empty qdisc stays
@@ -224,7 +234,7 @@ static int clsact_put(const struct hook *hook, int program, struct err *reterr)
 		r = filters_list(hook, &filters);
 	if (r == 0)
 		r = put_filter(hook, program, &filters);
-	if (r == 0 && made) // after the filter: what has no record judges all the same
+	if (r == 0 && (made || unmarked_at(hook->ifindex) < unmarked.n)) // after the filter: what has no record judges all the same
 		r = qdisc_note(hook);
 	if (r == 0) {
 		snprintf(path, sizeof(path), "%s/%s", hook->folder,
@@ -301,8 +311,7 @@ static int qdisc_remove(const struct hook *hook)
 	r = bpf_tc_hook_destroy(&tc);
 	if (r < 0 && r != -ENODEV && r != -ENOENT && r != -EINVAL)
 		return r;
-	if (unmarked_at(hook->ifindex) < unmarked.n)
-		vec_drop(&unmarked, unmarked_at(hook->ifindex));
+	forget_unmarked(hook->ifindex);
 	return rmdir(mark) < 0 && errno != ENOENT ? -errno : 0;
 }
 

@@ -198,19 +198,21 @@ int program_attach(struct tables *tables, uint32_t slot, int ifindex, enum bh_at
 	const struct attach *way = way_of(mode);
 	char folder[PIN_FOLDER_BYTES];
 	struct hook from = { folder, ifindex, false }, to = { folder, ifindex, true };
+	bool fresh;
 	int r;
 
 	if (!way)
 		return err_set(reterr, -EINVAL, "no way to attach programs was chosen");
 	folder_of(tables, slot, folder);
 	r = folder_open(tables, folder, ifindex, reterr);
+	fresh = !has_pin(folder, way->pins[0]) || !has_pin(folder, way->pins[1]);
 	if (r == 0)
 		r = way->put(&from, pair->from_pod, reterr);
 	if (r == 0)
 		r = way->put(&to, pair->to_pod, reterr);
 	for (int i = 0; i < BH_ATTACH_MAX && r == 0; i++)
 		if (ways[i] && ways[i] != way) // the other way, after a change of it or program_shut(): now twice
-			r = take(folder, ifindex, ways[i], true, reterr);
+			r = take(folder, ifindex, ways[i], fresh, reterr);
 	return r;
 }
 
