@@ -19,6 +19,9 @@
 #define CONTROL_IDLE_SEC 30 // a connection that says nothing, or does not read
 #define CONTROL_JSON_DEPTH 16
 
+// Behind the path of a socket file until somebody listens: what a start that was killed may leave.
+#define CONTROL_UNNAMED ".new"
+
 struct control_server;
 
 // An operation: *ret is the answer (ownership goes to the server), or an error with its sentence.

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <libgen.h>
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -48,13 +49,29 @@ static int clear_stale(const struct sockaddr_un *address, struct err *reterr)
 	return 0;
 }
 
+// Whoever sees the file is heard: it gets its name when somebody listens. It takes its mode from the socket and
+// is never open to others, not even for a moment.
+static int listen_as(int fd, const char *path, struct stat *retfile)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s" CONTROL_UNNAMED, path);
+	if (unlink(address.sun_path) < 0 && errno != ENOENT)
+		return -errno;
+	if (fchmod(fd, 0600) < 0 || bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ||
+	    lstat(address.sun_path, retfile) < 0 || listen(fd, CONTROL_CLIENTS) < 0 ||
+	    rename(address.sun_path, path) < 0)
+		return -errno;
+	return 0;
+}
+
 int control_listen(const char *path, struct stat *retfile, struct err *reterr)
 {
 	_cleanup_close_ int fd = -1;
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	int r;
 
-	if (strlen(path) >= sizeof(address.sun_path))
+	if (strlen(path) + strlen(CONTROL_UNNAMED) >= sizeof(address.sun_path))
 		return err_set(reterr, -ENAMETOOLONG, "'%s' is too long for a socket", path);
 	memcpy(address.sun_path, path, strlen(path));
 	r = make_folder(path, reterr);
@@ -63,11 +80,8 @@ int control_listen(const char *path, struct stat *retfile, struct err *reterr)
 	if (r < 0)
 		return r;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	// The file takes its mode from the socket: it is never open to others, not even for a
-	// moment.
-	if (fd < 0 || fchmod(fd, 0600) < 0 ||
-	    bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ||
-	    lstat(path, retfile) < 0 || listen(fd, CONTROL_CLIENTS) < 0)
-		return err_set(reterr, -errno, "cannot listen on '%s': %s", path, strerror(errno));
+	r = fd < 0 ? -errno : listen_as(fd, path, retfile);
+	if (r < 0)
+		return err_set(reterr, r, "cannot listen on '%s': %s", path, strerror(-r));
 	return TAKE_FD(fd);
 }

@@ -386,10 +386,10 @@ void control_server_free(struct control_server *server)
 		event_free(server->accept);
 	if (server->resume)
 		event_free(server->resume);
-	if (server->fd >= 0)
-		close(server->fd);
 	if (server->file.st_ino && lstat(server->path, &st) == 0 &&
 	    st.st_ino == server->file.st_ino && st.st_dev == server->file.st_dev)
 		unlink(server->path);
+	if (server->fd >= 0)
+		close(server->fd);
 	free(server);
 }

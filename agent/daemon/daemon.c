@@ -413,6 +413,8 @@ int daemon_cleanup(const struct config *config, struct err *reterr)
 	if (r < 0)
 		return r;
 	unlink(path);
+	snprintf(path, sizeof(path), "%s/%s" CONTROL_UNNAMED, config->run_dir, BH_SOCKET_NAME);
+	unlink(path);
 	rmdir(config->run_dir);
 	return 0;
 }

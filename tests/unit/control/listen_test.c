@@ -2,9 +2,11 @@
 // listen_test.c - the socket file: for root alone, never taken from who serves it.
 #include "tests/harness/test.h"
 
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 
 #include "agent/control/control.h"
 
@@ -78,6 +80,59 @@ static void a_stale_file_is_replaced_a_served_one_is_not(void **state)
 	place_fini(&place);
 }
 
+#define STARTS 2000
+
+static bool is_refused(const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	bool refused;
+
+	memcpy(address.sun_path, path, strlen(path));
+	refused = connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 &&
+		  errno == ECONNREFUSED;
+	close(fd);
+	return refused;
+}
+
+// A child makes the socket again and again: whoever finds the file while it is being made finds a listener.
+static void who_sees_the_file_is_heard(void **state)
+{
+	// odd: being made
+	volatile unsigned *turn = mmap(NULL, sizeof(*turn), PROT_READ | PROT_WRITE,
+				       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct place place;
+	unsigned refused = 0;
+	int status;
+	pid_t pid;
+
+	assert_true(turn != MAP_FAILED);
+	place_init(&place);
+	pid = fork();
+	if (pid == 0) {
+		for (int i = 0; i < STARTS; i++) {
+			struct control_server *server;
+			struct err err;
+
+			++*turn;
+			if (control_server_new(place.base, place.path, ops, NULL, &server, &err) < 0)
+				_exit(1);
+			++*turn;
+			control_server_free(server);
+		}
+		_exit(0);
+	}
+	while (waitpid(pid, &status, WNOHANG) == 0) {
+		unsigned before = *turn;
+
+		refused += is_refused(place.path) && before % 2 && *turn == before;
+	}
+	assert_int_equal(status, 0);
+	assert_int_equal(refused, 0);
+	munmap((void *)turn, sizeof(*turn));
+	place_fini(&place);
+}
+
 static void what_is_no_socket_stays(void **state)
 {
 	struct control_server *server = NULL;
@@ -103,6 +158,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_file_is_for_root_alone),
 		cmocka_unit_test(a_stale_file_is_replaced_a_served_one_is_not),
+		cmocka_unit_test(who_sees_the_file_is_heard),
 		cmocka_unit_test(what_is_no_socket_stays),
 	};
 
