@@ -14,7 +14,7 @@
 
 #define SERVER CAST_KEEP "/a"
 #define CLIENT CAST_KEEP "/b"
-#define DRAIN "drain 10000\n"
+#define DRAIN "drain 3000\n"
 
 static void tool_run(int netns, const char *const *argv, int in, int out)
 {
@@ -123,8 +123,11 @@ int keeper_check(struct keeper *keeper, struct err *reterr)
 {
 	int r = 0;
 
-	for (int i = 0; r == 0 && i < KEEPER_FLOWS; i++)
-		r = check_flow(&keeper->flows[i], reterr);
+	for (int i = 0; i < KEEPER_FLOWS; i++) {
+		int one = check_flow(&keeper->flows[i], reterr);
+
+		r = r < 0 ? r : one;
+	}
 	return r;
 }
 

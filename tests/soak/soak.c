@@ -18,6 +18,7 @@
 #include "tests/soak/soak.h"
 
 #define FAILURES_MAX 20 // then it ends
+#define TOLD_MAX 4 // of them with what the agent says of the keepers
 #define WARM_CYCLES 2 // until the allocator has what it keeps
 #define PROGRESS_MS 10000
 #define CENSUS_MS 5000
@@ -103,6 +104,8 @@ void soak_result(struct soak *soak, const char *what, bool good, const char *fmt
 	       soak->rounds, detail);
 	if (soak->failed == 1 && soak->rounds)
 		tell_objects(soak);
+	for (unsigned i = 0; soak->cast.kept && soak->failed <= TOLD_MAX && i < CAST_KEEPERS; i++)
+		stage_tell(&soak->stage, CAST_KEEP, cast_keepers[i]);
 	fflush(stdout);
 }
 

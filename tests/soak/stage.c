@@ -196,6 +196,21 @@ int stage_problems(struct stage *stage, char *retfirst, size_t bytes, struct err
 	return n;
 }
 
+void stage_tell(struct stage *stage, const char *ns, const char *name)
+{
+	_cleanup_json_ struct json_object *request = json_object_new_object(), *answer = NULL;
+	struct err err = { 0 };
+
+	json_object_object_add(request, "op", json_object_new_string("endpoint.get"));
+	json_object_object_add(request, "namespace", json_object_new_string(ns));
+	json_object_object_add(request, "name", json_object_new_string(name));
+	if (!stage->agent || agent_call(stage->agent, request, &answer, &err) < 0)
+		printf("      no agent tells of '%s/%s'\n", ns, name);
+	else
+		printf("      %s\n",
+		       json_object_to_json_string_ext(answer, JSON_C_TO_STRING_PLAIN));
+}
+
 // ---- its process ------------------------------------------------------------------------------------------------
 
 static struct rig_node *own_node(struct stage *stage)

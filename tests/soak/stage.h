@@ -41,6 +41,9 @@ int stage_live(struct stage *stage, struct live **ret, size_t *retn, struct err 
 // How many problems `status` tells of, but for those of the file that is no manifest; the first one.
 int stage_problems(struct stage *stage, char *retfirst, size_t bytes, struct err *reterr);
 
+// What the agent says of a pod, for whoever reads a failure.
+void stage_tell(struct stage *stage, const char *ns, const char *name);
+
 int stage_agent_start(struct stage *stage, struct err *reterr);
 // Its wait status.
 int stage_agent_end(struct stage *stage, int signal);
