@@ -9,13 +9,20 @@
 
 #include "datapath/account.bpf.h"
 
+/* Before each load of a judgement: where tests/bpf/stall.bpf.c holds a reader. Nothing anywhere else. */
+#ifndef STALL
+#define STALL()
+#endif
+
 INLINE const union bh_unit *unit_get(void *matrix, __u32 index)
 {
+	STALL();
 	return bpf_map_lookup_elem(matrix, &index);
 }
 
 INLINE const struct bh_cell *cell_get(void *matrix, const struct bh_cell_key *key)
 {
+	STALL();
 	return bpf_map_lookup_elem(&bh_cell, key);
 }
 
@@ -35,9 +42,11 @@ INLINE int peer_class(const struct bh_addr *addr, __u32 *ret)
 
 	BH_NO_UNROLL
 	for (int i = 0; i < 2; i++) {
+		STALL();
 		peer = bpf_map_lookup_elem(&bh_peer, addr);
 		if (!peer)
 			return 0;
+		STALL();
 		value.word = *(const volatile __u64 *)peer;
 		if (likely(value.peer.check == bh_addr_check(addr))) {
 			*ret = value.peer.cls;
@@ -57,7 +66,9 @@ INLINE int remote_class(const struct bh_addr *addr, __u32 *ret)
 	r = peer_class(addr, ret);
 	if (r)
 		return r;
+	STALL();
 	cls = bpf_map_lookup_elem(&bh_cidr, &key);
+	STALL();
 	*ret = cls ? READ_ONCE(*cls) : BH_CLASS_NONE;
 	return 0;
 }
@@ -80,6 +91,7 @@ INLINE __u32 port_class(__u8 proto, __be16 port)
 	default:
 		return BH_PORT_CLASS_NONE;
 	}
+	STALL();
 	element = bpf_map_lookup_elem(&bh_port, &index);
 	return element ? READ_ONCE(element->cls[lane]) : BH_PORT_CLASS_NONE;
 }
@@ -99,6 +111,7 @@ INLINE int judge(struct work *work, struct bh_endpoint *ep, __u32 dir)
 	if (!work || !ep)
 		return BH_REASON_INTERNAL;
 	work->judged = (struct bh_judgement){};
+	STALL();
 	policy = READ_ONCE(ep->policy[dir & 1]);
 	if (policy < BH_POLICY_FIRST) {
 		enum bh_verdict verdict =
@@ -108,6 +121,7 @@ INLINE int judge(struct work *work, struct bh_endpoint *ep, __u32 dir)
 		work->judged.verdict = work->judged.shadow = BH_CELL_WORD(verdict, BH_RULE_NONE);
 		return verdict == BH_VERDICT_ALLOW ? BH_REASON_ALLOWED : BH_REASON_POLICY_DENIED;
 	}
+	STALL();
 	matrix = bpf_map_lookup_elem(&bh_policy, &policy);
 	if (!matrix)
 		return BH_REASON_NO_POLICY;

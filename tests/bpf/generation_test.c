@@ -175,6 +175,5 @@ int main(void)
 		TEST(a_plan_gives_generations_of_one_round),
 	};
 
-	return net_private() < 0 ? 1 :
-				   cmocka_run_group_tests_name("generation", tests, NULL, NULL);
+	return net_private() < 0 ? 1 : cmocka_run_group_tests_name("generation", tests, NULL, NULL);
 }

@@ -37,10 +37,8 @@ static int live_setup(void **state)
 	live_pod(&live, "a", "p", "'app':'p'", "10.1.0.5", "fd00:1::5");
 	pod("friend", "y", FRIEND " " FRIEND6);
 	pod("stays", "y", STAYS);
-	live_policy(&live, "a", "in", "p", IN,
-		    "{'from':[" FRIENDS "," BLOCK "]}");
-	live_policy(&live, "a", "out", "p", OUT,
-		    "{'to':[" FRIENDS "," BLOCK "]}");
+	live_policy(&live, "a", "in", "p", IN, "{'from':[" FRIENDS "," BLOCK "]}");
+	live_policy(&live, "a", "out", "p", OUT, "{'to':[" FRIENDS "," BLOCK "]}");
 	live_apply(&live);
 	return 0;
 }

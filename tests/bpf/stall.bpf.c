@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * stall.bpf.c - the judges once more, with a place before each load of a judgement where a test holds them.
+ *
+ * World: BPF, tests. Owns: the variable `stall`, which the test maps. A held reader spins within its
+ * read-side critical section until it is let go; it gives up after some seconds and says so.
+ */
+#define STALL() stall_here()
+
+#include <linux/bpf.h>
+
+#include <bpf/bpf_helpers.h>
+
+#include "tests/bpf/stall.h"
+
+volatile struct stall stall;
+
+static long look(__u32 i, void *ctx)
+{
+	return stall.go != 0;
+}
+
+static long spin(__u32 i, void *ctx)
+{
+	bpf_loop(1 << 20, look, 0, 0);
+	return stall.go != 0;
+}
+
+__attribute__((noinline)) int stall_here(void)
+{
+	if (!stall.armed || stall.loads++ != stall.at)
+		return 0;
+	stall.here = 1;
+	bpf_loop(4096, spin, 0, 0);
+	stall.lost = !stall.go;
+	stall.left = 1;
+	return 0;
+}
+
+#include "datapath/pod.bpf.c"

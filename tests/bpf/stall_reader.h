@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+// stall_reader.h - one packet on a CPU of its own, held before a load of its judgement; what it came to.
+//
+// World: host, tests; root.
+#pragma once
+
+#include "tests/bpf/stall.h"
+#include "tests/bpf/stall_scene.h"
+
+#include <pthread.h>
+#include <sched.h>
+
+static int cpus[2]; // who changes, who reads
+static volatile struct stall *stall; // shared with the judges
+
+struct reader {
+	pthread_t thread;
+	struct live_flow flow;
+	bool known; // of a connection that is to be judged again, else of a new one
+	enum bh_dir dir; // of the packet
+	bool pass, done;
+};
+
+static inline void *read_once(void *arg)
+{
+	struct reader *reader = arg;
+
+	reader->pass = live_send(&live, &reader->flow, reader->dir, reader->known ? P_ACK : P_SYN);
+	__atomic_store_n(&reader->done, true, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+static inline void on_cpu(pthread_attr_t *attr, int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	pthread_attr_init(attr);
+	pthread_attr_setaffinity_np(attr, sizeof(set), &set);
+}
+
+static inline bool is_done(struct reader *reader)
+{
+	return __atomic_load_n(&reader->done, __ATOMIC_ACQUIRE);
+}
+
+// An established connection that nobody has judged yet.
+static inline void seed(const struct live_flow *flow)
+{
+	struct ct_entry entry = {
+		.ident = live.pods[flow->slot].ident,
+		.remote = packet_addr(flow->remote),
+		.remote_port = flow->remote_port,
+		.local_port = flow->local_port,
+		.proto = flow->proto,
+		.v6 = strchr(flow->remote, ':') != NULL,
+		.value = { .state = BH_CT_ESTABLISHED, .last = tables_now() },
+	};
+
+	assert_ok(tables_ct_seed(live.tables, &entry));
+}
+
+static inline void reader_init(struct reader *reader, const struct live_flow *flow, bool known)
+{
+	static uint16_t port;
+
+	*reader = (struct reader){ .flow = *flow, .known = known, .dir = flow->dir };
+	reader->flow.remote_port = (uint16_t)(20000 + port++ % 20000);
+	if (known) {
+		seed(&reader->flow);
+		reader->dir = port % 4 < 2 ? IN : OUT;
+	}
+}
+
+// True: it stands before its load number `at`. False: it makes fewer.
+static inline bool reader_start(struct reader *reader, uint32_t at)
+{
+	pthread_attr_t attr;
+
+	memset((void *)stall, 0, sizeof(*stall));
+	stall->at = at;
+	stall->armed = 1;
+	on_cpu(&attr, cpus[1]);
+	assert_int_equal(pthread_create(&reader->thread, &attr, read_once, reader), 0);
+	pthread_attr_destroy(&attr);
+	while (!stall->here && !is_done(reader))
+		sched_yield();
+	return stall->here;
+}
+
+static inline void reader_end(struct reader *reader)
+{
+	stall->go = 1;
+	pthread_join(reader->thread, NULL);
+	assert_false(stall->lost);
+	stall->armed = 0;
+}
+
+static inline int find_denied(void *arg, const struct denied_entry *entry)
+{
+	*(struct denied_entry *)arg = *entry;
+	return 0;
+}
+
+// Verdict and rule as the product accounts for them; 0 where no policy gave one.
+static inline uint32_t reader_word(const struct reader *reader)
+{
+	struct denied_entry denied = { 0 };
+	struct bh_ct ct = { 0 };
+
+	assert_ok(tables_denied_each(live.tables, find_denied, &denied));
+	assert_ok(tables_denied_clear(live.tables, 0, 0));
+	if (live_entry(&live, &reader->flow, &ct)) {
+		assert_int_equal(reader->pass, BH_CELL_VERDICT(ct.rule) == BH_VERDICT_ALLOW);
+		return ct.gen ? ct.rule : 0;
+	}
+	assert_false(reader->pass || reader->known);
+	if (denied.key.reason != BH_REASON_POLICY_DENIED)
+		return 0;
+	return BH_CELL_WORD(BH_VERDICT_DENY, denied.key.rule);
+}
+
+// What the next packet says, once all is done: of the same connection if there is one.
+static inline uint32_t next_word(const struct reader *before)
+{
+	struct reader next = *before;
+
+	if (next.known)
+		next.dir = !next.dir;
+	else
+		live_forget(&live, &next.flow);
+	read_once(&next);
+	return reader_word(&next);
+}
