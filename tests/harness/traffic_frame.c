@@ -5,6 +5,7 @@
 //
 // Prints `ready`. Commands on standard input, each answered by one line:
 //	send N FRAME	`sent=N`: N equal frames leave by the device
+//	spray N A FRAME	`sent=N`: N frames, each from the next port, in turn to the next of A addresses
 //	watch FRAME	`watch=BYTES`: from now on frames are counted that arrive and begin with these bytes
 //	got N MS	`got=N`: how many did, when N are there or MS have passed
 // FRAME is words: `eth SRC DST TYPE`, then layers in the order in which they stand (layers[] below). Lengths
@@ -237,6 +238,27 @@ static void transmit(unsigned long n, const struct packet *p)
 				die("frame: send: %s", strerror(errno));
 }
 
+static void add16(uint8_t *at, unsigned long n)
+{
+	unsigned long sum = (unsigned long)(at[0] << 8 | at[1]) + n;
+
+	at[0] = (uint8_t)(sum >> 8);
+	at[1] = (uint8_t)sum;
+}
+
+static void spray(unsigned long n, unsigned long addrs, const struct packet *p)
+{
+	for (unsigned long i = 0; i < n; i++) {
+		struct packet one = *p;
+
+		add16(one.data + one.l4, i);
+		add16(one.data + one.l3 + (one.v6 ? 38 : 18), i % addrs);
+		packet_end(&one);
+		packet_sum(&one);
+		transmit(1, &one);
+	}
+}
+
 static void wait_for(unsigned long n, unsigned long ms)
 {
 	struct pollfd fd = { f.fd, POLLIN, 0 };
@@ -249,13 +271,19 @@ static void wait_for(unsigned long n, unsigned long ms)
 
 static void on_command(char *line)
 {
-	unsigned long n = 0, ms = 0;
+	unsigned long n = 0, ms = 0, addrs = 1;
 	struct packet p;
 	int at = 0;
 
 	if (sscanf(line, "send %lu %n", &n, &at) == 1 && at) {
 		frame_parse(&p, line + at);
 		transmit(n, &p);
+		printf("sent=%lu\n", n);
+	} else if (sscanf(line, "spray %lu %lu %n", &n, &addrs, &at) == 2 && at && addrs) {
+		frame_parse(&p, line + at);
+		if (!p.l3)
+			die("frame: only IP packets have ports and addresses to count up");
+		spray(n, addrs, &p);
 		printf("sent=%lu\n", n);
 	} else if (!strncmp(line, "watch ", 6)) {
 		receive();
