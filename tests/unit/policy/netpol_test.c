@@ -186,7 +186,9 @@ static void r16_odd_blocks(void **state)
 		    "'ports':[{'port':2}]},"
 		    "{'from':[{'ipBlock':{'cidr':'10.9.9.9/32'}},"
 		    "{'ipBlock':{'cidr':'fd00::9/128'}}],'ports':[{'port':3}]},"
-		    "{'from':[{'ipBlock':{'cidr':'::/0'}}],'ports':[{'port':4}]}]");
+		    "{'from':[{'ipBlock':{'cidr':'::/0'}}],'ports':[{'port':4}]},"
+		    "{'from':[{'ipBlock':{'cidr':'::/0','except':['8000::/1']}},"
+		    "{'ipBlock':{'cidr':'fd00:1::77/32'}}],'ports':[{'port':5}]}]");
 	assert_allowed(&j, slot, IN, "10.1.200.1", "tcp", 1);
 	assert_allowed(&j, slot, IN, "127.255.255.255", "tcp", 2);
 	assert_denied(&j, slot, IN, "128.0.0.0", "tcp", 2);
@@ -196,6 +198,9 @@ static void r16_odd_blocks(void **state)
 	assert_allowed(&j, slot, IN, "fd00::9", "tcp", 3);
 	assert_allowed(&j, slot, IN, "fd00::1234", "tcp", 4);
 	assert_denied(&j, slot, IN, "10.9.9.9", "tcp", 4);
+	assert_allowed(&j, slot, IN, "2001:db8::1", "tcp", 5);
+	assert_denied(&j, slot, IN, "fd00:2::1", "tcp", 5);
+	assert_allowed(&j, slot, IN, "fd00:1:2::1", "tcp", 5);
 }
 
 static void r16_a_block_that_contains_a_pod(void **state)
@@ -304,6 +309,23 @@ static void r19_sidecar_counts(void **state)
 	assert_denied(&j, slot, IN, "8.8.8.8", "tcp", 15001);
 }
 
+static void r19_one_name_for_tcp_and_udp_is_two_ports(void **state)
+{
+	uint32_t slot = judge_local(
+		&j, "x", "web", "", "10.0.0.1",
+		"'containers':[{'name':'c','ports':[{'name':'dns','containerPort':53},"
+		"{'name':'dns','containerPort':5353,'protocol':'UDP'}]}]");
+
+	policy("p", "'ingress':[{'ports':[{'port':'dns'}]}]");
+	assert_allowed(&j, slot, IN, "8.8.8.8", "tcp", 53);
+	assert_denied(&j, slot, IN, "8.8.8.8", "tcp", 5353);
+	assert_denied(&j, slot, IN, "8.8.8.8", "udp", 5353);
+	policy("p", "'ingress':[{'ports':[{'port':'dns','protocol':'UDP'}]}]");
+	assert_allowed(&j, slot, IN, "8.8.8.8", "udp", 5353);
+	assert_denied(&j, slot, IN, "8.8.8.8", "udp", 53);
+	assert_denied(&j, slot, IN, "8.8.8.8", "tcp", 53);
+}
+
 static void put_server(const char *name, const char *addr, int port)
 {
 	char spec[160];
@@ -349,6 +371,27 @@ static void r20_alike_names_do_not_share_verdicts(void **state)
 	assert_allowed(&j, d, IN, "8.8.8.8", "tcp", 80);
 }
 
+// Pods of one template, and of one name in two namespaces: each by its own labels, whoever owns it.
+static void r20_pods_of_one_owner_or_name_are_judged_one_by_one(void **state)
+{
+	const char *owner = "'containers':[]";
+	uint32_t first = judge_local(&j, "x", "db-0", "'app':'db','role':'primary'", "10.0.0.1", owner);
+	uint32_t second = judge_local(&j, "x", "db-1", "'app':'db','role':'replica'", "10.0.0.2", owner);
+	uint32_t job = judge_local(&j, "x", "db-0-x7k2p", "'job-name':'db-0'", "10.0.0.3", owner);
+	uint32_t other = judge_local(&j, "y", "db-0", "'app':'db','role':'primary'", "10.0.0.4", owner);
+
+	judge_put(&j, KIND_NETPOL,
+		  "{'metadata':{'namespace':'x','name':'p'},'spec':{'podSelector':"
+		  "{'matchLabels':{'role':'primary'}},'ingress':[{'from':[{'podSelector':"
+		  "{'matchLabels':{'role':'replica'}}}]}]}}");
+	assert_allowed(&j, first, IN, "10.0.0.2", "tcp", 80);
+	assert_denied(&j, first, IN, "10.0.0.3", "tcp", 80);
+	assert_denied(&j, first, IN, "10.0.0.4", "tcp", 80);
+	assert_allowed(&j, second, IN, "10.0.0.3", "tcp", 80);
+	assert_allowed(&j, job, IN, "10.0.0.3", "tcp", 80);
+	assert_allowed(&j, other, IN, "10.0.0.3", "tcp", 80);
+}
+
 static void r26_other_family_falls_under_the_default_deny(void **state)
 {
 	uint32_t slot = web();
@@ -372,6 +415,49 @@ static void r35_finished_pods_leave_at_once(void **state)
 		  "{'metadata':{'namespace':'x','name':'job','labels':{'app':'job'}},'spec':{},"
 		  "'status':{'phase':'Succeeded','podIPs':[{'ip':'10.0.0.7'}]}}");
 	assert_denied(&j, slot, IN, "10.0.0.7", "tcp", 80);
+}
+
+static void r35_failed_pods_and_their_own_isolation_too(void **state)
+{
+	const char *fmt = "{'metadata':{'namespace':'x','name':'job','labels':{'app':'job'}},'spec':{},"
+			  "'status':{'phase':'%s','podIPs':[{'ip':'10.0.0.7'},{'ip':'fd00::7'}]}}";
+	uint32_t slot = web();
+
+	policy("p", "'ingress':[{'from':[{'podSelector':{'matchLabels':{'app':'job'}}}]}],"
+		    "'egress':[{'to':[{'namespaceSelector':{}}]}],'policyTypes':['Ingress','Egress']");
+	judge_put(&j, KIND_POD, fmt, "Running");
+	assert_allowed(&j, slot, IN, "fd00::7", "tcp", 80);
+	assert_allowed(&j, slot, OUT, "10.0.0.7", "tcp", 80);
+	judge_put(&j, KIND_POD, fmt, "Failed");
+	assert_denied(&j, slot, IN, "10.0.0.7", "tcp", 80);
+	assert_denied(&j, slot, IN, "fd00::7", "tcp", 80);
+	assert_denied(&j, slot, OUT, "10.0.0.7", "tcp", 80);
+}
+
+static void r32_what_is_deleted_isolates_no_more(void **state)
+{
+	uint32_t slot = web();
+	struct bh_judgement judgement;
+
+	policy("p", "'policyTypes':['Ingress','Egress']");
+	policy("q", "'ingress':[{'ports':[{'port':80}]}]");
+	judge_put(&j, KIND_CLUSTERNETPOL,
+		  "{'metadata':{'name':'c'},'spec':{'tier':'Admin','priority':1,'subject':"
+		  "{'namespaces':{}},'ingress':[{'action':'Deny','from':[{'namespaces':{}}]}]}}");
+	judge_put(&j, KIND_NAMESPACE, "{'metadata':{'name':'x'}}");
+	client("x", "c", "", "10.0.0.5");
+	assert_int_not_equal(judge_verdict(&j, slot, IN, "10.0.0.5", "tcp", 80, &judgement),
+			     BH_VERDICT_ALLOW);
+	judge_remove(&j, KIND_CLUSTERNETPOL, NULL, "c"); // as when its definition is deleted
+	assert_allowed(&j, slot, IN, "10.0.0.5", "tcp", 80);
+	assert_denied(&j, slot, OUT, "10.0.0.5", "tcp", 80);
+	judge_remove(&j, KIND_NETPOL, "x", "q");
+	judge_remove(&j, KIND_NAMESPACE, NULL, "x"); // its policies may be told of later
+	assert_denied(&j, slot, IN, "10.0.0.5", "tcp", 80);
+	judge_remove(&j, KIND_NETPOL, "x", "p");
+	assert_allowed(&j, slot, IN, "10.0.0.5", "tcp", 80);
+	assert_allowed(&j, slot, OUT, "10.0.0.5", "tcp", 80);
+	assert_true(policy_endpoint_open(j.policy, slot));
 }
 
 static void r9_an_address_belongs_to_its_newest_pod(void **state)
@@ -471,7 +557,25 @@ static void r42_missing_parts(void **state)
 	assert_allowed(&j, slot, OUT, "8.8.8.8", "udp", 53);
 }
 
-static void sctp_is_never_tcp(void **state)
+static void r42_empty_forms(void **state)
+{
+	uint32_t slot = web();
+
+	policy("p", "'ingress':[{}]");
+	assert_allowed(&j, slot, IN, "8.8.8.8", "1", 0);
+	policy("p", "'ingress':[{'ports':[{}]}]"); // any port of TCP
+	assert_allowed(&j, slot, IN, "8.8.8.8", "tcp", 65535);
+	assert_denied(&j, slot, IN, "8.8.8.8", "udp", 65535);
+	assert_denied(&j, slot, IN, "8.8.8.8", "1", 0);
+	policy("p", "'ingress':null,'egress':[{}]"); // no policyTypes, but egress rules: both
+	assert_denied(&j, slot, IN, "8.8.8.8", "tcp", 1);
+	assert_allowed(&j, slot, OUT, "8.8.8.8", "tcp", 1);
+	policy("p", "'policyTypes':['Egress'],'ingress':[{}]"); // rules of no type that is named
+	assert_allowed(&j, slot, IN, "8.8.8.8", "tcp", 1);
+	assert_denied(&j, slot, OUT, "8.8.8.8", "tcp", 1);
+}
+
+static void r37_sctp_is_never_tcp_or_udp(void **state)
 {
 	uint32_t slot = web();
 
@@ -633,6 +737,11 @@ int main(void)
 		TEST(r19_named_port_is_the_own_container_s_on_ingress),
 		TEST(r19_unknown_name_and_wrong_protocol_match_nothing),
 		TEST(r19_sidecar_counts),
+		TEST(r19_one_name_for_tcp_and_udp_is_two_ports),
+		TEST(r20_pods_of_one_owner_or_name_are_judged_one_by_one),
+		TEST(r32_what_is_deleted_isolates_no_more),
+		TEST(r35_failed_pods_and_their_own_isolation_too),
+		TEST(r42_empty_forms),
 		TEST(r19_egress_names_mean_what_each_pod_says),
 		TEST(r20_alike_names_do_not_share_verdicts),
 		TEST(r26_other_family_falls_under_the_default_deny),
@@ -641,7 +750,7 @@ int main(void)
 		TEST(r36_relabelling_reaches_peers),
 		TEST(r36_missing_keys_and_empty_selectors),
 		TEST(r42_missing_parts),
-		TEST(sctp_is_never_tcp),
+		TEST(r37_sctp_is_never_tcp_or_udp),
 		TEST(audit_is_only_a_shadow),
 		TEST(pods_with_equal_rules_share_a_matrix),
 		TEST(irrelevant_changes_have_no_steps),
