@@ -21,19 +21,19 @@ stream idle6 web api 81 tcp 6 -i 900
 stream job4 job api 80 tcp 4 -i 2
 stream world4 world api 8080 tcp 4 -i 2
 stream out4 web world 80 tcp 4 -i 2
-for s in tcp4 tcp6 $cut; do tool_ask $s "echoed 20 5000"; done
+for s in tcp4 tcp6 $cut; do tool_ask "$s" "echoed 20 5000"; done
 agent_start
 sync
 for s in $keep; do
-	tool_ask $s "echoed 3 10000"
-	tool_ask $s "drain 5000"
+	tool_ask "$s" "echoed 3 10000"
+	tool_ask "$s" "drain 5000"
 	equal "r39_allowed_older_connections_go_on: $s" \
 		"${R[state]} $((R[sent] - R[echoed])) ${R[gaps]} ${R[heard_gaps]}" "open 0 0 0"
 done
 for s in $cut; do
-	tool_ask $s report
+	tool_ask "$s" report
 	heard="${R[heard]} ${R[echoed]}"
-	tool_ask $s "sent 100"
+	tool_ask "$s" "sent 100"
 	equal "r39_denied_older_connections_are_cut: $s" "${R[heard]} ${R[echoed]} ${R[state]}" "$heard open"
 done
 equal "r39_seeded_from_the_pods_sockets: by who began" \
@@ -55,8 +55,8 @@ default_deny depot
 policy guest depot <<<'{podSelector: {}, policyTypes: [Ingress, Egress], ingress: [{from: [{podSelector: {matchLabels: {app: free}}}]}], egress: [{to: [{podSelector: {matchLabels: {app: guest}}}]}]}'
 sync
 for s in old old6; do
-	tool_ask $s "echoed 20 5000"
-	tool_ask $s "drain 5000"
+	tool_ask "$s" "echoed 20 5000"
+	tool_ask "$s" "drain 5000"
 	equal "r39_becoming_isolated_loses_nothing: $s" "${R[state]} $((R[sent] - R[echoed])) ${R[gaps]}" "open 0 0"
 done
 end

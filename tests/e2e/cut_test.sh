@@ -44,7 +44,7 @@ stream keep4 web api 81 tcp 4 -i 2
 stream keep6 web api 80 udp 6 -i 2
 cut="in4 inu4 inu6 out4 outu6"
 for s in $cut keep4 keep6; do
-	tool_ask $s "echoed 20 5000"
+	tool_ask "$s" "echoed 20 5000"
 done
 alive() { # WHAT STREAM...
 	local what=$1 s
@@ -67,12 +67,12 @@ still() { # WHAT: both ends keep sending, for many packets, and nothing crosses
 	local what=$1 s said
 	local -A before
 	for s in $cut; do
-		tally $s
+		tally "$s"
 		before[$s]=$CROSSED said=$SAID
 	done
-	for s in $cut; do tool_ask $s "sent 200"; done
+	for s in $cut; do tool_ask "$s" "sent 200"; done
 	for s in $cut; do
-		tally $s
+		tally "$s"
 		equal "r6_cut_stays_cut $what: $s" "$CROSSED" "${before[$s]}"
 	done
 	check "r6_cut_stays_cut $what: the server did talk on" test "$SAID" -gt $((said + 50))
@@ -93,10 +93,10 @@ tcp=$(ask '{"op":"ct.list","namespace":"shop","name":"api"}' |
 udp=$(ask '{"op":"ct.list","namespace":"shop","name":"api"}' |
 	jq -r '.connections[] | select(.protocol == "UDP" and .local_port == 53 and (.flags | index("cut")) and (.remote | contains(":") | not)) | .remote_port')
 host=$(ip -n "$NODE_NS" -j link show "v${NUMBER[api]}" | jq -r '.[0].address')
-before=$(total api egress cut)
+insisted=$(total api egress cut)
 tool_ask wire-api "send 300 eth $(mac api) $host 0x0800 ip ${POD4[api]} ${POD4[job]} 6 tcp 8080 $tcp 0x18 1 1 data 16"
 tool_ask wire-api "send 300 eth $(mac api) $host 0x0800 ip ${POD4[api]} ${POD4[job]} 17 udp 53 $udp data 16"
-check "r6_server_that_insists: each packet is counted as cut" until_true 5 reaches api egress cut $((before + 600))
+check "r6_server_that_insists: each packet is counted as cut" until_true 5 reaches api egress cut $((insisted + 600))
 still "insisted"
 
 # Any other change, and an agent that starts anew, judge it again: still denied.
@@ -116,7 +116,7 @@ ingress "job, web"
 egress "$world"
 sync
 alive "r6_loosening_disturbs_nothing" keep4 keep6
-for s in $cut; do tool_ask $s "echoed 20 20000"; equal "r6_loosening_revives: $s" "${R[state]}" open; done
+for s in $cut; do tool_ask "$s" "echoed 20 20000"; equal "r6_loosening_revives: $s" "${R[state]}" open; done
 ingress "job, web, more"
 policy_rm web depot
 sync

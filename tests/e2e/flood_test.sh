@@ -27,8 +27,8 @@ done
 live() { # WHAT
 	local s
 	for s in tcp4 udp4 tcp6 udp6; do
-		tool_ask $s "echoed 30 10000"
-		tool_ask $s "drain 5000"
+		tool_ask "$s" "echoed 30 10000"
+		tool_ask "$s" "drain 5000"
 		equal "r11_$1: established $s loses nothing" \
 			"${R[state]} $((R[sent] - R[echoed])) ${R[gaps]} ${R[heard_gaps]}" "open 0 0 0"
 	done

@@ -78,8 +78,8 @@ done
 # SYNs of a stranger in the requester's name, over the live connection
 tool_ask wire-wire "send 5 eth $wire $api 0x0800 ip $web4 $api4 6 tcp 40001 80 2 99 0"
 for s in tcp udp; do
-	tool_ask $s "echoed 100 10000"
-	tool_ask $s "drain 5000"
+	tool_ask "$s" "echoed 100 10000"
+	tool_ask "$s" "drain 5000"
 	equal "r8_spoofed_reset: the $s flow goes on" "${R[state]} $((R[sent] - R[echoed])) ${R[gaps]}" "open 0 0"
 done
 equal "r8_spoofed_reset: its entry lives as before" \
