@@ -270,7 +270,7 @@ static void pod_gone(struct endpoints *endpoints, struct endpoint *e)
 static bool same_addrs(const struct pod *a, const struct pod *b)
 {
 	return a && b && a->naddrs == b->naddrs &&
-	       !memcmp(a->addrs, b->addrs, a->naddrs * sizeof(a->addrs[0]));
+	       (!a->naddrs || !memcmp(a->addrs, b->addrs, a->naddrs * sizeof(a->addrs[0])));
 }
 
 static void pod_changed(struct endpoints *endpoints, const struct pod *before,

@@ -34,7 +34,7 @@ int labels_read(const struct at *at, struct labels *ret, struct err *reterr)
 	if (n > OBJECT_MAX_LABELS)
 		return at_fail(at, reterr, "has %d labels, at most %d are allowed", n,
 			       OBJECT_MAX_LABELS);
-	ret->v = calloc((size_t)n + 1, sizeof(*ret->v));
+	ret->v = calloc(n ? (size_t)n : 1, sizeof(*ret->v));
 	if (!ret->v)
 		return no_memory(reterr);
 	json_object_object_foreach(at->json, key, value)

@@ -102,7 +102,7 @@ struct pod {
 	bool host_network;
 	bool finished; // phase Succeeded or Failed
 	uint32_t naddrs;
-	struct bh_addr addrs[POD_ADDRS_MAX]; // status.podIPs (or podIP)
+	struct bh_addr *addrs; // status.podIPs (or podIP)
 	uint32_t nports;
 	struct container_port *ports; // containers and sidecar init containers (restartPolicy: Always)
 	uint32_t nhost_ports; // kept for Services

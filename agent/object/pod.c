@@ -127,6 +127,9 @@ static int read_addrs(const struct at *status, struct pod *pod, struct err *rete
 
 	if (r < 0)
 		return r;
+	pod->addrs = calloc(n < 1 ? 1 : n > POD_ADDRS_MAX ? POD_ADDRS_MAX : n, sizeof(*pod->addrs));
+	if (!pod->addrs)
+		return no_memory(reterr);
 	for (uint32_t i = 0; r >= 0 && i < n; i++) {
 		struct at item = at_item(&list, i);
 		struct at ip = at_field(&item, "ip");
@@ -241,6 +244,7 @@ static void pod_fini(struct object *object)
 	for (uint32_t i = 0; i < pod->nports; i++)
 		intern_put(pod->ports[i].name);
 	free(pod->ports);
+	free(pod->addrs);
 }
 
 static bool ports_equal(const struct pod *a, const struct pod *b)

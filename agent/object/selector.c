@@ -139,7 +139,9 @@ static int read_values(const struct at *at, struct selector_term *term, struct e
 		return at_fail(at, reterr, "must not be empty when operator is In or NotIn");
 	if (!operators[term->op].values && n)
 		return at_fail(at, reterr, "must be empty when operator is Exists or DoesNotExist");
-	term->values = calloc((size_t)n + 1, sizeof(*term->values));
+	if (!n)
+		return 0;
+	term->values = calloc(n, sizeof(*term->values));
 	if (!term->values)
 		return no_memory(reterr);
 	for (uint32_t i = 0; i < n; i++) {
@@ -229,7 +231,9 @@ static int read_parts(const struct at *at, const struct at *map, const struct at
 
 	if (r < 0)
 		return r;
-	selector->terms = calloc((size_t)pairs + terms + 1, sizeof(*selector->terms));
+	if (!pairs && !terms)
+		return 1; // matches everything
+	selector->terms = calloc((size_t)pairs + terms, sizeof(*selector->terms));
 	if (!selector->terms)
 		return no_memory(reterr);
 	r = read_pairs(map, selector, reterr);
