@@ -187,11 +187,18 @@ static void make_invalid(struct rng *rng, const struct world_item *item)
 {
 	struct json_object *spec = world_get(item->json, "spec"), *term, *rule;
 
-	if (item->kind == KIND_CLUSTERNETPOL) {
-		if (rng_chance(rng, 50))
-			world_put(spec, "priority", json_object_new_int(100000));
-		else
-			world_put(world_put_object(spec, "subject"), "pods", world_text("all"));
+	if (item->kind == KIND_CLUSTERNETPOL && rng_chance(rng, 50)) {
+		// Not its priority: without one it goes before all, the keepers' rule too.
+		rule = world_add_object(world_put_array(spec, "ingress"));
+		world_put(rule, "action", world_text("Deny"));
+		world_put_object(world_add_object(world_put_array(rule, "from")), "namespaces");
+		world_put(world_put_object(world_put_object(world_add_object(world_put_array(
+								    rule, "protocols")),
+							    "tcp"),
+					   "destinationPort"),
+			  "number", json_object_new_int(70000));
+	} else if (item->kind == KIND_CLUSTERNETPOL) {
+		world_put(world_put_object(spec, "subject"), "pods", world_text("all"));
 	} else if (rng_chance(rng, 50)) {
 		term = world_add_object(
 			world_put_array(world_put_object(spec, "podSelector"), "matchExpressions"));
