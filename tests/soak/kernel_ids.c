@@ -99,16 +99,30 @@ int kernel_ids_add(struct kernel_ids *ids, pid_t pid, const char *pin_dir)
 	return r == 0 && pid ? holding_fds(pid, add_held, &holder) : r;
 }
 
+// Without opening it: a prog array that is opened while its last user reference goes stays for ever.
 static bool lives(uint64_t word)
 {
-	uint32_t id = (uint32_t)word;
-	int fd = word >> 32 == ID_MAP     ? bpf_map_get_fd_by_id(id) :
-		 word >> 32 == ID_PROGRAM ? bpf_prog_get_fd_by_id(id) :
-					    bpf_link_get_fd_by_id(id);
+	uint32_t id = (uint32_t)word, next = 0;
+	int r;
 
-	if (fd >= 0)
-		close(fd);
-	return fd >= 0;
+	switch (word >> 32) {
+	case ID_MAP:
+		r = bpf_map_get_next_id(id - 1, &next);
+		break;
+	case ID_PROGRAM:
+		r = bpf_prog_get_next_id(id - 1, &next);
+		break;
+	default:
+		r = bpf_link_get_next_id(id - 1, &next);
+	}
+	return r == 0 && next == id;
+}
+
+static void describe(uint64_t word, char *buf, size_t bytes)
+{
+	static const char *const kinds[] = { "map", "program", "link" };
+
+	snprintf(buf, bytes, "%s %u", kinds[word >> 32], (uint32_t)word);
 }
 
 static bool has_id(const struct kernel_ids *ids, uint64_t word)
@@ -119,14 +133,19 @@ static bool has_id(const struct kernel_ids *ids, uint64_t word)
 	return false;
 }
 
-size_t kernel_ids_alive(const struct kernel_ids *seen, const struct kernel_ids *held)
+size_t kernel_ids_alive(const struct kernel_ids *seen, const struct kernel_ids *held,
+			char *retfirst, size_t bytes)
 {
 	size_t n = 0;
 
 	for (int waited = 0; waited <= GONE_MS; waited += POLL_MS) {
 		n = 0;
-		for (size_t i = 0; i < seen->v.n; i++)
-			n += !has_id(held, seen->v.v[i]) && lives(seen->v.v[i]);
+		for (size_t i = 0; i < seen->v.n; i++) {
+			if (has_id(held, seen->v.v[i]) || !lives(seen->v.v[i]))
+				continue;
+			if (!n++)
+				describe(seen->v.v[i], retfirst, bytes);
+		}
 		if (!n)
 			break;
 		poll(NULL, 0, POLL_MS);

@@ -18,7 +18,8 @@ struct kernel_ids {
 int kernel_ids_add(struct kernel_ids *ids, pid_t pid, const char *pin_dir);
 // Those that are no more are forgotten.
 void kernel_ids_prune(struct kernel_ids *ids);
-// How many of `seen` still are and are not in `held` (NULL: of all). The kernel frees after a grace
-// period: waits for it, at most some seconds.
-size_t kernel_ids_alive(const struct kernel_ids *seen, const struct kernel_ids *held);
+// How many of `seen` still are and are not in `held`; the first one. The kernel frees after a grace period: waits
+// for it, at most some seconds.
+size_t kernel_ids_alive(const struct kernel_ids *seen, const struct kernel_ids *held,
+			char *retfirst, size_t bytes);
 void kernel_ids_fini(struct kernel_ids *ids);

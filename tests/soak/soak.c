@@ -187,14 +187,15 @@ static int same_as(struct soak *soak, const struct census *before, const char *w
 static int check_ids(struct soak *soak, const char *what, struct err *reterr)
 {
 	struct kernel_ids held = { 0 };
+	char first[64] = "";
 	pid_t pid = soak->stage.agent ? agent_pid(soak->stage.agent) : 0;
 	int r = kernel_ids_add(&held, pid, STAGE_PINS);
 	size_t alive;
 
 	if (r < 0)
 		return err_set(reterr, r, "reading ids: %s", strerror(-r));
-	alive = kernel_ids_alive(&soak->seen, &held);
-	soak_result(soak, what, !alive, "%zu maps, programs and links live on", alive);
+	alive = kernel_ids_alive(&soak->seen, &held, first, sizeof(first));
+	soak_result(soak, what, !alive, "%zu maps, programs and links live on: %s", alive, first);
 	kernel_ids_fini(&held);
 	return 0;
 }
@@ -383,6 +384,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "soak: %s; see --help\n", err.text);
 		return 2;
 	}
+	setenv("ASAN_OPTIONS", "quarantine_size_mb=16", 0); // so that its growth ends before the run does
 	printf("seed %" PRIu64 ", %" PRIu64 " s, %" PRIu64 " cycles\n", soak.flags.seed,
 	       soak.flags.seconds, soak.flags.cycles);
 	pid = sandbox_start(child_main, &soak);
