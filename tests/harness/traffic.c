@@ -4,6 +4,7 @@
 //	traffic serve  PORT/PROTO...                         echo on these ports, v4 and v6
 //	traffic probe  [-t MS] [-s SRC] [-b BYTES] ADDR PORT PROTO...   new connections: open, silent or refused
 //	traffic stream [-i MS] [-s SRC] [-p PORT] ADDR PORT PROTO   one flow of numbered messages
+//	traffic flood  [-b BYTES] [-n ROUNDS] ADDR FIRST LAST   a datagram to each port, without answers
 //	traffic ask    [-t MS] SOCKET REQUEST                one request line to a control socket
 //	traffic frame  DEVICE                                raw frames out, and which come in
 //	traffic alive  [KIND ID]...                          which maps, progs, links still exist
@@ -35,6 +36,7 @@ static const struct {
 	{ "stream", stream_main, "[-i MS] [-s SRC] [-p SRCPORT] ADDR PORT PROTO" },
 	{ "frame", frame_main, "DEVICE" },
 	{ "alive", alive_main, "[map|prog|link ID]..." },
+	{ "flood", flood_main, "[-b BYTES] [-n ROUNDS] ADDR FIRSTPORT LASTPORT" },
 	{ "ask", ask_main, "[-t MS] SOCKET REQUEST" },
 	{ "tcx", tcx_main, "DEVICE ingress|egress first|last PROGRAM-PIN LINK-PIN" },
 };
