@@ -241,6 +241,12 @@ BH_SUBPROG int admit_to_pod(struct __sk_buff *skb, struct work *work, const stru
 		       BH_REASON_NONE;
 }
 
+/* A policy that the open judge cannot enforce: the judge that tracks is not there yet. */
+INLINE __u32 is_judged(const struct bh_endpoint *ep, enum bh_dir dir)
+{
+	return READ_ONCE(ep->policy[dir & 1]) ^ BH_POLICY_ALLOW;
+}
+
 INLINE int mac_is_own(const struct bh_endpoint *ep, const struct bh_pkt *pkt)
 {
 	const __u16 *mac = (const __u16 *)ep->mac;
@@ -278,7 +284,8 @@ BH_SUBPROG int admit_any(struct __sk_buff *skb, struct work *work, struct bh_end
 	if (reason)
 		return reason;
 	if (!HAS(TRACK)) /* who cannot judge cannot tell the node from others */
-		return ep->state == BH_STATE_ACTIVE ? BH_REASON_NONE : BH_REASON_QUARANTINE;
+		return ep->state == BH_STATE_ACTIVE && !is_judged(ep, work->dir) ? BH_REASON_NONE :
+										   BH_REASON_QUARANTINE;
 	return work->pkt.flags & BH_PKT_LATER ? fragment_recall(work) : BH_REASON_NONE;
 }
 
@@ -307,6 +314,8 @@ INLINE enum bh_reason admit(struct __sk_buff *skb, struct work *work, struct bh_
 		(ep->ident ^ work->ident) | (ep->state ^ BH_STATE_ACTIVE) | (pkt->flags & BH_PKT_SPECIAL);
 	__u32 self = 1;
 
+	if (!HAS(TRACK))
+		differs |= is_judged(ep, dir);
 	if (dir == BH_EGRESS)
 		differs |=
 			(mac[0] ^ pkt->smac[0]) | (mac[1] ^ pkt->smac[1]) | (mac[2] ^ pkt->smac[2]);

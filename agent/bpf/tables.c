@@ -70,14 +70,20 @@ static int boot_id(uint64_t *ret)
 
 // ---- sizes ------------------------------------------------------------------------------------------
 
+// A plan writes what is new before it removes what is old: a full table may be replaced by another full one.
+static uint32_t with_headroom(uint32_t size, uint32_t standard)
+{
+	return 2 * (size ? size : standard);
+}
+
 static int set_sizes(struct bpf_object *object, const struct tables_config *config)
 {
 	const uint32_t sizes[TABLE_MAX] = {
 		[TABLE_ENDPOINT] = config->endpoints,
 		[TABLE_IDENTITY] = config->endpoints,
 		[TABLE_COUNT] = config->endpoints * BH_DIR_MAX,
-		[TABLE_PEER] = config->peers,
-		[TABLE_CIDR] = config->cidrs,
+		[TABLE_PEER] = with_headroom(config->peers, BH_LIMIT_PEERS),
+		[TABLE_CIDR] = with_headroom(config->cidrs, BH_LIMIT_CIDRS),
 		[TABLE_POLICY] = config->policies,
 		[TABLE_CELL] = config->sparse_cells,
 		[TABLE_CT] = config->ct,

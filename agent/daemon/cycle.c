@@ -10,8 +10,6 @@
 
 LOG_ROOM("cycle");
 
-#define NOT_READY_AFTER_MS 30000 // an old policy that cannot be replaced: not ready after this
-
 int64_t daemon_now_ms(void)
 {
 	struct timespec now;
@@ -22,18 +20,8 @@ int64_t daemon_now_ms(void)
 
 bool daemon_ready(const struct daemon *daemon)
 {
-	if (!source_synced(daemon->source) || !daemon->scanned || !daemon->tables_adopted)
-		return false;
-	return !daemon->failed_since_ms ||
-	       daemon_now_ms() - daemon->failed_since_ms < NOT_READY_AFTER_MS;
-}
-
-static void failing(struct daemon *daemon, const char *where, const char *text)
-{
-	log_error("%s: %s, keeping what is in force", where, text);
-	daemon_problem(daemon, where, text);
-	if (!daemon->failed_since_ms)
-		daemon->failed_since_ms = daemon_now_ms(); // the timer tries again
+	return source_synced(daemon->source) && daemon->scanned && !daemon->scan_failed &&
+	       daemon->tables_adopted && !daemon->held && !daemon->lacking;
 }
 
 // ---- scanning -------------------------------------------------------------------------------------------
@@ -66,12 +54,10 @@ static void scan_done(void *arg)
 
 	daemon->busy = false;
 	daemon->scans++;
-	if (job->r < 0)
-		failing(daemon, "scan", job->err.text);
-	else
-		endpoints_scanned(daemon->endpoints, job->pods.v, job->pods.n);
 	if (job->r >= 0)
-		daemon_problem(daemon, "scan", NULL);
+		endpoints_scanned(daemon->endpoints, job->pods.v, job->pods.n);
+	daemon_problem(daemon, "scan", job->r < 0 ? job->err.text : NULL);
+	daemon->scan_failed = job->r < 0;
 	daemon->scanned |= job->r >= 0;
 	daemon->dirty = true;
 	vec_fini(&job->pods);
@@ -114,26 +100,42 @@ static void cycle_run(void *arg)
 static void report(struct cycle_job *job, struct program_task *task)
 {
 	struct endpoints *endpoints = job->daemon->endpoints;
+	struct endpoint *e = endpoints_by_ident(endpoints, task->config.ident);
 
 	endpoints_attached(endpoints, BH_SLOT(task->config.ident), task->config.ident,
 			   task->config.variant, task->attach, task->r, task->err.text);
-	if (task->r == -ENODEV) // the pod left in that moment: the next scan sees it
-		log_info("slot %u: %s", BH_SLOT(task->config.ident), task->err.text);
-	else if (task->r < 0)
-		log_error("slot %u: %s", BH_SLOT(task->config.ident), task->err.text);
-	job->failed |= task->r < 0;
+	if (task->r == -ENODEV) // the pod left in that moment: a scan sees it
+		endpoints_devices_changed(endpoints);
+	job->daemon->attach_failures += task->r < 0;
+	if (e && task->r < 0)
+		e->tried_in = job->daemon->round;
+}
+
+static bool lacks(const struct endpoint *e)
+{
+	return e->phase == ENDPOINT_FOUND || e->phase == ENDPOINT_FAILED ||
+	       e->troubles >> ENDPOINT_TROUBLE_ATTACH & 1;
+}
+
+static bool any_lacks(const struct daemon *daemon)
+{
+	const struct endpoint *e;
+
+	for (size_t i = 0; (e = endpoints_at(daemon->endpoints, i)); i++)
+		if (lacks(e))
+			return true;
+	return false;
 }
 
 static void in_force(struct daemon *daemon, struct cycle_job *job)
 {
-	if (!job->failed)
+	daemon->lacking = any_lacks(daemon);
+	if (!daemon->lacking)
 		daemon->applied = job->plan->generation;
 	daemon->applied_ms = daemon_now_ms();
 	daemon->last = job->stats;
-	if (!job->failed)
-		daemon->failed_since_ms = 0;
+	daemon->plan_ms = PLAN_RETRY_MIN_MS;
 	daemon_problem(daemon, "tables", NULL);
-	daemon_problem(daemon, "compile", NULL);
 	endpoints_hold(daemon->endpoints, false);
 	if (job->plan->nsteps)
 		log_info("generation %llu in force: %u steps, %u waits, %llu us of work",
@@ -141,15 +143,31 @@ static void in_force(struct daemon *daemon, struct cycle_job *job)
 			 (unsigned long long)job->stats.work_ns / 1000);
 }
 
-// What the rest of the plan will say of a pod that it makes known is not to be waited for in the open.
-static void hold(struct daemon *daemon, const struct cycle_job *job)
+static void hold(struct daemon *daemon)
 {
+	daemon->held = true;
 	endpoints_hold(daemon->endpoints, true);
+	daemon_plan_in(daemon, daemon->plan_ms);
+	if (daemon->plan_ms < PLAN_RETRY_MAX_MS)
+		daemon->plan_ms *= 2;
+}
+
+// What the compiler believes to be in the tables is not: the next plan begins with what they hold, as after a
+// restart, and with the objects of then. Until it may, new pods are still found and get programs.
+static void plan_stopped(struct daemon *daemon, struct cycle_job *job)
+{
+	char text[ERR_TEXT_BYTES + 64];
+
+	snprintf(text, sizeof(text), "%s; what was in force stays, it is tried again", job->err.text);
+	daemon_problem(daemon, "tables", text);
+	vec_each(struct endpoint_leaving, leaving, &job->leaving)
+		endpoints_put_leaving(daemon->endpoints, leaving);
 	vec_each(const struct program_task, task, &job->before)
-		for (uint32_t i = job->done; task->fresh && i < job->plan->nsteps; i++)
-			if (job->plan->steps[i].kind == STEP_ENDPOINT &&
-			    job->plan->steps[i].endpoint.slot == BH_SLOT(task->config.ident))
-				endpoints_deny(daemon->endpoints, task->config.ident);
+		if (task->fresh) // what it may do would have been said by this plan
+			endpoints_deny(daemon->endpoints, task->config.ident);
+	daemon->adopted = true;
+	daemon->tables_adopted = false;
+	hold(daemon);
 }
 
 static void cycle_done(void *arg)
@@ -162,21 +180,15 @@ static void cycle_done(void *arg)
 		report(job, task);
 	vec_each(struct program_task, task, &job->after)
 		report(job, task);
-	vec_each(struct endpoint_leaving, leaving, &job->leaving)
-		endpoints_released(daemon->endpoints, leaving->slot);
-	vec_clear(&job->leaving);
+	daemon->lacking = any_lacks(daemon);
 	if (job->r < 0) {
-		failing(daemon, "tables", job->err.text);
-		hold(daemon, job);
-	} else {
+		plan_stopped(daemon, job);
+	} else if (job->plan) {
+		vec_each(struct endpoint_leaving, leaving, &job->leaving)
+			endpoints_released(daemon->endpoints, leaving->slot);
 		in_force(daemon, job);
 	}
-	if (job->failed && !daemon->failed_since_ms)
-		daemon->failed_since_ms = daemon_now_ms();
-	if (job->r < 0)
-		daemon->retry = job; // the timer runs it again
-	else
-		job_free(job);
+	job_free(job);
 	daemon_sync_answer(daemon);
 	daemon_kick(daemon);
 }
@@ -185,14 +197,25 @@ static void submit(struct daemon *daemon, struct cycle_job *job)
 {
 	daemon->busy = true;
 	if (worker_submit(daemon->worker, &(struct worker_job){ cycle_run, cycle_done, job }) < 0) {
-		daemon->busy = false;
-		daemon->dirty = true;
-		daemon->retry = job;
+		job->r = err_set(&job->err, -ENOMEM, "out of memory");
+		cycle_done(job);
 	}
 }
 
-// What each endpoint needs before and after the plan. At most CYCLE_TASKS attachments a cycle, so that a
-// node full of new pods does not hold up a policy change.
+// One that failed has a turn in each round of retries, some in a cycle, so that a node full of them holds up
+// no policy change.
+static bool may_try(const struct daemon *daemon, const struct cycle_job *job, const struct endpoint *e,
+		    bool *retmore)
+{
+	if (!lacks(e) || e->phase == ENDPOINT_FOUND)
+		return true;
+	if (e->tried_in == daemon->round)
+		return false;
+	*retmore |= job->before.n >= CYCLE_TASKS;
+	return job->before.n < CYCLE_TASKS;
+}
+
+// What each endpoint needs before and after the plan; while plans are held, only the programs of new pods.
 static int collect_programs(struct daemon *daemon, struct cycle_job *job, bool *retmore)
 {
 	struct endpoint *e;
@@ -202,18 +225,18 @@ static int collect_programs(struct daemon *daemon, struct cycle_job *job, bool *
 		bool open, attached = e->phase == ENDPOINT_ATTACHED;
 		struct program_task task;
 
-		if (!e->enrolled)
+		if (!e->enrolled || (!job->plan && attached))
 			continue;
-		open = policy_endpoint_open(daemon->policy, e->slot);
+		open = job->plan && policy_endpoint_open(daemon->policy, e->slot);
 		program_task_init(&task, e, open ? PROGRAM_OPEN : PROGRAM_TRACK);
 		if (attached && !e->refresh && e->variant == task.config.variant)
 			continue;
+		if (!may_try(daemon, job, e, retmore))
+			continue;
 		if (attached && open && !e->refresh)
 			r = vec_push(&job->after, task);
-		else if (e->phase != ENDPOINT_FAILED || job->before.n < CYCLE_TASKS)
-			r = vec_push(&job->before, task);
 		else
-			*retmore = true;
+			r = vec_push(&job->before, task);
 	}
 	return r;
 }
@@ -232,74 +255,75 @@ static struct cycle_job *job_new(struct daemon *daemon)
 {
 	struct cycle_job *job = calloc(1, sizeof(*job));
 	bool more = false;
-	int r;
+	int r = 0;
 
 	if (!job)
 		return NULL;
 	job->daemon = daemon;
 	job->tables = daemon->tables;
 	job->closed = &daemon->closed;
-	r = policy_compile(daemon->policy, &job->plan);
-	if (r >= 0)
-		r = collect_programs(daemon, job, &more);
-	if (r >= 0)
-		r = collect_leaving(daemon, job);
-	if (r < 0 && job->plan) // the plan must run; programs follow in the next cycle
-		log_error("out of memory while preparing a plan");
-	if (!job->plan) {
-		failing(daemon, "compile", strerror(-r));
+	if (!daemon->held)
+		r = policy_compile(daemon->policy, &job->plan);
+	daemon_problem(daemon, "compile", r < 0 ? strerror(-r) : NULL);
+	if (r < 0) {
 		job_free(job);
+		hold(daemon); // for a pause
 		return NULL;
 	}
-	daemon->dirty = more;
+	r = collect_programs(daemon, job, &more);
+	if (r >= 0 && job->plan)
+		r = collect_leaving(daemon, job);
+	if (r < 0) // the plan must run: whose programs cannot judge yet is shut in by them until the next cycle
+		log_error("out of memory while preparing a plan");
+	daemon->dirty = more || r < 0;
 	return job;
 }
 
-static void adopt(struct daemon *daemon)
+// After a plan that stopped nobody knows how far the tables are from what the compiler remembers: a new one
+// learns it from them.
+static int policy_renew(struct daemon *daemon)
+{
+	struct policy *policy = NULL;
+	struct endpoint *e;
+	int r = daemon_policy_new(daemon, &policy);
+
+	for (size_t i = 0; r >= 0 && (e = endpoints_at(daemon->endpoints, i)); i++)
+		if (e->enrolled)
+			r = policy_endpoint_add(policy, e->ns, e->name, e->slot);
+	if (r < 0) {
+		policy_free(policy);
+		return r;
+	}
+	policy_free(daemon->policy);
+	daemon->policy = policy;
+	return 0;
+}
+
+static int adopt(struct daemon *daemon)
 {
 	struct policy_tables dump = { 0 };
 	int r = 0;
 
 	if (daemon->adopted) {
-		r = tables_dump(daemon->tables, &dump);
+		r = daemon->stale ? policy_renew(daemon) : 0;
+		if (r >= 0)
+			r = tables_dump(daemon->tables, &dump);
 		if (r >= 0)
 			r = policy_adopt(daemon->policy, &dump);
 		policy_tables_fini(&dump);
-		if (r >= 0)
-			log_info("took over the tables of the agent before");
+		log_info("took over the tables: %s", r < 0 ? strerror(-r) : "ok");
 	}
-	if (r < 0)
-		failing(daemon, "adopt", strerror(-r));
-	else
-		daemon_problem(daemon, "adopt", NULL);
+	daemon_problem(daemon, "adopt", r < 0 ? strerror(-r) : NULL);
+	daemon->stale = true; // from here on it knows more than the tables
 	daemon->tables_adopted = r >= 0;
 	if (daemon->tables_adopted)
 		daemon_hosts_sync(daemon);
+	return r;
 }
 
-// The plan goes on where it stopped; what hangs on veths is looked at anew.
-static void retry_now(struct daemon *daemon)
+static bool wants_scan(const struct daemon *daemon)
 {
-	struct cycle_job *job = TAKE_PTR(daemon->retry);
-	bool more;
-
-	vec_clear(&job->before);
-	vec_clear(&job->after);
-	job->failed = false;
-	if (collect_programs(daemon, job, &more) < 0)
-		log_error("out of memory: some programs have to wait");
-	submit(daemon, job);
-}
-
-// Pods that were found and have no programs yet.
-static bool any_bare(const struct daemon *daemon)
-{
-	const struct endpoint *e;
-
-	for (size_t i = 0; (e = endpoints_at(daemon->endpoints, i)); i++)
-		if (e->enrolled && e->phase == ENDPOINT_FOUND)
-			return true;
-	return false;
+	return !daemon->scan_failed && (!daemon->scanned || endpoints_want_scan(daemon->endpoints));
 }
 
 void daemon_kick(struct daemon *daemon)
@@ -308,50 +332,44 @@ void daemon_kick(struct daemon *daemon)
 
 	if (daemon->busy || !daemon->source || !source_synced(daemon->source))
 		return;
-	if (!daemon->scanned || endpoints_want_scan(daemon->endpoints)) {
+	if (wants_scan(daemon)) {
 		scan_start(daemon);
 		return;
 	}
-	if (daemon->retry) { // nothing else goes before a plan that stopped, but new pods must not stay open
-		if (any_bare(daemon))
-			retry_now(daemon);
+	if (!daemon->dirty || !daemon->scanned)
 		return;
-	}
-	if (!daemon->dirty)
-		return;
-	if (!daemon->tables_adopted)
-		adopt(daemon);
-	if (!daemon->tables_adopted)
-		return;
+	if (!daemon->held && !daemon->tables_adopted && adopt(daemon) < 0)
+		hold(daemon);
 	job = job_new(daemon);
 	if (!job)
 		return;
-	if (job->plan->nsteps || job->before.n || job->after.n || job->leaving.n) {
+	if (job->before.n || job->after.n || job->leaving.n || (job->plan && job->plan->nsteps)) {
 		submit(daemon, job);
 		return;
 	}
-	in_force(daemon, job);
+	if (job->plan)
+		in_force(daemon, job);
 	job_free(job);
 	daemon_sync_answer(daemon);
 }
 
 void daemon_retry(struct daemon *daemon)
 {
-	if (daemon->retry && !daemon->busy) {
-		retry_now(daemon);
+	bool waiting = endpoints_waiting(daemon->endpoints);
+
+	daemon->round++;
+	if (!daemon->lacking && !daemon->scan_failed && !waiting)
 		return;
-	}
-	if (daemon->failed_since_ms || endpoints_waiting(daemon->endpoints)) {
-		if (endpoints_waiting(daemon->endpoints))
-			endpoints_devices_changed(daemon->endpoints);
-		daemon->dirty = true;
-		daemon_kick(daemon);
-	}
+	if (waiting)
+		endpoints_devices_changed(daemon->endpoints);
+	daemon->scan_failed = false;
+	daemon->dirty = true;
+	daemon_kick(daemon);
 }
 
-void daemon_cycle_fini(struct daemon *daemon)
+void daemon_plan_due(struct daemon *daemon)
 {
-	if (daemon->retry)
-		job_free(daemon->retry);
-	daemon->retry = NULL;
+	daemon->held = false;
+	daemon->dirty = true;
+	daemon_kick(daemon);
 }

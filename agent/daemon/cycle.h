@@ -7,6 +7,9 @@
 #include "agent/daemon/daemon.h"
 
 #define CYCLE_TASKS 16 // failed attachments tried again in one cycle
+#define PLAN_RETRY_MIN_MS 100 // after a plan that stopped, doubling
+#define PLAN_RETRY_MAX_MS 25600
+#define PLAN_CHANGED_MS 1000 // but no longer than this once objects changed
 
 // Load one endpoint's programs and put them on its veth.
 struct program_task {
@@ -28,19 +31,18 @@ struct cycle_job {
 	struct tables *tables;
 	const struct program_pair *closed; // the daemon's
 	VEC(struct program_task) before; // the plan may enforce only what these made able to judge
-	struct plan *plan;
-	uint32_t done; // steps of the plan that are in force; a retry goes on behind them
+	struct plan *plan; // NULL: programs only, while plans are held
 	VEC(struct program_task) after; // open endpoints, whose programs need to track no more
 	VEC(struct endpoint_leaving) leaving;
 	struct apply_stats stats;
-	int r;
-	bool failed; // some program could not be attached
+	int r; // of the plan
 	struct err err;
 };
 
 // On the helper thread.
 void cycle_job_run(struct cycle_job *job);
 
-// A timer: runs a failed plan again, looks for pods that wait.
+// Timers: looks for pods that wait, and tries again what could not be attached or scanned; compiles anew after
+// a plan that stopped.
 void daemon_retry(struct daemon *daemon);
-void daemon_cycle_fini(struct daemon *daemon);
+void daemon_plan_due(struct daemon *daemon);

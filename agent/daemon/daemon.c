@@ -18,7 +18,7 @@ LOG_ROOM("daemon");
 #define RETRY_MIN_MS 50
 #define RETRY_MAX_MS 25600
 
-enum daemon_timer { TIMER_SWEEP, TIMER_WATCH, TIMER_RETRY, TIMER_MAX };
+enum daemon_timer { TIMER_SWEEP, TIMER_WATCH, TIMER_RETRY, TIMER_PLAN, TIMER_MAX };
 
 // ---- events of the rooms ----------------------------------------------------------------------------------
 
@@ -38,8 +38,12 @@ static void on_store(void *arg, const struct object *before, const struct object
 
 static void on_batch(void *arg)
 {
-	daemon_kick(arg);
-	daemon_sync_answer(arg);
+	struct daemon *daemon = arg;
+
+	if (daemon->held)
+		daemon_plan_in(daemon, PLAN_CHANGED_MS);
+	daemon_kick(daemon);
+	daemon_sync_answer(daemon);
 }
 
 static void on_problem(void *arg, const char *where, const char *text)
@@ -146,6 +150,24 @@ static void retry_due(evutil_socket_t fd, short what, void *arg)
 	retry_arm(daemon);
 }
 
+void daemon_plan_in(struct daemon *daemon, unsigned ms)
+{
+	struct timeval delay = { ms / 1000, ms % 1000 * 1000 }, now, then, due;
+	struct event *timer = daemon->timers[TIMER_PLAN];
+
+	if (!timer)
+		return;
+	evutil_gettimeofday(&now, NULL);
+	evutil_timeradd(&now, &delay, &then);
+	if (!event_pending(timer, EV_TIMEOUT, &due) || evutil_timercmp(&then, &due, <))
+		event_add(timer, &delay);
+}
+
+static void plan_due(evutil_socket_t fd, short what, void *arg)
+{
+	daemon_plan_due(arg);
+}
+
 // ---- opening ----------------------------------------------------------------------------------------------
 
 static int timer_add(struct daemon *daemon, enum daemon_timer which, event_callback_fn fn,
@@ -180,6 +202,21 @@ static int loop_open(struct daemon *daemon)
 	return 0;
 }
 
+int daemon_policy_new(struct daemon *daemon, struct policy **ret)
+{
+	const struct config *c = daemon->config;
+	struct policy_limits limits = {
+		.endpoints = (uint32_t)c->endpoints, .peers = (uint32_t)c->peers,
+		.cidrs = (uint32_t)c->cidrs, .peer_classes = (uint32_t)c->peer_classes,
+		.port_classes = (uint32_t)c->port_classes, .policies = (uint32_t)c->policies,
+		.dense_cells = (uint32_t)c->dense_cells, .sparse_cells = (uint32_t)c->sparse_cells,
+		.object_share = (uint32_t)c->policy_share,
+		.namespace_share = (uint32_t)c->namespace_share,
+	};
+
+	return policy_new(daemon->store, &limits, ret);
+}
+
 static int tables_and_policy_open(struct daemon *daemon, struct err *reterr)
 {
 	const struct config *c = daemon->config;
@@ -190,14 +227,6 @@ static int tables_and_policy_open(struct daemon *daemon, struct err *reterr)
 		.ct = (uint32_t)c->ct, .frags = (uint32_t)c->frags,
 		.denied = (uint32_t)c->denied, .totals = (uint32_t)c->totals,
 	};
-	struct policy_limits limits = {
-		.endpoints = sizes.endpoints, .peers = sizes.peers, .cidrs = sizes.cidrs,
-		.peer_classes = (uint32_t)c->peer_classes,
-		.port_classes = (uint32_t)c->port_classes, .policies = sizes.policies,
-		.dense_cells = (uint32_t)c->dense_cells, .sparse_cells = sizes.sparse_cells,
-		.object_share = (uint32_t)c->policy_share,
-		.namespace_share = (uint32_t)c->namespace_share,
-	};
 	int r;
 
 	r = tables_open(&sizes, &daemon->tables, &daemon->adopted, reterr);
@@ -205,7 +234,7 @@ static int tables_and_policy_open(struct daemon *daemon, struct err *reterr)
 		return r;
 	r = store_new(&daemon->store);
 	if (r >= 0)
-		r = policy_new(daemon->store, &limits, &daemon->policy);
+		r = daemon_policy_new(daemon, &daemon->policy);
 	return r < 0 ? err_set(reterr, r, "%s", strerror(-r)) : 0;
 }
 
@@ -283,8 +312,10 @@ static int timers_open(struct daemon *daemon)
 		r = timer_add(daemon, TIMER_WATCH, watch_due,
 			      (struct timeval){ (time_t)c->watch_sec, 0 });
 	daemon->timers[TIMER_RETRY] = evtimer_new(daemon->base, retry_due, daemon);
-	if (!daemon->timers[TIMER_RETRY])
+	daemon->timers[TIMER_PLAN] = evtimer_new(daemon->base, plan_due, daemon);
+	if (!daemon->timers[TIMER_RETRY] || !daemon->timers[TIMER_PLAN])
 		return -ENOMEM;
+	daemon->plan_ms = PLAN_RETRY_MIN_MS;
 	daemon->retry_ms = 0; // objects that came before could not arm it
 	daemon_retry_soon(daemon);
 	return r;
@@ -355,7 +386,7 @@ static void event_drop(struct event *event)
 void daemon_close(struct daemon *daemon)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(daemon->timers); i++)
-		event_drop(daemon->timers[i]);
+		event_drop(TAKE_PTR(daemon->timers[i]));
 	daemon_sync_refuse(daemon);
 	control_server_free(daemon->control);
 	daemon->control = NULL;
@@ -363,7 +394,6 @@ void daemon_close(struct daemon *daemon)
 	daemon->source = NULL; // no further cycle begins
 	worker_free(daemon->worker);
 	event_drop(daemon->worker_event);
-	daemon_cycle_fini(daemon);
 	event_drop(daemon->links_event);
 	link_monitor_free(daemon->links);
 	endpoints_free(daemon->endpoints);

@@ -57,14 +57,18 @@ struct daemon {
 	bool busy; // a scan or a plan is on the helper thread
 	bool dirty; // something changed since the last compile
 	bool scanned; // at least one scan is done
-	bool tables_adopted; // policy_adopt() is done
-	struct cycle_job *retry; // failed on the helper thread; run again before anything else
-	uint64_t applied; // store generation in force
+	bool scan_failed; // since the last retry
+	bool tables_adopted; // what the tables hold is what policy knows
+	bool stale; // policy is not as fresh as policy_adopt() wants it
+	bool held; // a plan stopped: until the timer says so, only programs are attached
+	bool lacking; // some endpoint is not in force as it should be
+	uint64_t applied; // store generation in force, for every endpoint
 	unsigned retry_ms; // until the next retry, doubling
-	int64_t failed_since_ms; // monotonic; 0: all is well
+	unsigned plan_ms; // the same for plans
+	uint32_t round; // of retries: each failed endpoint has one turn in each
 	int64_t started_ms, applied_ms;
 	struct apply_stats last;
-	uint64_t scans, watchdog_repairs;
+	uint64_t scans, watchdog_repairs, attach_failures;
 	struct ct_sweep_stats sweep;
 
 	// hosts.c
@@ -91,8 +95,12 @@ int daemon_cleanup(const struct config *config, struct err *reterr);
 void daemon_kick(struct daemon *daemon);
 // Something happened that a waiting pod may have waited for.
 void daemon_retry_soon(struct daemon *daemon);
+// The next plan may be tried in so many ms; sooner than was said before, never later.
+void daemon_plan_in(struct daemon *daemon, unsigned ms);
+int daemon_policy_new(struct daemon *daemon, struct policy **ret);
 void daemon_sweep(struct daemon *daemon);
 void daemon_watch(struct daemon *daemon);
+// All that was read is in force, or on its way, and nothing is known to fail.
 bool daemon_ready(const struct daemon *daemon);
 
 // hosts.c: addresses of this host and of its Node object, into bh_host.

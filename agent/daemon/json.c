@@ -60,13 +60,21 @@ struct json_object *rule_json(const struct policy *policy, uint32_t rule)
 	return json;
 }
 
+// What the tables and the programs make of it, whatever is on its way.
 const char *endpoint_state(const struct daemon *daemon, const struct endpoint *e)
 {
+	const volatile struct bh_endpoint *slot;
+	bool open;
+
 	if (e->phase == ENDPOINT_ORPHAN)
 		return "quarantine";
 	if (e->phase != ENDPOINT_ATTACHED)
 		return "waiting";
-	return e->variant == PROGRAM_OPEN ? "open" : "enforce";
+	slot = tables_endpoint(daemon->tables, e->slot);
+	open = slot->policy[BH_INGRESS] == BH_POLICY_ALLOW && slot->policy[BH_EGRESS] == BH_POLICY_ALLOW;
+	if (slot->state != BH_STATE_ACTIVE || (e->variant == PROGRAM_OPEN && !open))
+		return "quarantine";
+	return open ? "open" : "enforce";
 }
 
 static void add_policy_name(void *arg, const struct object *object)

@@ -82,6 +82,8 @@ static void add_stats(struct json_object *json, const struct daemon *daemon)
 			add_number(stats, names[i], values[i]);
 	}
 	add_number(stats, "namespace_scans", daemon->scans);
+	add_number(stats, "attach_rounds", daemon->round);
+	add_number(stats, "attach_failures", daemon->attach_failures);
 	add_number(stats, "watchdog_repairs", daemon->watchdog_repairs);
 	add_number(stats, "swept_expired", daemon->sweep.expired);
 }
@@ -168,7 +170,7 @@ int op_version(void *arg, struct json_object *request, struct json_object **ret,
 static bool in_force(const struct daemon *daemon, const char *namespace)
 {
 	return store_find(daemon->store, KIND_NAMESPACE, NULL, namespace) && !daemon->busy &&
-	       !daemon->dirty && !daemon->retry &&
+	       !daemon->dirty && !daemon->held && !daemon->lacking &&
 	       daemon->applied == store_generation(daemon->store) &&
 	       !endpoints_want_scan(daemon->endpoints);
 }

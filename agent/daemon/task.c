@@ -104,32 +104,14 @@ static void forget(struct tables *tables, const struct endpoint_leaving *leaving
 	tables_identity_del(tables, leaving->slot);
 }
 
-// Never a second time from the start: that would pass through the old policy again.
-static int plan_run(struct cycle_job *job)
-{
-	struct plan rest = { .generation = job->plan->generation,
-			     .nsteps = job->plan->nsteps - job->done,
-			     .steps = job->plan->steps + job->done };
-	struct apply_stats stats = { 0 };
-	int r;
-
-	r = tables_apply(job->tables, &rest, &stats, &job->err);
-	job->done += stats.steps;
-	job->stats.steps += stats.steps;
-	job->stats.waits += stats.waits;
-	job->stats.work_ns += stats.work_ns;
-	job->stats.wait_ns += stats.wait_ns;
-	return r;
-}
-
 void cycle_job_run(struct cycle_job *job)
 {
 	struct err ignored = { 0 };
 
-	memset(&job->err, 0, sizeof(job->err));
 	vec_each(struct program_task, task, &job->before)
 		task_run(job, task);
-	job->r = plan_run(job);
+	if (job->plan)
+		job->r = tables_apply(job->tables, job->plan, &job->stats, &job->err);
 	if (job->r < 0)
 		return;
 	vec_each(struct program_task, task, &job->after)

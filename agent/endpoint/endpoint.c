@@ -217,8 +217,7 @@ static void slot_drop(struct endpoints *endpoints, struct endpoint *e)
 	tell_no_more(endpoints, e);
 	slot_close(endpoints->tables, e->slot);
 	endpoints->slots[e->slot] = NULL;
-	if (vec_push(&endpoints->leaving, leaving) < 0)
-		log_error("out of memory: slot %u stays in use until the next start", e->slot);
+	endpoints_put_leaving(endpoints, &leaving);
 	e->phase = ENDPOINT_WAITING;
 	e->inherited = false;
 }
@@ -229,6 +228,12 @@ bool endpoints_take_leaving(struct endpoints *endpoints, struct endpoint_leaving
 		return false;
 	*ret = endpoints->leaving.v[--endpoints->leaving.n];
 	return true;
+}
+
+void endpoints_put_leaving(struct endpoints *endpoints, const struct endpoint_leaving *leaving)
+{
+	if (vec_push(&endpoints->leaving, *leaving) < 0)
+		log_error("out of memory: slot %u stays in use until the next start", leaving->slot);
 }
 
 void endpoints_released(struct endpoints *endpoints, uint32_t slot)

@@ -49,6 +49,7 @@ struct endpoint {
 	bool enrolled; // the owner was told joined()
 	bool extra; // may use addresses of bh_extra
 	uint8_t troubles; // bit by enum endpoint_trouble: the owner was told
+	uint32_t tried_in; // the owner's round in which attaching failed last
 	bool refresh; // programs must be loaded anew (extra addresses, a restart)
 	uint8_t flags; // endpoint_config's
 	enum program_variant variant; // of the attached programs
@@ -116,6 +117,7 @@ void endpoints_attached(struct endpoints *endpoints, uint32_t slot, uint32_t ide
 // Takes one slot that is to be cleaned up; false: none.
 bool endpoints_take_leaving(struct endpoints *endpoints, struct endpoint_leaving *ret);
 void endpoints_released(struct endpoints *endpoints, uint32_t slot);
+void endpoints_put_leaving(struct endpoints *endpoints, const struct endpoint_leaving *leaving); // not done
 
 struct endpoint *endpoints_find(const struct endpoints *endpoints, const char *ns, const char *name);
 struct endpoint *endpoints_by_slot(const struct endpoints *endpoints, uint32_t slot);

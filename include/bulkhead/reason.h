@@ -23,7 +23,7 @@
 	X(ADOPTED, 8, "adopted", "a connection older than enforcement, judged in one direction")    \
 	X(POLICY_DENIED, 32, "policy-denied", "a rule denies it, or no rule of the isolating policies allows it") \
 	X(CUT, 33, "cut", "a policy change cut this connection")                                    \
-	X(QUARANTINE, 34, "quarantine", "the pod's policy is not known yet")                        \
+	X(QUARANTINE, 34, "quarantine", "the pod's policy is not known yet, or its programs cannot judge by it yet")                        \
 	X(STALE_PROGRAM, 35, "stale-program", "the program belongs to an earlier pod in this slot") \
 	X(SPOOFED_MAC, 36, "spoofed-mac", "the source MAC address is not the pod's")                \
 	X(SPOOFED_ADDR, 37, "spoofed-address", "the source address is not the pod's")               \

@@ -262,6 +262,21 @@ static void quarantine_holds_in_the_open_variant(void **state)
 	bpfprog_free(prog);
 }
 
+// Whose tracking programs could not be loaded: by direction, and the link goes on working.
+static void what_the_open_variant_cannot_judge_is_held(void **state)
+{
+	struct bpfprog_options options = { .open = true };
+	struct bpfprog *prog = prog_new(&options);
+
+	bpfprog_endpoint(prog)->policy[BH_INGRESS] = BH_POLICY_FIRST;
+	assert_silent(from(prog, POD4, PEER4));
+	assert_drops(to(prog, PEER4, POD4, NULL), QUARANTINE);
+	assert_drops(to(prog, PEER6, POD6, NULL), QUARANTINE);
+	bpfprog_endpoint(prog)->policy[BH_EGRESS] = BH_POLICY_DENY;
+	assert_drops(from(prog, POD6, PEER6), QUARANTINE);
+	bpfprog_free(prog);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, scene_setup, scene_teardown)
@@ -280,6 +295,7 @@ int main(void)
 		TEST(r1_quarantine_lets_only_the_link_and_the_node_through),
 		TEST(quarantine_holds_what_was_open_before),
 		TEST(quarantine_holds_in_the_open_variant),
+		TEST(what_the_open_variant_cannot_judge_is_held),
 	};
 
 	return cmocka_run_group_tests_name("source", tests, NULL, NULL);

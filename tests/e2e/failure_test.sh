@@ -79,12 +79,12 @@ expect "r34_tried_again_until_all_is_in_force" <<-EOT
 EOT
 
 # ---- a table that is full, though the agent's reckoning says otherwise ---------------------------------------------------
-# strangers set|del: fourteen prefixes of nobody in bh_cidr.
+# strangers set|del: thirty prefixes of nobody in bh_cidr, which has room for twice the limit.
 strangers() {
 	local i value=()
 	[ "$1" = del ] && set -- delete || value=(value 0 0 0 0)
 	[ "$1" = delete ] || set -- update
-	for i in {1..14}; do
+	for i in {1..30}; do
 		bpftool map "$1" pinned "$PIN/bh_cidr" key 128 0 0 0 0 0 0 0 0 0 0 0 0 0 255 255 203 0 113 "$i" "${value[@]}"
 	done
 }
