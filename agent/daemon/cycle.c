@@ -21,7 +21,7 @@ int64_t daemon_now_ms(void)
 bool daemon_ready(const struct daemon *daemon)
 {
 	return source_synced(daemon->source) && daemon->scanned && !daemon->scan_failed &&
-	       daemon->tables_adopted && !daemon->held && !daemon->lacking;
+	       daemon->tables_adopted && !daemon->stopped && !daemon->lacking;
 }
 
 // ---- scanning -------------------------------------------------------------------------------------------
@@ -134,6 +134,7 @@ static void in_force(struct daemon *daemon, struct cycle_job *job)
 		daemon->applied = job->plan->generation;
 	daemon->applied_ms = daemon_now_ms();
 	daemon->last = job->stats;
+	daemon->stopped = false;
 	daemon->plan_ms = PLAN_RETRY_MIN_MS;
 	daemon_problem(daemon, "tables", NULL);
 	endpoints_hold(daemon->endpoints, false);
@@ -145,7 +146,7 @@ static void in_force(struct daemon *daemon, struct cycle_job *job)
 
 static void hold(struct daemon *daemon)
 {
-	daemon->held = true;
+	daemon->stopped = daemon->held = true;
 	endpoints_hold(daemon->endpoints, true);
 	daemon_plan_in(daemon, daemon->plan_ms);
 	if (daemon->plan_ms < PLAN_RETRY_MAX_MS)

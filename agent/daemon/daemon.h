@@ -60,6 +60,7 @@ struct daemon {
 	bool scan_failed; // since the last retry
 	bool tables_adopted; // what the tables hold is what policy knows
 	bool stale; // policy is not as fresh as policy_adopt() wants it
+	bool stopped; // a plan did, and none has run to its end since
 	bool held; // a plan stopped: until the timer says so, only programs are attached
 	bool lacking; // some endpoint is not in force as it should be
 	uint64_t applied; // store generation in force, for every endpoint
