@@ -42,7 +42,7 @@ INLINE struct bh_total_key total_key(const struct work *work, enum bh_reason rea
 	return (struct bh_total_key){
 		.ident = work->ident,
 		.reason = reason,
-		.dir = work->dir,
+		.dir = work->initiator,
 		.rule = BH_CELL_RULE(work->judged.verdict),
 	};
 }
@@ -93,11 +93,11 @@ BH_SUBPROG int denied_add(struct work *work, struct bh_endpoint *ep, __u32 reaso
 		return -1;
 	key.ident = work->ident;
 	key.rule = BH_CELL_RULE(work->judged.verdict);
-	key.dir = work->dir;
+	key.dir = work->initiator;
 	key.proto = work->pkt.proto;
 	__builtin_memcpy(key.remote, work_remote(work), sizeof(key.remote));
-	/* A cut flow's packets go both ways; the service is where its first packet went. */
-	reply = reason == BH_REASON_CUT && work->initiator != work->dir;
+	/* A flow's packets go both ways; the service is where its first packet went. */
+	reply = work->initiator != work->dir;
 	if (proto_has_ports(key.proto))
 		key.port = reply ? work->pkt.sport : work->pkt.dport;
 	denied = bpf_map_lookup_elem(&bh_denied, &key);

@@ -21,9 +21,12 @@ const volatile __u32 ct_scale = 0;
 /* An entry's age is looked at, and its last-seen stored, at most once in so many ticks (0.1 to 1.3 s). */
 const volatile __u32 ct_fresh = 128;
 
-/* Entries one endpoint may have in bh_ct and bh_ct6 together, and how many of them unanswered. */
+/* Entries one endpoint may have in bh_ct and bh_ct6 together. */
 const volatile __u32 ct_quota = BH_LIMIT_CT / 8;
-const volatile __u32 ct_unreplied_quota = BH_LIMIT_CT / 32;
+
+/* Buckets of bh_half; an answered flow is a connection when it is BH_HALF_SETTLE_SEC >> half_scale old. */
+const volatile __u32 half_buckets = BH_LIMIT_HALF / 4;
+const volatile __u32 half_scale = 0;
 
 /* Elements of bh_denied one endpoint may have. */
 const volatile __u32 denied_quota = BH_LIMIT_DENIED / 8;

@@ -38,63 +38,30 @@ INLINE __u64 ct_judgement(const struct bh_judgement *judged)
 	return ct.judgement;
 }
 
-/* NONE, or CT_QUOTA when the endpoint's share is used up. */
-INLINE enum bh_reason ct_room(const struct bh_endpoint *ep)
-{
-	if (READ_ONCE(ep->ct_count) >= ct_quota ||
-	    READ_ONCE(ep->ct_unreplied) >= ct_unreplied_quota) {
-		stat_add(BH_STAT_CT_QUOTA, 1);
-		return BH_REASON_CT_QUOTA;
-	}
-	return BH_REASON_NONE;
-}
-
-/* One more entry, unanswered or not, by one addition. */
-INLINE void ct_count(struct bh_endpoint *ep, __u32 unreplied)
-{
-	const union {
-		struct {
-			__u32 count, unreplied;
-		};
-		__u64 both;
-	} one = { { 1, unreplied } };
-
-	__sync_fetch_and_add(&ep->ct_counts, one.both);
-}
-
 /*
- * Writes the entry of a flow that begins now, over `old` if there is one (ended, expired, or begun by the
- * other side; replaced in place, it is not counted twice). flags: enum bh_ct_flag. NONE or why there is no
- * room.
+ * Writes the flow's entry, over `old` if there is one (it is replaced in place and not counted twice). word:
+ * {state, flags, tcp_seen}. NONE or why there is no room.
  */
-INLINE int ct_create(struct work *work, struct bh_endpoint *ep, struct bh_ct *old, __u32 flags)
+BH_SUBPROG int ct_create(struct work *work, struct bh_endpoint *ep, struct bh_ct *old, __u32 word)
 {
-	struct bh_ct ct = {};
-	__u32 unreplied;
+	struct bh_ct ct = { .word = word };
 	int r;
 
 	if (!work || !ep)
 		return BH_REASON_INTERNAL;
-	if (!old && (READ_ONCE(ep->ct_count) >= ct_quota ||
-		     READ_ONCE(ep->ct_unreplied) >= ct_unreplied_quota)) {
+	if (!old && READ_ONCE(ep->ct_count) >= ct_quota) {
 		stat_add(BH_STAT_CT_QUOTA, 1);
 		return BH_REASON_CT_QUOTA;
 	}
-	unreplied = work->initiator == work->dir;
 	ct.check = work->check;
 	ct.last = ct.created = work->now;
 	ct.tick = bpf_jiffies64();
 	ct.judgement = ct_judgement(&work->judged);
 	ct.shadow = work->judged.shadow;
-	ct.flags = unreplied ? flags : flags | BH_CT_REPLIED;
-	if (work->pkt.proto == BH_PROTO_TCP && (flags & BH_CT_SEEDED))
-		ct.state = BH_CT_ESTABLISHED;
 	if (HAS(RECORD)) {
 		ct.packets[work->dir & 1] = work->packets;
 		ct.bytes[work->dir & 1] = work->pkt.bytes;
 	}
-	if (old && unreplied && (READ_ONCE(old->flags) & BH_CT_REPLIED))
-		__sync_fetch_and_add(&ep->ct_unreplied, 1);
 	r = ct_write(work, &ct, old ? BPF_ANY : BPF_NOEXIST);
 	if (r == -17) /* EEXIST: another CPU was first with the same verdict */
 		return BH_REASON_NONE;
@@ -103,28 +70,25 @@ INLINE int ct_create(struct work *work, struct bh_endpoint *ep, struct bh_ct *ol
 		return BH_REASON_CT_FULL;
 	}
 	if (!old)
-		ct_count(ep, unreplied);
+		__sync_fetch_and_add(&ep->ct_count, 1);
 	return BH_REASON_NONE;
 }
 
 /* What the packet does to its connection. */
-BH_SUBPROG int ct_move(struct work *work, struct bh_endpoint *ep, struct bh_ct *ct)
+BH_SUBPROG int ct_move(struct work *work, struct bh_ct *ct)
 {
 	struct bh_ct seen = {};
 	__u32 next;
 
-	if (!work || !ep || !ct)
+	if (!work || !ct)
 		return -1;
 	work->side = work->initiator == work->dir ? BH_CT_INITIATOR : BH_CT_RESPONDER;
 	work->event = bh_ct_event(work->pkt.tcp, work->pkt.flags & BH_PKT_DATA);
 	seen.word = READ_ONCE(ct->word);
 	next = bh_ct_step(&seen, work->pkt.proto, READ_ONCE(work->side), READ_ONCE(work->event));
 	/* Who loses the race leaves the move to its next packet. */
-	if (next == seen.word ||
-	    __sync_val_compare_and_swap(&ct->word, seen.word, next) != seen.word)
-		return 0;
-	if (work->side == BH_CT_RESPONDER && !(seen.flags & BH_CT_REPLIED))
-		__sync_fetch_and_add(&ep->ct_unreplied, -1);
+	if (next != seen.word)
+		__sync_val_compare_and_swap(&ct->word, seen.word, next);
 	return 0;
 }
 
@@ -180,7 +144,7 @@ BH_SUBPROG int ct_again(struct __sk_buff *skb, struct work *work, struct bh_endp
 	if (current && BH_CELL_VERDICT(seen.rule) == BH_VERDICT_ALLOW)
 		return BH_REASON_ESTABLISHED;
 	if (!current || (seen.flags & BH_CT_CUT))
-		reason = judge(work, ep, work->initiator);
+		reason = judge_known(work, ep, work->initiator);
 	if (!current)
 		stat_add(BH_STAT_CT_REJUDGED, 1);
 	pass = reason == BH_REASON_ALLOWED ||
@@ -193,6 +157,10 @@ BH_SUBPROG int ct_again(struct __sk_buff *skb, struct work *work, struct bh_endp
 		return BH_REASON_INTERNAL; /* replaced under us: another flow's entry by now */
 	WRITE_ONCE(ct->judgement, ct_judgement(&work->judged));
 	WRITE_ONCE(ct->shadow, work->judged.shadow);
+	if (READ_ONCE(ct->check) != work->check) { /* replaced between the two: whose it is now is judged again */
+		WRITE_ONCE(ct->judgement, 0);
+		return BH_REASON_INTERNAL;
+	}
 	if (pass)
 		total(skb, work, BH_REASON_ALLOWED);
 	else if (!(seen.flags & BH_CT_CUT))
@@ -200,4 +168,17 @@ BH_SUBPROG int ct_again(struct __sk_buff *skb, struct work *work, struct bh_endp
 	if (pass != !(seen.flags & BH_CT_CUT))
 		ct_set_flag(ct, BH_CT_CUT, !pass);
 	return pass ? BH_REASON_ESTABLISHED : BH_REASON_CUT;
+}
+
+/* A packet of an exempt flow that is not the node's: judged without the exemption. NONE or why it is dropped. */
+BH_SUBPROG int flow_stranger(struct work *work, struct bh_endpoint *ep)
+{
+	enum bh_reason reason;
+
+	if (!work || !ep)
+		return BH_REASON_INTERNAL;
+	if (ep->state != BH_STATE_ACTIVE)
+		return BH_REASON_QUARANTINE;
+	reason = judge_known(work, ep, work->initiator);
+	return reason == BH_REASON_ALLOWED ? BH_REASON_NONE : reason;
 }

@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "datapath/conntrack.bpf.h"
+#include "datapath/half.bpf.h"
 
 INLINE int is_open(const struct bh_endpoint *ep, __u32 dir)
 {
@@ -15,7 +15,8 @@ INLINE int is_open(const struct bh_endpoint *ep, __u32 dir)
 
 INLINE int is_adopting(const struct bh_endpoint *ep, __u32 now)
 {
-	return ep->adopt_until && (__s32)(ep->adopt_until - now) > 0;
+	/* Bounded on both sides: the clock wraps, and an agent may be gone before it ends the window. */
+	return ep->adopt_until && ep->adopt_until - now - 1 < BH_ADOPT_MAX_SEC * (__u32)BH_TIME_HZ;
 }
 
 /* Judges a packet that begins something, with the exemptions; no entry is looked at or made. */
@@ -39,11 +40,15 @@ INLINE enum bh_reason judge_first(struct __sk_buff *skb, struct work *work, stru
 	return exempt ? exempt : reason;
 }
 
-/* A segment of a connection older than enforcement: judged in one direction only, told by its port. */
+/*
+ * A segment of a connection older than enforcement: judged in one direction only, told by its port. What the
+ * pod sends it can make up, with any port: it must be allowed to begin flows, too.
+ */
 BH_SUBPROG int flow_adopt(struct work *work, struct bh_endpoint *ep, struct bh_ct *old)
 {
-	__u32 port, flags = BH_CT_SEEDED;
-	enum bh_reason reason;
+	struct bh_ct ct = { .flags = BH_CT_SEEDED, .state = BH_CT_ESTABLISHED };
+	enum bh_reason reason = BH_REASON_ALLOWED;
+	__u32 port;
 
 	if (!work || !ep)
 		return BH_REASON_INTERNAL;
@@ -53,12 +58,15 @@ BH_SUBPROG int flow_adopt(struct work *work, struct bh_endpoint *ep, struct bh_c
 	work->initiator = BH_INGRESS;
 	if (port >= ep->ephemeral_lo && port <= ep->ephemeral_hi)
 		work->initiator = BH_EGRESS;
-	reason = judge(work, ep, work->initiator);
+	if (work->initiator != work->dir && work->dir == BH_EGRESS)
+		reason = judge_known(work, ep, work->dir);
+	if (reason == BH_REASON_ALLOWED)
+		reason = judge_known(work, ep, work->initiator);
 	if (reason != BH_REASON_ALLOWED)
 		return reason;
 	if (work->initiator == BH_EGRESS)
-		flags |= BH_CT_EGRESS;
-	reason = ct_create(work, ep, old, flags);
+		ct.flags |= BH_CT_EGRESS;
+	reason = ct_create(work, ep, old, ct.word);
 	return reason ? reason : BH_REASON_ADOPTED;
 }
 
@@ -86,37 +94,46 @@ BH_SUBPROG int flow_answer(struct __sk_buff *skb, struct work *work, struct bh_e
 	return reason;
 }
 
-/*
- * A miss. old: an entry that does not count as a hit for this packet, or NULL. Multicast and broadcast are
- * judged packet by packet, nothing is kept of them.
- */
-BH_SUBPROG int flow_new(struct __sk_buff *skb, struct work *work, struct bh_endpoint *ep,
-			struct bh_ct *old)
+/* A flow that nobody has seen yet. NONE of it is kept for multicast and broadcast: judged packet by packet. */
+INLINE enum bh_reason flow_begin(struct __sk_buff *skb, struct work *work, struct bh_endpoint *ep,
+				 struct bh_ct *old)
 {
-	enum bh_reason reason, full;
+	enum bh_reason reason = judge_first(skb, work, ep), full = BH_REASON_NONE;
+	struct bh_ct first = {};
 	struct bh_total_key key;
-	__u32 flags;
 
-	if (!work || !ep)
-		return BH_REASON_INTERNAL;
-	work->initiator = work->dir;
-	work->now = now_coarse();
-	if (HAS(RECORD))
-		work->packets = skb_packets(skb);
-	if (work->pkt.flags & (BH_PKT_ERROR | BH_PKT_ANSWER))
-		return flow_answer(skb, work, ep, old);
-	reason = judge_first(skb, work, ep);
 	if (reason >= BH_REASON_DROP)
 		return reason;
-	flags = work->dir == BH_EGRESS ? BH_CT_EGRESS : 0;
+	first.flags = work->dir == BH_EGRESS ? BH_CT_EGRESS : 0;
 	if (reason != BH_REASON_ALLOWED)
-		flags |= BH_CT_NODE;
-	full = work->pkt.flags & BH_PKT_GROUP ? BH_REASON_NONE : ct_create(work, ep, old, flags);
+		first.flags |= BH_CT_NODE;
+	if (HAS(RECORD) && !(work->pkt.flags & BH_PKT_GROUP))
+		full = ct_create(work, ep, old, first.word);
+	else if (!(work->pkt.flags & BH_PKT_GROUP))
+		half_put(work, first.flags, 0);
 	if (full)
 		return full;
 	key = total_key(work, reason);
 	total_count(&key, skb_packets(skb), work->pkt.bytes);
 	return reason;
+}
+
+/*
+ * A packet of no flow, half-open ones included. old: an entry that does not count as a hit for it, or NULL.
+ */
+BH_SUBPROG int flow_new(struct __sk_buff *skb, struct work *work, struct bh_endpoint *ep,
+			struct bh_ct *old)
+{
+	if (!work || !ep)
+		return BH_REASON_INTERNAL;
+	work->initiator = work->dir;
+	if (HAS(RECORD))
+		work->packets = skb_packets(skb);
+	if (work->pkt.flags & (BH_PKT_GROUP | BH_PKT_ERROR_ODD))
+		work->now = now_coarse();
+	if (work->pkt.flags & (BH_PKT_ERROR | BH_PKT_ANSWER))
+		return flow_answer(skb, work, ep, old);
+	return flow_begin(skb, work, ep, old);
 }
 
 INLINE void flow_record(struct __sk_buff *skb, const struct work *work, struct bh_ct *ct,
@@ -131,11 +148,19 @@ INLINE void flow_record(struct __sk_buff *skb, const struct work *work, struct b
 /* Nothing about the connection changes: a plain segment of an established one, or of an answered flow. */
 INLINE int flow_is_quiet(const struct work *work, const struct bh_ct *seen)
 {
-	if (work->initiator != work->dir && !(seen->flags & BH_CT_REPLIED))
+	if (work->pkt.proto != BH_PROTO_TCP)
+		return seen->state == BH_CT_REPLY || work->initiator == work->dir;
+	return seen->state == BH_CT_ESTABLISHED &&
+	       !(work->pkt.tcp & (BH_TCP_SYN | BH_TCP_FIN | BH_TCP_RST));
+}
+
+/* May a flow be opening beside this entry: one that ended, is cut, or whose beginner answers? */
+INLINE int flow_may_open(const struct work *work, const struct bh_ct *seen, enum bh_dir dir)
+{
+	if (work->pkt.proto != BH_PROTO_TCP)
 		return 0;
-	return work->pkt.proto != BH_PROTO_TCP ||
-	       (seen->state == BH_CT_ESTABLISHED &&
-		!(work->pkt.tcp & (BH_TCP_SYN | BH_TCP_FIN | BH_TCP_RST)));
+	return (seen->flags & BH_CT_CUT) || seen->state == BH_CT_CLOSED ||
+	       ((work->pkt.tcp & BH_TCP_SYN) && work->initiator == dir);
 }
 
 INLINE enum bh_reason flow_pass(struct __sk_buff *skb, struct work *work, struct bh_endpoint *ep,
@@ -148,7 +173,7 @@ INLINE enum bh_reason flow_pass(struct __sk_buff *skb, struct work *work, struct
 		return flow_new(skb, work, ep, NULL);
 	ct = ct_find(work, dir);
 	if (!ct)
-		return flow_new(skb, work, ep, NULL);
+		goto miss;
 	seen.judgement = READ_ONCE(ct->judgement);
 	seen.word = READ_ONCE(ct->word);
 	if (unlikely(READ_ONCE(ct->check) != work->check))
@@ -156,9 +181,19 @@ INLINE enum bh_reason flow_pass(struct __sk_buff *skb, struct work *work, struct
 	work->initiator = seen.flags & BH_CT_EGRESS ? BH_EGRESS : BH_INGRESS;
 	if (unlikely((work->pkt.flags & BH_PKT_OPENER) &&
 		     (work->initiator != dir || bh_ct_reopens(seen.state, 1))))
-		return flow_new(skb, work, ep, ct);
+		goto miss;
 	if (unlikely((__u32)bpf_jiffies64() - READ_ONCE(ct->tick) > ct_fresh) && ct_stale(work, ct))
-		return flow_new(skb, work, ep, ct);
+		goto miss;
+	if (unlikely(flow_may_open(work, &seen, dir))) {
+		reason = half_meet(skb, work, ep, ct);
+		if (reason)
+			return reason;
+	}
+	if (unlikely(node_is_stranger(skb, work, ep, seen.flags))) {
+		reason = flow_stranger(work, ep);
+		if (reason)
+			return reason;
+	}
 	if (unlikely(seen.gen != READ_ONCE(ep->gen[work->initiator & 1]) ||
 		     BH_CELL_VERDICT(seen.rule) != BH_VERDICT_ALLOW ||
 		     ep->state != BH_STATE_ACTIVE)) {
@@ -170,6 +205,9 @@ INLINE enum bh_reason flow_pass(struct __sk_buff *skb, struct work *work, struct
 	if (unlikely(work->pkt.flags & BH_PKT_ERROR))
 		return BH_REASON_RELATED;
 	if (!flow_is_quiet(work, &seen))
-		ct_move(work, ep, ct);
+		ct_move(work, ct);
 	return BH_REASON_ESTABLISHED;
+miss:
+	reason = half_meet(skb, work, ep, ct);
+	return reason ? reason : flow_new(skb, work, ep, ct);
 }

@@ -16,6 +16,7 @@
 #include <bulkhead/addr.h>
 #include <bulkhead/conntrack.h>
 #include <bulkhead/fragment.h>
+#include <bulkhead/half.h>
 #include <bulkhead/policy.h>
 
 #include "datapath/gate.bpf.h" /* bh_judge, bh_stat */
@@ -96,6 +97,13 @@ struct {
 	__type(key, struct bh_ct6_key);
 	__type(value, struct bh_ct);
 } bh_ct6 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, BH_LIMIT_HALF / BH_HALF_WAYS);
+	__type(key, __u32);
+	__type(value, struct bh_half_bucket);
+} bh_half SEC(".maps");
 
 /* LRU: datagrams forget themselves, nobody sweeps. No pod has more than its share of it (bh_frag_key). */
 struct {

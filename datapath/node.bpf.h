@@ -41,6 +41,17 @@ INLINE enum bh_reason node_sends(struct __sk_buff *skb, const struct work *work,
 	return from ? BH_REASON_HAIRPIN : BH_REASON_OWN_NODE;
 }
 
+/*
+ * Somebody else behind the node's address, on the ports of a flow that is exempt: forwarded, so not the node's.
+ */
+INLINE int node_is_stranger(struct __sk_buff *skb, const struct work *work,
+			    const struct bh_endpoint *ep, __u32 flags)
+{
+	__u32 from = skb->ingress_ifindex;
+
+	return (flags & BH_CT_NODE) && work->dir == BH_INGRESS && from && from != ep->ifindex;
+}
+
 /* Does it let through what is exempt? A deny of the NetworkPolicy tier does, a missing policy does not. */
 INLINE int node_passes(enum bh_reason reason, const struct bh_judgement *judged)
 {

@@ -31,7 +31,7 @@ INLINE enum bh_reason packet_read(struct __sk_buff *skb, struct work *work)
 
 INLINE int packet(struct __sk_buff *skb, enum bh_dir dir)
 {
-	struct work work = { .dir = dir, .ident = skb->cb[BH_CB_IDENT] };
+	struct work work = { .dir = dir, .initiator = dir, .ident = skb->cb[BH_CB_IDENT] };
 	struct bh_endpoint *ep = endpoint_get(work.ident);
 	enum bh_reason reason;
 

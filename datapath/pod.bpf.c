@@ -20,6 +20,7 @@
 #include "datapath/source.bpf.h" /* source checks, link control */
 #include "datapath/node.bpf.h" /* own node, hairpin */
 #include "datapath/conntrack.bpf.h" /* connections */
+#include "datapath/half.bpf.h" /* flows that are half open */
 #include "datapath/flow.bpf.h" /* known, again, new */
 #include "datapath/packet.bpf.h" /* read, admit, judge, count */
 

@@ -140,3 +140,9 @@ INLINE int judge(struct work *work, struct bh_endpoint *ep, __u32 dir)
 	return matrix_read(matrix, &head, policy, READ_ONCE(work->cls), READ_ONCE(work->pcls),
 			   &work->judged);
 }
+
+/* The same for a flow that is known already: it happens seldom, once is enough in each program. */
+BH_SUBPROG int judge_known(struct work *work, struct bh_endpoint *ep, __u32 dir)
+{
+	return judge(work, ep, dir);
+}

@@ -35,11 +35,11 @@ struct work {
 	__u32 ident; /* of the gate that the packet came through */
 	__u32 now; /* bh_now() */
 	__u32 local; /* number of the pod's address: bh_extra */
-	union {
-		struct bh_ct_key key4;
-		struct bh_ct6_key key6;
-	};
-	__u32 check; /* of the key */
+	struct bh_ct_key key4;
+	struct bh_ct6_key key6; /* in bh_half of both families: where it belongs there is behind it */
+	__u32 check; /* of the key in bh_ct or bh_ct6 */
+	__u32 place;
+	__u32 tag;
 	struct bh_judgement judged; /* rule 0 where nothing was judged */
 	__u32 packets; /* segments; set for the flow's record only */
 	__u32 cls; /* peer class and port class of a judgement */

@@ -103,16 +103,12 @@ static void count_add(uint32_t *count, int32_t delta)
 					      __ATOMIC_RELAXED));
 }
 
-static void count_entry(const struct tables *tables, uint32_t ident, const struct bh_ct *ct,
-			int32_t delta)
+static void count_entry(const struct tables *tables, uint32_t ident, int32_t delta)
 {
 	struct bh_endpoint *endpoint = owner(tables, ident);
 
-	if (!endpoint)
-		return;
-	count_add(&endpoint->ct_count, delta);
-	if (!(ct->flags & BH_CT_REPLIED))
-		count_add(&endpoint->ct_unreplied, delta);
+	if (endpoint)
+		count_add(&endpoint->ct_count, delta);
 }
 
 // ---- walking ----------------------------------------------------------------------------------------
@@ -161,16 +157,15 @@ int tables_ct_seed(struct tables *tables, const struct ct_entry *entry)
 	r = bpf_map_update_elem(map->fd, &key, &value, BPF_NOEXIST);
 	if (r < 0)
 		return r == -E2BIG ? -ENOSPC : r;
-	count_entry(tables, entry->ident, &value, 1);
+	count_entry(tables, entry->ident, 1);
 	return 0;
 }
 
 // ---- sweeping ---------------------------------------------------------------------------------------
 
 struct tally {
-	uint32_t count, unreplied; // live entries of a slot, as walked
-	uint32_t start_count,
-		start_unreplied; // what the endpoint said before, less what was deleted
+	uint32_t count; // live entries of a slot, as walked
+	uint32_t start; // what the endpoint said before, less what was deleted
 };
 
 struct sweep {
@@ -186,14 +181,12 @@ static bool expired(const struct sweep *sweep, const struct bh_ct *ct, uint8_t p
 	return bh_ct_expired(ct, proto, now, sweep->tables->ct_scale);
 }
 
-static void tally_drop(struct sweep *sweep, uint32_t ident, const struct bh_ct *ct)
+static void tally_drop(struct sweep *sweep, uint32_t ident)
 {
 	struct tally *tally = &sweep->tallies[BH_SLOT(ident)];
 
-	count_entry(sweep->tables, ident, ct, -1);
-	tally->start_count -= tally->start_count > 0;
-	if (!(ct->flags & BH_CT_REPLIED))
-		tally->start_unreplied -= tally->start_unreplied > 0;
+	count_entry(sweep->tables, ident, -1);
+	tally->start -= tally->start > 0;
 }
 
 // Looked at again under its key, then taken out together with its last value: had a packet come in
@@ -211,7 +204,7 @@ static void drop_expired(struct sweep *sweep, const void *key, const struct ct_e
 	if (!expired(sweep, &ct, entry->proto, tables_now()) &&
 	    bpf_map_update_elem(fd, key, &ct, BPF_NOEXIST) == 0)
 		return;
-	tally_drop(sweep, entry->ident, &ct);
+	tally_drop(sweep, entry->ident);
 	sweep->stats.expired++;
 }
 
@@ -234,7 +227,6 @@ static int sweep_entry(void *arg, const void *key, const void *value)
 	}
 	tally = &sweep->tallies[BH_SLOT(entry.ident)];
 	tally->count++;
-	tally->unreplied += !(entry.value.flags & BH_CT_REPLIED);
 	if (tally->count > sweep->stats.live_per_slot_max)
 		sweep->stats.live_per_slot_max = tally->count;
 	return 0;
@@ -264,20 +256,14 @@ static void correct(struct sweep *sweep, uint32_t slot)
 {
 	struct bh_endpoint *endpoint = &sweep->tables->endpoints[slot];
 	const struct tally *tally = &sweep->tallies[slot];
-	struct drift *drift = &sweep->tables->drift[slot];
-	struct drift now = {
-		outside(tally->count, tally->start_count, endpoint->ct_count),
-		outside(tally->unreplied, tally->start_unreplied, endpoint->ct_unreplied),
-	};
-	int32_t count = agreed(drift->count, now.count);
-	int32_t unreplied = agreed(drift->unreplied, now.unreplied);
+	int32_t *drift = &sweep->tables->drift[slot];
+	int32_t now = outside(tally->count, tally->start, endpoint->ct_count);
+	int32_t count = agreed(*drift, now);
 
 	if (count)
 		count_add(&endpoint->ct_count, count);
-	if (unreplied)
-		count_add(&endpoint->ct_unreplied, unreplied);
-	sweep->stats.corrected += (count != 0) + (unreplied != 0);
-	*drift = (struct drift){ now.count - count, now.unreplied - unreplied };
+	sweep->stats.corrected += count != 0;
+	*drift = now - count;
 }
 
 int tables_ct_sweep(struct tables *tables, struct ct_sweep_stats *ret)
@@ -289,10 +275,8 @@ int tables_ct_sweep(struct tables *tables, struct ct_sweep_stats *ret)
 
 	if (!tallies)
 		return -ENOMEM;
-	for (uint32_t i = 0; i < slots; i++) {
-		tallies[i].start_count = tables->endpoints[i].ct_count;
-		tallies[i].start_unreplied = tables->endpoints[i].ct_unreplied;
-	}
+	for (uint32_t i = 0; i < slots; i++)
+		tallies[i].start = tables->endpoints[i].ct_count;
 	for (int v6 = 0; v6 < 2 && r == 0; v6++) {
 		sweep.table = ct_table(v6);
 		r = map_each(&tables->maps[sweep.table], sweep_entry, &sweep);
@@ -368,7 +352,7 @@ static int flush_entry(void *arg, const void *key, const void *value)
 		return 0;
 	if (bpf_map_lookup_and_delete_elem(flush->tables->maps[flush->table].fd, key, &ct) < 0)
 		return 0;
-	count_entry(flush->tables, ident, &ct, -1);
+	count_entry(flush->tables, ident, -1);
 	flush->deleted++;
 	return 0;
 }

@@ -20,12 +20,11 @@ static void skel_freep(skel_t *skel)
 
 static void set_knobs(struct pod_bpf *skel, const struct tables *tables, uint32_t features)
 {
-	uint32_t ct = tables->maps[TABLE_CT].max_entries;
-
 	skel->rodata->features = features;
 	skel->rodata->ct_scale = tables->ct_scale;
-	skel->rodata->ct_quota = ct / 8;
-	skel->rodata->ct_unreplied_quota = ct / 32;
+	skel->rodata->ct_quota = tables->maps[TABLE_CT].max_entries / 8;
+	skel->rodata->half_buckets = tables->maps[TABLE_HALF].max_entries;
+	skel->rodata->half_scale = tables->ct_scale;
 	skel->rodata->frag_share = BH_FRAG_SHARE(tables->maps[TABLE_FRAG].max_entries);
 	skel->rodata->denied_quota = tables->maps[TABLE_DENIED].max_entries / 8;
 }

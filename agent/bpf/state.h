@@ -26,6 +26,7 @@ enum table {
 	TABLE_CELL,
 	TABLE_CT,
 	TABLE_CT6,
+	TABLE_HALF,
 	TABLE_FRAG,
 	TABLE_EXTRA,
 	TABLE_HOST,
@@ -47,10 +48,6 @@ struct matrix {
 	uint32_t id; // of the inner map
 };
 
-struct drift { // counted in the last walk minus what the endpoint said
-	int32_t count, unreplied;
-};
-
 struct tables {
 	char pin_dir[PIN_DIR_BYTES];
 	int lock; // of the pin folder: keeps other agents out
@@ -64,7 +61,7 @@ struct tables {
 	int empty; // the inner map of free policy slots, -1: not made yet
 	int wait_outer, wait_inner; // for waits without membarrier, -1: not made yet
 
-	struct drift *drift; // by slot
+	int32_t *drift; // by slot: entries counted in the last walk minus what the endpoint said
 };
 
 // Gives every map of an object the fd of the table of its name, so that loading makes none.

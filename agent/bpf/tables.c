@@ -12,8 +12,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 
 #include <bpf/bpf.h>
+
+#include <bulkhead/half.h>
 
 #include "agent/base/log.h"
 #include "agent/bpf/feature.h"
@@ -28,11 +31,12 @@ const char *const table_names[TABLE_MAX] = {
 	[TABLE_POLICY] = "bh_policy",     [TABLE_PEER] = "bh_peer",
 	[TABLE_CIDR] = "bh_cidr",         [TABLE_PORT] = "bh_port",
 	[TABLE_CELL] = "bh_cell",         [TABLE_CT] = "bh_ct",
-	[TABLE_CT6] = "bh_ct6",           [TABLE_FRAG] = "bh_frag",
-	[TABLE_EXTRA] = "bh_extra",       [TABLE_HOST] = "bh_host",
-	[TABLE_IDENTITY] = "bh_identity", [TABLE_TOTAL] = "bh_total",
-	[TABLE_DENIED] = "bh_denied",     [TABLE_COUNT] = "bh_count",
-	[TABLE_STAT] = "bh_stat",         [TABLE_JUDGE] = "bh_judge",
+	[TABLE_CT6] = "bh_ct6",           [TABLE_HALF] = "bh_half",
+	[TABLE_FRAG] = "bh_frag",         [TABLE_EXTRA] = "bh_extra",
+	[TABLE_HOST] = "bh_host",         [TABLE_IDENTITY] = "bh_identity",
+	[TABLE_TOTAL] = "bh_total",       [TABLE_DENIED] = "bh_denied",
+	[TABLE_COUNT] = "bh_count",       [TABLE_STAT] = "bh_stat",
+	[TABLE_JUDGE] = "bh_judge",
 };
 
 typedef struct pod_bpf *skel_t;
@@ -76,6 +80,12 @@ static uint32_t with_headroom(uint32_t size, uint32_t standard)
 	return 2 * (size ? size : standard);
 }
 
+// 0: as the object says.
+static uint32_t half_buckets(const struct tables_config *config)
+{
+	return config->half && config->half < BH_HALF_WAYS ? 1 : config->half / BH_HALF_WAYS;
+}
+
 static int set_sizes(struct bpf_object *object, const struct tables_config *config)
 {
 	const uint32_t sizes[TABLE_MAX] = {
@@ -88,6 +98,7 @@ static int set_sizes(struct bpf_object *object, const struct tables_config *conf
 		[TABLE_CELL] = config->sparse_cells,
 		[TABLE_CT] = config->ct,
 		[TABLE_CT6] = config->ct,
+		[TABLE_HALF] = half_buckets(config),
 		[TABLE_FRAG] = config->frags,
 		[TABLE_DENIED] = config->denied,
 		[TABLE_TOTAL] = config->totals,
@@ -237,6 +248,8 @@ static int create_maps(struct tables *tables, struct bpf_object *object)
 	if (r < 0)
 		return r;
 	node.boot_id = boot;
+	if (getrandom(node.secret, sizeof(node.secret), 0) != sizeof(node.secret))
+		return -EIO;
 	return bpf_map_update_elem(tables->maps[TABLE_NODE].fd, &zero, &node, BPF_ANY);
 }
 

@@ -67,6 +67,7 @@ static const struct option limits[] = {
 	LIMIT("max-sparse-cells", sparse_cells, BH_LIMIT_SPARSE_CELLS,
 	      "exceptions of all sparse policies"),
 	LIMIT("max-connections", ct, BH_LIMIT_CT, "tracked connections per address family"),
+	LIMIT("max-half-open", half, BH_LIMIT_HALF, "flows that only one side has spoken in"),
 	LIMIT("max-fragments", frags, BH_LIMIT_FRAGS, "fragmented datagrams in flight"),
 	LIMIT("max-denied", denied, BH_LIMIT_DENIED, "kinds of denied flows kept in detail"),
 	LIMIT("max-totals", totals, BH_LIMIT_TOTALS, "exact counters"),

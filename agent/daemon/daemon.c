@@ -224,7 +224,7 @@ static int tables_and_policy_open(struct daemon *daemon, struct err *reterr)
 		.pin_dir = c->pin_dir, .endpoints = (uint32_t)c->endpoints,
 		.peers = (uint32_t)c->peers, .cidrs = (uint32_t)c->cidrs,
 		.policies = (uint32_t)c->policies, .sparse_cells = (uint32_t)c->sparse_cells,
-		.ct = (uint32_t)c->ct, .frags = (uint32_t)c->frags,
+		.ct = (uint32_t)c->ct, .half = (uint32_t)c->half, .frags = (uint32_t)c->frags,
 		.denied = (uint32_t)c->denied, .totals = (uint32_t)c->totals,
 	};
 	int r;

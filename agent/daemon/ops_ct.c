@@ -26,8 +26,7 @@ static void add_flags(struct json_object *json, uint8_t flags)
 	static const struct {
 		uint8_t flag;
 		const char *name;
-	} names[] = { { BH_CT_NODE, "node" }, { BH_CT_SEEDED, "seeded" }, { BH_CT_CUT, "cut" },
-		      { BH_CT_REPLIED, "replied" } };
+	} names[] = { { BH_CT_NODE, "node" }, { BH_CT_SEEDED, "seeded" }, { BH_CT_CUT, "cut" } };
 	struct json_object *list = add_array(json, "flags");
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {

@@ -45,7 +45,7 @@ static int seed_one(void *arg, const struct link_flow *flow)
 	entry.value.state = flow->proto != IPPROTO_TCP ? BH_CT_REPLY :
 			    closing		       ? BH_CT_FIN :
 							 BH_CT_ESTABLISHED;
-	entry.value.flags = BH_CT_SEEDED | BH_CT_REPLIED | (flow->listening ? 0 : BH_CT_EGRESS);
+	entry.value.flags = BH_CT_SEEDED | (flow->listening ? 0 : BH_CT_EGRESS);
 	entry.value.created = tables_now();
 	entry.value.last = entry.value.created;
 	r = tables_ct_seed(seeding->tables, &entry);

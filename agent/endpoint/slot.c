@@ -66,7 +66,6 @@ int slot_open(struct tables *tables, const struct endpoint *endpoint, const stru
 	slot->flags = 0;
 	slot->adopt_until = 0;
 	slot->ct_count = 0;
-	slot->ct_unreplied = 0;
 	slot->denied_count = 0;
 	slot_refresh(tables, endpoint, pod);
 	set_policy(slot, BH_POLICY_ALLOW);

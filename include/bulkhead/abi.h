@@ -32,6 +32,7 @@
 #define BH_LIMIT_SPARSE_CELLS 262144 /* exceptions of all sparse matrices together (bh_cell) */
 #define BH_LIMIT_SHARE 25 /* percent of a table that one policy, or one namespace, may use */
 #define BH_LIMIT_CT 131072 /* connections per family */
+#define BH_LIMIT_HALF 65536 /* half-open flows */
 #define BH_LIMIT_FRAGS 8192 /* fragmented datagrams in flight */
 #define BH_LIMIT_DENIED 16384 /* aggregated denies */
 #define BH_LIMIT_TOTALS 65536 /* endpoint x direction x reason x rule counters */
@@ -125,14 +126,8 @@ struct bh_endpoint {
 	__be32 gateway4; /* the pod's default gateways: "own node" for egress */
 	__u32 gateway6[4]; /* network order */
 	__u32 denied_count; /* entries in bh_denied */
-	union {
-		struct {
-			__u32 ct_count; /* entries in bh_ct and bh_ct6 */
-			__u32 ct_unreplied;
-		};
-		__u64 ct_counts; /* both, for one atomic addition */
-	};
-	__u32 pad[8];
+	__u32 ct_count; /* entries in bh_ct and bh_ct6 */
+	__u32 pad[9];
 };
 _Static_assert(sizeof(struct bh_endpoint) == 128, "bh_endpoint is two cache lines");
 
@@ -156,12 +151,15 @@ enum bh_attach {
 	BH_ATTACH_MAX,
 };
 
+#define BH_SECRET_WORDS 8
+
 /* Element 0 of bh_node: what an agent checks before it adopts pinned tables. */
 struct bh_node {
 	__u32 abi_version; /* BH_ABI_VERSION */
 	__u32 next_incarnation;
 	__u64 boot_id; /* low bits of the kernel's boot id: pins do not outlive a boot, this proves it */
-	__u64 pad[6];
+	__u32 secret[BH_SECRET_WORDS]; /* what spreads flows over bh_half; random, as old as the tables */
+	__u64 pad[2];
 };
 
 /* Host addresses: bh_host, by bh_addr. */
@@ -206,7 +204,7 @@ struct bh_count {
 struct bh_total_key {
 	__u32 ident;
 	__u16 reason; /* enum bh_reason */
-	__u8 dir;
+	__u8 dir; /* enum bh_dir: in which the flow was judged; of the packet where none was */
 	__u8 pad;
 	__u32 rule;
 };

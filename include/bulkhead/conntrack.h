@@ -50,7 +50,6 @@ enum bh_ct_flag {
 	BH_CT_CUT =
 		1
 		<< 3, /* denied by a re-judgement: judged in the initiator's direction until idle */
-	BH_CT_REPLIED = 1 << 4, /* a packet of the other side was seen: out of ct_unreplied */
 };
 
 /* Connection states; what moves between them and the time-outs stand in the tables below. */
@@ -135,6 +134,7 @@ BH_CT_INLINE __u32 bh_ct6_check(const struct bh_ct6_key *key)
 #define BH_PROTO_ICMP6 58
 #define BH_PROTO_SCTP 132
 
+#define BH_ADOPT_MAX_SEC 3600 /* an adoption window never lasts longer, whatever an endpoint says */
 #define BH_CT_CUT_SEC 360 /* idle time of a cut entry, if its state's is longer */
 
 /* Idle seconds after which an entry is a miss. */
@@ -295,8 +295,6 @@ BH_CT_INLINE __u32 bh_ct_step(const struct bh_ct *ct, __u8 proto, enum bh_ct_sid
 	struct bh_ct next = { .word = ct->word };
 	__u8 mine, other;
 
-	if (side == BH_CT_RESPONDER)
-		next.flags |= BH_CT_REPLIED;
 	if (proto != BH_PROTO_TCP) {
 		if (side == BH_CT_RESPONDER)
 			next.state = BH_CT_REPLY;

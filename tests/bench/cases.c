@@ -89,7 +89,7 @@ static void add_established(void)
 	struct bpfprog_options record = { .features = BH_FEATURE_TRACK | BH_FEATURE_RECORD };
 	struct bpfprog_options big = { .ct = 131072,
 				       .ct_quota = 131072,
-				       .ct_unreplied_quota = 131072 };
+				       .half = 131072 };
 	struct bpfprog *prog = pod(&big, 600, 1), *recording = pod(&record, 600, 1);
 	struct packet p, back;
 	struct bench *b;
@@ -300,7 +300,7 @@ void bench_cases(const char *empty, const char *floor)
 	struct bpfprog_options big = { .ct = 131072, .peers = 16384, .ct_quota = 131072 };
 	struct bpfprog_options lru, grow;
 
-	big.ct_unreplied_quota = big.ct_quota;
+	big.half = 131072;
 	lru = grow = big;
 	lru.ct_type = BPF_MAP_TYPE_LRU_HASH;
 	grow.ct_flags = BPF_F_NO_PREALLOC;

@@ -117,7 +117,7 @@ static void denies_are_aggregated_by_the_service_side_port(void **state)
 	assert_int_equal(bpfprog_endpoint(prog)->denied_count, 1);
 }
 
-static void packets_of_a_cut_flow_name_its_service_port_both_ways(void **state)
+static void packets_of_a_cut_flow_name_its_service_and_direction_both_ways(void **state)
 {
 	struct bpfprog *prog = *state;
 	uint32_t rule = rule_of(IN, 2, 1);
@@ -127,8 +127,8 @@ static void packets_of_a_cut_flow_name_its_service_port_both_ways(void **state)
 	change(prog, IN, 1, true);
 	assert_drops(send_tcp(prog, OUT, &web4, P_SYN | P_ACK), CUT);
 	assert_drops(send_tcp(prog, IN, &web4, P_ACK), CUT);
-	assert_int_equal(denied(prog, OUT, WEB4, 80, BH_REASON_CUT, rule).packets, 1);
-	assert_int_equal(denied(prog, IN, WEB4, 80, BH_REASON_CUT, rule).packets, 1);
+	assert_int_equal(denied(prog, IN, WEB4, 80, BH_REASON_CUT, rule).packets, 2);
+	assert_int_equal(bpfprog_endpoint(prog)->denied_count, 1);
 }
 
 static void denied_detail_has_a_share_and_an_overflow(void **state)
@@ -176,54 +176,79 @@ static uint32_t flood(struct bpfprog *prog, enum bh_dir dir, uint32_t n, enum bh
 	return passed;
 }
 
-static void r11_used_up_share_refuses_new_flows_and_keeps_old_ones(void **state)
+// Connections of both sides, one after the other; how many have an entry then.
+static uint32_t connect_all(struct bpfprog *prog, uint32_t n)
 {
-	struct bpfprog_options options = { .ct_quota = 32, .ct_unreplied_quota = 16 };
+	for (uint32_t i = 0; i < n; i++) {
+		struct flow f = { FRIEND4, 2000 + i, 3000, IPPROTO_TCP };
+
+		assert_passes(send_tcp(prog, OUT, &f, P_SYN), ALLOWED);
+		assert_silent(send_tcp(prog, IN, &f, P_SYN | P_ACK));
+		assert_silent(send_tcp(prog, OUT, &f, P_ACK));
+	}
+	return bpfprog_endpoint(prog)->ct_count;
+}
+
+// What nobody answers takes no place that connections need.
+static void r11_a_flood_without_answers_uses_up_nothing(void **state)
+{
+	struct bpfprog_options options = { .ct_quota = 32 };
 	struct bpfprog *prog = prog_new(&options);
 	enum bh_reason last;
 
 	isolate_both(prog);
-	assert_passes(send_tcp(prog, IN, &web4, P_SYN), ALLOWED);
-	assert_silent(send_tcp(prog, OUT, &web4, P_SYN | P_ACK));
-	assert_int_equal(flood(prog, IN, 40, &last), 16); // never answered
-	assert_int_equal(last, BH_REASON_CT_QUOTA);
-	assert_int_equal(bpfprog_stat(prog, BH_STAT_CT_QUOTA), 24);
-	assert_silent(send_tcp(prog, IN, &web4, P_ACK));
-	bpfprog_endpoint(prog)->ct_unreplied = 0; // as if all were answered: the whole share
-	assert_int_equal(flood(prog, OUT, 40, &last) + 17, 32 + 16); // 16 replaced in place
-	assert_int_equal(last, BH_REASON_CT_QUOTA);
+	assert_int_equal(flood(prog, IN, 5000, &last), 5000);
+	assert_int_equal(bpfprog_endpoint(prog)->ct_count, 0);
+	assert_int_equal(connect_all(prog, 32), 32);
+	assert_int_equal(bpfprog_stat(prog, BH_STAT_CT_QUOTA), 0);
 	bpfprog_free(prog);
 }
 
-static void r11_one_pods_flood_leaves_the_others_their_share(void **state)
+// Beyond the share flows stay half open: judged by policy still, and cut by it.
+static void r11_beyond_its_share_a_pod_goes_on_and_is_judged(void **state)
 {
-	struct bpfprog_options options = { .ct_quota = 32, .ct_unreplied_quota = 32 };
+	struct bpfprog_options options = { .ct_quota = 16, .half = 4096 };
+	struct bpfprog *prog = prog_new(&options);
+	static const struct flow late = { FRIEND4, 2039, 3000, IPPROTO_TCP };
+
+	isolate_both(prog);
+	assert_int_equal(connect_all(prog, 40), 16);
+	assert_int_equal(bpfprog_stat(prog, BH_STAT_CT_QUOTA), 24);
+	assert_silent(send_data(prog, IN, &late));
+	assert_silent(send_data(prog, OUT, &late));
+	assert_drops(send_tcp(prog, IN, &foe4, P_SYN), POLICY_DENIED);
+	change(prog, OUT, 1, true);
+	assert_drops(send_data(prog, IN, &late), CUT);
+	assert_drops(send_data(prog, OUT, &late), CUT);
+	bpfprog_free(prog);
+}
+
+static void r11_one_pods_connections_leave_the_others_their_share(void **state)
+{
+	struct bpfprog_options options = { .ct_quota = 32 };
 	struct bpfprog *a = prog_new(&options), *b;
-	enum bh_reason last;
 
 	options.slot = 9;
 	options.share = a;
 	b = prog_new(&options);
-	assert_int_equal(flood(a, OUT, 64, &last), 32);
-	assert_int_equal(flood(b, OUT, 32, &last), 32);
+	isolate_both(a);
+	isolate_both(b);
+	assert_int_equal(connect_all(a, 64), 32);
+	assert_int_equal(connect_all(b, 32), 32);
 	bpfprog_free(b);
 	bpfprog_free(a);
 }
 
-static void r11_full_table_drops_and_judges_as_before(void **state)
+static void r11_full_table_judges_as_before(void **state)
 {
-	struct bpfprog_options options = { .ct = 64 };
+	struct bpfprog_options options = { .ct = 64, .half = 4096 };
 	struct bpfprog *prog = prog_new(&options);
-	enum bh_reason last;
-	uint32_t passed;
+	uint32_t made;
 
 	isolate_both(prog);
-	assert_passes(send_tcp(prog, IN, &web4, P_SYN), ALLOWED);
-	passed = flood(prog, OUT, 200, &last);
-	assert_in_range(passed, 63, 63 + 16); // spare elements of a few CPUs
-	assert_int_equal(last, BH_REASON_CT_FULL);
-	assert_int_equal(bpfprog_stat(prog, BH_STAT_CT_FULL), 200 - passed);
-	assert_silent(send_tcp(prog, OUT, &web4, P_SYN | P_ACK));
+	made = connect_all(prog, 200);
+	assert_in_range(made, 63, 63 + 16); // spare elements of a few CPUs
+	assert_int_equal(bpfprog_stat(prog, BH_STAT_CT_FULL), 200 - made);
 	assert_drops(send_tcp(prog, IN, &foe4, P_SYN), POLICY_DENIED);
 	bpfprog_free(prog);
 }
@@ -237,12 +262,13 @@ int main(void)
 		TEST(recording_counts_each_flow_by_direction),
 		TEST(totals_that_find_no_room_are_counted),
 		TEST(denies_are_aggregated_by_the_service_side_port),
-		TEST(packets_of_a_cut_flow_name_its_service_port_both_ways),
+		TEST(packets_of_a_cut_flow_name_its_service_and_direction_both_ways),
 		TEST(denied_detail_has_a_share_and_an_overflow),
 		TEST(source_checks_leave_no_detail),
-		TEST(r11_used_up_share_refuses_new_flows_and_keeps_old_ones),
-		TEST(r11_one_pods_flood_leaves_the_others_their_share),
-		TEST(r11_full_table_drops_and_judges_as_before),
+		TEST(r11_a_flood_without_answers_uses_up_nothing),
+		TEST(r11_beyond_its_share_a_pod_goes_on_and_is_judged),
+		TEST(r11_one_pods_connections_leave_the_others_their_share),
+		TEST(r11_full_table_judges_as_before),
 	};
 
 	return cmocka_run_group_tests_name("account", tests, NULL, NULL);

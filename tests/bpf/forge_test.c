@@ -101,7 +101,7 @@ static void r8_another_pods_connection_is_not_this_ones(void **state)
 	p.data[11] = 6;
 	p.data[p.l3 + 15] = 6; // the neighbour's own packet, with the same ports
 	assert_passes(bpfprog_run(other, OUT, &p, NULL), ALLOWED);
-	assert_int_equal(bpfprog_endpoint(other)->ct_count, 1);
+	assert_int_equal(bpfprog_half_open(prog), 1);
 	assert_shut(prog);
 	bpfprog_free(other);
 }

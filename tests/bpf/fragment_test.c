@@ -237,7 +237,7 @@ static void fragments_of_an_echo_share_its_id(void **state)
 	packet_fragment4(&p, 3, 64, false);
 	packet_end(&p);
 	assert_silent(run(prog, IN, &p));
-	assert_int_equal(bpfprog_endpoint(prog)->ct_count, 1);
+	assert_int_equal(bpfprog_half_open(prog), 1);
 }
 
 // One pod's datagrams in pieces, many more than the whole table holds; another's goes on where it was.

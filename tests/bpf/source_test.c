@@ -128,7 +128,7 @@ static void extra_addresses_are_the_pods_when_switched_on(void **state)
 	assert_drops(from(prog, "10.9.9.16", PEER4), SPOOFED_ADDR);
 	assert_passes(from(prog, "fd00:9::7", PEER6), ALLOWED);
 	assert_passes(to(prog, PEER4, "10.9.9.5", NULL), ALLOWED);
-	assert_int_equal(bpfprog_endpoint(prog)->ct_count, 5);
+	assert_int_equal(bpfprog_half_open(prog), 5);
 	bpfprog_free(prog);
 }
 

@@ -10,6 +10,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <bulkhead/half.h>
+
 const uint8_t pod_mac[6] = { 2, 0, 0, 0, 1, 5 };
 const uint8_t peer_mac[6] = { 2, 0, 0, 0, 2, 9 };
 
@@ -36,8 +38,8 @@ static void set_knobs(struct pod_bpf *skel, const struct bpfprog_options *o)
 	skel->rodata->ct_scale = o->ct_scale;
 	if (o->ct_quota)
 		skel->rodata->ct_quota = o->ct_quota;
-	if (o->ct_unreplied_quota)
-		skel->rodata->ct_unreplied_quota = o->ct_unreplied_quota;
+	skel->rodata->half_buckets = or_default(o->half, BPFPROG_HALF) / BH_HALF_WAYS;
+	skel->rodata->half_scale = o->settles ? 0 : 31;
 	skel->rodata->frag_share = BH_FRAG_SHARE(or_default(o->frags, BPFPROG_FRAGS));
 	if (o->denied_quota)
 		skel->rodata->denied_quota = o->denied_quota;
@@ -52,6 +54,7 @@ static void set_sizes(struct pod_bpf *skel, const struct bpfprog_options *o)
 		bpf_map__set_type(ct[i], or_default(o->ct_type, BPF_MAP_TYPE_HASH));
 		bpf_map__set_map_flags(ct[i], o->ct_flags);
 	}
+	bpf_map__set_max_entries(skel->maps.bh_half, or_default(o->half, BPFPROG_HALF) / BH_HALF_WAYS);
 	bpf_map__set_max_entries(skel->maps.bh_frag, or_default(o->frags, BPFPROG_FRAGS));
 	bpf_map__set_max_entries(skel->maps.bh_denied, or_default(o->denied, 1024));
 	bpf_map__set_max_entries(skel->maps.bh_total, or_default(o->totals, 1024));
@@ -84,6 +87,16 @@ static void *map_memory(int fd, size_t bytes)
 	if (memory == MAP_FAILED)
 		bpfprog_die("mmap");
 	return memory;
+}
+
+static void set_secret(struct bpfprog *prog)
+{
+	struct bh_node node = { .secret = { 0x9e3779b1, 0x85ebca6b, 0xc2b2ae35, 0x27d4eb2f,
+					    0x165667b1, 0x7feb352d, 0x846ca68b, 0x94d049bb } };
+	uint32_t zero = 0;
+
+	if (bpf_map_update_elem(bpfprog_map(prog, "bh_node"), &zero, &node, BPF_ANY))
+		bpfprog_die("bh_node");
 }
 
 static void set_scene(struct bpfprog *prog)
@@ -167,6 +180,7 @@ int bpfprog_new(const struct bpfprog_options *options, struct bpfprog **ret)
 	prog->endpoints = map_memory(bpfprog_map(prog, "bh_endpoint"),
 				     BH_LIMIT_ENDPOINTS * sizeof(*prog->endpoints));
 	prog->ports = map_memory(bpfprog_map(prog, "bh_port"), 65536 * sizeof(*prog->ports));
+	set_secret(prog);
 	set_scene(prog);
 	*ret = prog;
 	return 0;

@@ -35,6 +35,7 @@ extern const uint8_t pod_mac[6], peer_mac[6];
 
 struct bpfprog;
 
+#define BPFPROG_HALF 1024 // places for half-open flows unless told otherwise
 #define BPFPROG_FRAGS 1024 // elements of bh_frag unless told otherwise
 
 struct bpfprog_options { // 0: the default
@@ -42,7 +43,9 @@ struct bpfprog_options { // 0: the default
 	uint32_t incarnation; // 7
 	uint32_t features; // enum bh_feature; BH_FEATURE_TRACK
 	bool open; // no features: the open variant
-	uint32_t ct_scale, ct_quota, ct_unreplied_quota, denied_quota; // rodata
+	uint32_t ct_scale, ct_quota, denied_quota; // rodata
+	bool settles; // half-open flows without a handshake stay so for BH_HALF_SETTLE_SEC, as in production
+	uint32_t half; // half-open flows; 1024
 	uint32_t ct, frags, denied, totals, peers, cidrs; // elements: 1024 each (ct: 4096)
 	// Another pod of the same node: its maps and its judges, with its features and knobs; is freed later.
 	struct bpfprog *share;
@@ -115,6 +118,8 @@ bool bpfprog_ct(const struct bpfprog *prog, uint8_t proto, const char *remote, u
 // Writes it (as the agent seeds, or to make it old: with tick 0); the check word is filled in.
 void bpfprog_ct_set(const struct bpfprog *prog, uint8_t proto, const char *remote,
 		    uint16_t remote_port, uint16_t local_port, const struct bh_ct *ct);
+// How many flows are half open.
+uint32_t bpfprog_half_open(const struct bpfprog *prog);
 struct bh_count bpfprog_total(const struct bpfprog *prog, enum bh_dir dir, enum bh_reason reason,
 			      uint32_t rule);
 struct bh_count bpfprog_count(const struct bpfprog *prog, enum bh_dir dir);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <arpa/inet.h>
+#include <bulkhead/half.h>
 
 static void set(const struct bpfprog *prog, const char *map, const void *key, const void *value)
 {
@@ -195,6 +196,20 @@ void bpfprog_ct_set(const struct bpfprog *prog, uint8_t proto, const char *remot
 	const char *map = ct_key(prog, proto, remote, ports, &key, &value.check);
 
 	set(prog, map, &key, &value);
+}
+
+uint32_t bpfprog_half_open(const struct bpfprog *prog)
+{
+	struct bh_half_bucket bucket;
+	uint32_t found = 0;
+
+	for (uint32_t i = 0; i < prog->skel->rodata->half_buckets; i++) {
+		if (bpf_map_lookup_elem(bpfprog_map(prog, "bh_half"), &i, &bucket))
+			bpfprog_die("bh_half");
+		for (int way = 0; way < BH_HALF_WAYS; way++)
+			found += bucket.tag[way] != 0;
+	}
+	return found;
 }
 
 #define CPUS_MAX 1024

@@ -226,7 +226,5 @@ bool live_forget(const struct live *live, const struct live_flow *flow)
 	if (bpf_map_lookup_and_delete_elem(fd, &key, &ct))
 		return false;
 	__atomic_fetch_sub(&ep->ct_count, 1, __ATOMIC_RELAXED);
-	if (!(ct.flags & BH_CT_REPLIED))
-		__atomic_fetch_sub(&ep->ct_unreplied, 1, __ATOMIC_RELAXED);
 	return true;
 }

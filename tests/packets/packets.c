@@ -182,7 +182,7 @@ static void put_entry(const struct run *run, const struct keys *keys, enum bh_di
 		.last = bpfprog_now(),
 		.gen = GEN + dir,
 		.rule = BH_CELL_WORD(BH_VERDICT_ALLOW, 7),
-		.flags = (dir == BH_EGRESS ? BH_CT_EGRESS : 0) | BH_CT_REPLIED,
+		.flags = (dir == BH_EGRESS ? BH_CT_EGRESS : 0),
 	};
 
 	bpf_map_update_elem(bpfprog_map(run->prog, keys->map), &keys->ct, &ct, BPF_ANY);
