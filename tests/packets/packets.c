@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include <bpf/bpf.h>
+#include <bulkhead/half.h>
 
 #include "agent/base/option.h"
 #include "tests/harness/bpfprog.h"
@@ -79,7 +80,8 @@ static void open_scene(struct run *run)
 {
 	static const uint32_t words[2] = { BPFPROG_NO_ROW, BH_CELL_WORD(BH_VERDICT_ALLOW, 7) };
 
-	if (bpfprog_new(NULL, &run->prog)) {
+	// One bucket holds what is half open: a packet leaves one flow there, or none.
+	if (bpfprog_new(&(struct bpfprog_options){ .half = BH_HALF_WAYS }, &run->prog)) {
 		fprintf(stderr, "packets: the programs do not load\n");
 		exit(1);
 	}
@@ -158,6 +160,7 @@ static enum bh_reason first_sight(const struct expect *e)
 
 struct keys {
 	union expect_key ct;
+	struct bh_ct6_key half;
 	struct bh_datagram datagram;
 	struct bh_frag_key frag;
 	uint32_t check;
@@ -170,6 +173,7 @@ static struct keys keys_of(const struct run *run, const struct expect *e, enum b
 	uint32_t ident = bpfprog_ident(run->prog);
 
 	expect_key(e, dir, ident, &keys.ct, &keys.check);
+	bh_ct6_key_of(&e->pkt, dir, ident, /* local= */ 0, &keys.half);
 	bh_datagram_of(&e->pkt, dir, ident, &keys.datagram);
 	bh_frag_key_of(&keys.datagram, BH_FRAG_SHARE(BPFPROG_FRAGS), &keys.frag);
 	return keys;
@@ -196,7 +200,38 @@ static void put_fragment(const struct run *run, const struct keys *keys, const s
 	bpf_map_update_elem(bpfprog_map(run->prog, "bh_frag"), &keys->frag, &frag, BPF_ANY);
 }
 
-// The entry and the remembered fragment are where the host says, or neither is anywhere.
+// The bucket, which is empty afterwards.
+static struct bh_half_bucket take_half(const struct run *run)
+{
+	static const struct bh_half_bucket none;
+	struct bh_half_bucket bucket = { 0 };
+	uint32_t zero = 0;
+
+	bpf_map_lookup_elem(bpfprog_map(run->prog, "bh_half"), &zero, &bucket);
+	bpf_map_update_elem(bpfprog_map(run->prog, "bh_half"), &zero, &none, BPF_ANY);
+	return bucket;
+}
+
+static const char *check_half(const struct run *run, const struct keys *keys, bool made)
+{
+	struct bh_half_bucket bucket = take_half(run);
+	const struct bh_half *flow = NULL;
+
+	for (int i = 0; i < BH_HALF_WAYS; i++) {
+		if (bucket.tag[i] && flow)
+			return "two flows were begun";
+		if (bucket.tag[i])
+			flow = &bucket.place[i];
+	}
+	if (!flow || !made)
+		return made ? "no flow was begun" : flow ? "a flow was begun" : NULL;
+	if (!bh_half_key_equal(&flow->key, &keys->half))
+		return "the flow has another key";
+	return flow->check != bh_half_check(&keys->half, &flow->flow) ? "the flow has another check word" :
+									NULL;
+}
+
+// The flow and the remembered fragment are where the host says, or neither is anywhere.
 static const char *check_tables(const struct run *run, const struct expect *e,
 				const struct keys *keys, enum bh_reason seen)
 {
@@ -204,14 +239,12 @@ static const char *check_tables(const struct run *run, const struct expect *e,
 	bool keeps = !e->parse && (e->pkt.flags & (BH_PKT_FIRST | BH_PKT_ERROR)) == BH_PKT_FIRST &&
 		     seen < BH_REASON_DROP;
 	struct bh_frag want = { 0 }, frag;
-	struct bh_ct ct;
+	const char *wrong = check_half(run, keys, made);
 
-	if (bpfprog_endpoint(run->prog)->ct_count != made)
-		return made ? "no entry was made" : "an entry was made";
-	if (made && bpf_map_lookup_elem(bpfprog_map(run->prog, keys->map), &keys->ct, &ct))
-		return "the entry has another key";
-	if (made && ct.check != keys->check)
-		return "the entry has another check word";
+	if (wrong)
+		return wrong;
+	if (bpfprog_endpoint(run->prog)->ct_count)
+		return "an entry was made";
 	if (bpf_map_lookup_elem(bpfprog_map(run->prog, "bh_frag"), &keys->frag, &frag))
 		return keeps ? "the first fragment is not remembered" : NULL;
 	bh_frag_of(&e->pkt, &keys->datagram, frag.created, &want);
@@ -224,7 +257,8 @@ static void clear(const struct run *run, const struct keys *keys)
 {
 	bpf_map_delete_elem(bpfprog_map(run->prog, keys->map), &keys->ct);
 	bpf_map_delete_elem(bpfprog_map(run->prog, "bh_frag"), &keys->frag);
-	bpfprog_endpoint(run->prog)->ct_counts = 0;
+	bpfprog_endpoint(run->prog)->ct_count = 0;
+	take_half(run);
 	bpfprog_endpoint(run->prog)->denied_count = 0;
 }
 
