@@ -77,8 +77,8 @@ INLINE void half_put(struct work *work, __u32 flags, __u32 replied)
 /* Is it a connection with this packet? */
 INLINE int half_is_whole(const struct work *work, const struct bh_half_flow *seen)
 {
-	if (work->pkt.proto == BH_PROTO_TCP)
-		return work->dir == work->initiator && !(work->pkt.tcp & BH_TCP_SYN);
+	if (work->pkt.proto == BH_PROTO_TCP || work->pkt.proto == BH_PROTO_SCTP)
+		return work->dir == work->initiator && !(work->pkt.flags & BH_PKT_OPENER);
 	return work->now - seen->created >= BH_HALF_SETTLE_SEC * (__u32)BH_TIME_HZ >> half_scale;
 }
 

@@ -4,7 +4,7 @@
  *
  * World: shared. Pure: yes. Owns: nothing.
  *
- * A flow lives here from its first packet until it is one of both sides: TCP until the third step of the
+ * A flow lives here from its first packet until it is one of both sides: TCP and SCTP until the third step of the
  * handshake, others until both have spoken and it is some seconds old. So neither a flood that nobody
  * answers nor a pod that answers a million short questions takes a place in the connection tables. Places are
  * an array of buckets that a secret spreads flows over; a newcomer takes the oldest place of its bucket. A

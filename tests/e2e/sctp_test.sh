@@ -51,8 +51,9 @@ for family in 4 6; do
 	frames web api web egress <<-EOT
 		pass          | and is answered, v$family            | $out 9 41000 2
 		policy-denied | by no INIT, v$family                 | $out 9 41000 1
-		pass          | SHUTDOWN, v$family                   | $out 9 41000 7
 	EOT
+	frames api web api egress <<<"pass | its cookie, v$family | $back 41000 9 10"
+	frames web api web egress <<<"pass | SHUTDOWN, v$family | $out 9 41000 7"
 done
 equal "one entry per association and pod" "$(connections web '.protocol == "SCTP"')-$(connections api '.protocol == "SCTP"')" 4-4
 end
