@@ -197,8 +197,7 @@ static void check_run(struct run *run)
 
 // ---- changes ----------------------------------------------------------------------------------------------------
 
-// What the policies of the pods say is learnt in each state, and each flow gets its entry in a state that
-// allows it.
+// What the policies of the pods say is learnt in each state; each flow gets an entry that nobody has judged.
 static void learn(struct run *run, void (*put)(uint32_t pod, uint32_t state))
 {
 	for (uint32_t state = 0; state < STATES; state++) {
@@ -209,12 +208,12 @@ static void learn(struct run *run, void (*put)(uint32_t pod, uint32_t state))
 			struct stream *stream = &run->streams[i];
 
 			stream->word[state] = live_eval(&live, &stream->flow).verdict;
-			live_send(&live, &stream->flow, stream->flow.dir, 0);
 		}
 	}
 	for (uint32_t i = 0; i < run->nstreams; i++) {
 		const struct stream *stream = &run->streams[i];
 
+		live_seed(&live, &stream->flow);
 		assert_int_not_equal(stream->word[0], stream->word[1]);
 		assert_true(BH_CELL_VERDICT(stream->word[0]) == BH_VERDICT_ALLOW ||
 			    BH_CELL_VERDICT(stream->word[1]) == BH_VERDICT_ALLOW);

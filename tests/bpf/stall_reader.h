@@ -45,22 +45,6 @@ static inline bool is_done(struct reader *reader)
 	return __atomic_load_n(&reader->done, __ATOMIC_ACQUIRE);
 }
 
-// An established connection that nobody has judged yet.
-static inline void seed(const struct live_flow *flow)
-{
-	struct ct_entry entry = {
-		.ident = live.pods[flow->slot].ident,
-		.remote = packet_addr(flow->remote),
-		.remote_port = flow->remote_port,
-		.local_port = flow->local_port,
-		.proto = flow->proto,
-		.v6 = strchr(flow->remote, ':') != NULL,
-		.value = { .state = BH_CT_ESTABLISHED, .last = tables_now() },
-	};
-
-	assert_ok(tables_ct_seed(live.tables, &entry));
-}
-
 static inline void reader_init(struct reader *reader, const struct live_flow *flow, bool known)
 {
 	static uint16_t port;
@@ -68,7 +52,7 @@ static inline void reader_init(struct reader *reader, const struct live_flow *fl
 	*reader = (struct reader){ .flow = *flow, .known = known, .dir = flow->dir };
 	reader->flow.remote_port = (uint16_t)(20000 + port++ % 20000);
 	if (known) {
-		seed(&reader->flow);
+		live_seed(&live, &reader->flow);
 		reader->dir = port % 4 < 2 ? IN : OUT;
 	}
 }

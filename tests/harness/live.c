@@ -9,6 +9,7 @@
 #include <linux/pkt_cls.h>
 
 #include <bpf/bpf.h>
+#include <bulkhead/half.h>
 
 #include "tests/harness/bpfprog.h"
 
@@ -208,23 +209,84 @@ static int entry_key(const struct live *live, const struct live_flow *flow, unio
 	return tables_fd(live->tables, "bh_ct6");
 }
 
-bool live_entry(const struct live *live, const struct live_flow *flow, struct bh_ct *ret)
+// The place of a half-open flow: its bucket, whose number is *retindex. -1: it is in none.
+static int half_place(const struct live *live, const struct live_flow *flow,
+		      struct bh_half_bucket *ret, uint32_t *retindex)
 {
-	union entry_key key;
-	int fd = entry_key(live, flow, &key);
+	struct bh_addr remote = packet_addr(flow->remote);
+	struct bh_ct6_key key = { .ident = live->pods[flow->slot].ident,
+				  .remote_port = htons(flow->remote_port),
+				  .local_port = htons(flow->local_port),
+				  .proto = flow->proto };
+	int fd = tables_fd(live->tables, "bh_half");
+	struct bpf_map_info info = { 0 };
+	uint32_t len = sizeof(info), zero = 0;
+	struct bh_half_place place;
+	struct bh_node node;
 
-	return bpf_map_lookup_elem(fd, &key, ret) == 0;
+	memcpy(key.remote, &remote, sizeof(remote));
+	if (bpf_obj_get_info_by_fd(fd, &info, &len) ||
+	    bpf_map_lookup_elem(tables_fd(live->tables, "bh_node"), &zero, &node))
+		abort();
+	place = bh_half_place(&key, node.secret, info.max_entries);
+	*retindex = place.bucket;
+	if (bpf_map_lookup_elem(fd, &place.bucket, ret))
+		abort();
+	for (int i = 0; i < BH_HALF_WAYS; i++)
+		if (ret->tag[i] == place.tag && bh_half_key_equal(&ret->place[i].key, &key))
+			return i;
+	return -1;
 }
 
-bool live_forget(const struct live *live, const struct live_flow *flow)
+bool live_entry(const struct live *live, const struct live_flow *flow, struct bh_ct *ret)
+{
+	struct bh_half_bucket bucket;
+	union entry_key key;
+	int fd = entry_key(live, flow, &key), way;
+	uint32_t index;
+
+	if (bpf_map_lookup_elem(fd, &key, ret) == 0)
+		return true;
+	way = half_place(live, flow, &bucket, &index);
+	if (way < 0)
+		return false;
+	*ret = (struct bh_ct){ .gen = bucket.place[way].flow.gen,
+			       .rule = bucket.place[way].flow.rule,
+			       .flags = (uint8_t)bucket.place[way].flow.flags };
+	return true;
+}
+
+void live_forget(const struct live *live, const struct live_flow *flow)
 {
 	struct bh_endpoint *ep = (void *)tables_endpoint(live->tables, flow->slot);
+	struct bh_half_bucket bucket;
 	union entry_key key;
-	struct bh_ct ct;
-	int fd = entry_key(live, flow, &key);
+	int fd = entry_key(live, flow, &key), way;
+	uint32_t index;
 
-	if (bpf_map_lookup_and_delete_elem(fd, &key, &ct))
-		return false;
-	__atomic_fetch_sub(&ep->ct_count, 1, __ATOMIC_RELAXED);
-	return true;
+	if (bpf_map_delete_elem(fd, &key) == 0)
+		__atomic_fetch_sub(&ep->ct_count, 1, __ATOMIC_RELAXED);
+	way = half_place(live, flow, &bucket, &index);
+	if (way < 0)
+		return;
+	bucket.tag[way] = 0;
+	if (bpf_map_update_elem(tables_fd(live->tables, "bh_half"), &index, &bucket, BPF_ANY))
+		abort();
+}
+
+void live_seed(const struct live *live, const struct live_flow *flow)
+{
+	struct ct_entry entry = {
+		.ident = live->pods[flow->slot].ident,
+		.remote = packet_addr(flow->remote),
+		.remote_port = flow->remote_port,
+		.local_port = flow->local_port,
+		.proto = flow->proto,
+		.v6 = strchr(flow->remote, ':') != NULL,
+		.value = { .state = BH_CT_ESTABLISHED,
+			   .last = tables_now(),
+			   .flags = flow->dir == BH_EGRESS ? BH_CT_EGRESS : 0 },
+	};
+
+	assert_ok(tables_ct_seed(live->tables, &entry));
 }

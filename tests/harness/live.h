@@ -71,7 +71,9 @@ void live_establish(const struct live *live, const struct live_flow *flow);
 bool live_flows(const struct live *live, const struct live_flow *flow, enum bh_dir first);
 bool live_is_cut(const struct live *live, const struct live_flow *flow, enum bh_dir first);
 
-// The flow's entry; false: none.
+// The flow's entry, or what is known of a half-open one; false: none.
 bool live_entry(const struct live *live, const struct live_flow *flow, struct bh_ct *ret);
 // Takes it out, and out of its endpoint's counts, as sweeping does.
-bool live_forget(const struct live *live, const struct live_flow *flow);
+void live_forget(const struct live *live, const struct live_flow *flow);
+// An established connection that nobody has judged yet.
+void live_seed(const struct live *live, const struct live_flow *flow);
