@@ -93,10 +93,10 @@ tcp=$(ask '{"op":"ct.list","namespace":"shop","name":"api"}' |
 udp=$(ask '{"op":"ct.list","namespace":"shop","name":"api"}' |
 	jq -r '.connections[] | select(.protocol == "UDP" and .local_port == 53 and (.flags | index("cut")) and (.remote | contains(":") | not)) | .remote_port')
 host=$(ip -n "$NODE_NS" -j link show "v${NUMBER[api]}" | jq -r '.[0].address')
-insisted=$(total api egress cut)
+insisted=$(total api ingress cut)
 tool_ask wire-api "send 300 eth $(mac api) $host 0x0800 ip ${POD4[api]} ${POD4[job]} 6 tcp 8080 $tcp 0x18 1 1 data 16"
 tool_ask wire-api "send 300 eth $(mac api) $host 0x0800 ip ${POD4[api]} ${POD4[job]} 17 udp 53 $udp data 16"
-check "r6_server_that_insists: each packet is counted as cut" until_true 5 reaches api egress cut $((insisted + 600))
+check "r6_server_that_insists: each packet is counted as cut" until_true 5 reaches api ingress cut $((insisted + 600))
 still "insisted"
 
 # Any other change, and an agent that starts anew, judge it again: still denied.
