@@ -23,7 +23,7 @@
  * reached is described in docs/limits.md. BH_MAX_ values are ceilings of the layout itself.
  */
 #define BH_LIMIT_ENDPOINTS 4096 /* pods of this node */
-#define BH_LIMIT_PEERS 1048576 /* exact addresses in bh_peer (elements are allocated on demand) */
+#define BH_LIMIT_PEERS 524288 /* exact addresses in bh_peer (elements are allocated on demand) */
 #define BH_LIMIT_CIDRS 262144 /* prefixes in bh_cidr */
 #define BH_LIMIT_PEER_CLASSES 31744 /* equivalence classes of addresses */
 #define BH_LIMIT_PORT_CLASSES 4096 /* equivalence classes of (protocol, port) */
