@@ -101,6 +101,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, BH_LIMIT_HALF / BH_HALF_WAYS);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
 	__type(value, struct bh_half_bucket);
 } bh_half SEC(".maps");

@@ -291,11 +291,12 @@ int tables_ct_sweep(struct tables *tables, struct ct_sweep_stats *ret)
 
 // ---- forgetting -------------------------------------------------------------------------------------
 
-static bool outdated(const struct bh_endpoint *endpoint, const struct bh_ct *ct)
+// flags: enum bh_ct_flag.
+static bool outdated(const struct bh_endpoint *endpoint, uint32_t gen, uint32_t flags)
 {
-	const uint32_t *gen = &endpoint->gen[ct->flags & BH_CT_EGRESS ? BH_EGRESS : BH_INGRESS];
+	const uint32_t *current = &endpoint->gen[flags & BH_CT_EGRESS ? BH_EGRESS : BH_INGRESS];
 
-	return ct->gen && ct->gen != __atomic_load_n(gen, __ATOMIC_ACQUIRE);
+	return gen && gen != __atomic_load_n(current, __ATOMIC_ACQUIRE);
 }
 
 struct forget {
@@ -309,11 +310,11 @@ static int forget_entry(void *arg, const void *key, const void *value)
 	const struct forget *forget = arg;
 	const struct bh_endpoint *endpoint =
 		owner(forget->tables, ((const struct bh_ct_key *)key)->ident);
-	struct bh_ct ct;
+	struct bh_ct ct = *(const struct bh_ct *)value;
 
-	if (!endpoint || !outdated(endpoint, value))
+	if (!endpoint || !outdated(endpoint, ct.gen, ct.flags))
 		return 0;
-	if (bpf_map_lookup_elem(forget->map->fd, key, &ct) < 0 || !outdated(endpoint, &ct))
+	if (bpf_map_lookup_elem(forget->map->fd, key, &ct) < 0 || !outdated(endpoint, ct.gen, ct.flags))
 		return 0;
 	ct.gen = 0;
 	if (bpf_map_update_elem(forget->map->fd, key, &ct, BPF_EXIST) < 0 && errno != ENOENT)
@@ -321,9 +322,19 @@ static int forget_entry(void *arg, const void *key, const void *value)
 	return 0;
 }
 
+// A half-open flow is judged anew when it is not known.
+static bool half_is_outdated(void *arg, const struct bh_half *half)
+{
+	const struct bh_endpoint *endpoint = owner(arg, half->key.ident);
+
+	return !endpoint || outdated(endpoint, half->flow.gen, half->flow.flags);
+}
+
 int ct_forget(struct tables *tables)
 {
-	int r = 0;
+	int r = half_clear(tables, half_is_outdated, tables);
+
+	r = r < 0 ? r : 0;
 
 	for (int v6 = 0; v6 < 2 && r == 0; v6++) {
 		struct forget forget = { tables, &tables->maps[ct_table(v6)] };
@@ -357,10 +368,19 @@ static int flush_entry(void *arg, const void *key, const void *value)
 	return 0;
 }
 
+static bool half_is_of(void *arg, const struct bh_half *half)
+{
+	const struct flush *flush = arg;
+
+	return !flush->ident || half->key.ident == flush->ident;
+}
+
 int tables_ct_flush(struct tables *tables, uint32_t ident)
 {
 	struct flush flush = { .tables = tables, .ident = ident };
-	int r = 0;
+	int r = half_clear(tables, half_is_of, &flush);
+
+	r = r < 0 ? r : 0;
 
 	for (int v6 = 0; v6 < 2 && r == 0; v6++) {
 		flush.table = ct_table(v6);

@@ -12,6 +12,8 @@
 
 #include <bpf/libbpf.h>
 
+#include <bulkhead/half.h>
+
 #include "agent/bpf/map.h"
 #include "agent/bpf/pin.h"
 #include "agent/bpf/tables.h"
@@ -54,6 +56,7 @@ struct tables {
 	struct map maps[TABLE_MAX]; // fd -1: none
 	struct bh_endpoint *endpoints; // mapping
 	struct bh_port *ports; // mapping
+	struct bh_half_bucket *halves; // mapping
 	uint32_t ct_scale;
 	uint32_t judges; // bit by features: loaded by this process; helper thread
 
@@ -76,6 +79,12 @@ static inline uint32_t tables_nendpoints(const struct tables *tables)
 
 // Every connection that is not judged under its endpoint's generation gets generation 0.
 int ct_forget(struct tables *tables);
+
+// ---- half.c ----
+
+// Takes the half-open flows out that fn says true of. How many, or -errno. Helper thread.
+typedef bool (*half_fn)(void *arg, const struct bh_half *half);
+int half_clear(struct tables *tables, half_fn fn, void *arg);
 
 // ---- inner.c: the inner maps of bh_policy; helper thread ----
 

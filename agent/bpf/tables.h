@@ -101,10 +101,13 @@ struct ct_entry {
 	uint16_t remote_port, local_port, local; // host order
 	uint8_t proto;
 	bool v6; // which table
+	bool half; // only half open: the state is NEW or REPLY, the check word is not filled in
 	struct bh_ct value;
 };
 typedef int (*ct_each_fn)(void *arg, const struct ct_entry *entry); // non-zero stops
 int tables_ct_each(struct tables *tables, ct_each_fn fn, void *arg);
+// The same of half-open flows.
+int tables_half_each(struct tables *tables, ct_each_fn fn, void *arg);
 
 struct ct_sweep_stats {
 	uint32_t seen, expired, orphans; // orphans: of endpoints that are gone
@@ -116,7 +119,7 @@ struct ct_sweep_stats {
 // goes. Helper thread.
 int tables_ct_sweep(struct tables *tables, struct ct_sweep_stats *ret);
 
-// Deletes the entries of one ident (0: of all). Returns how many, or -errno.
+// Deletes the entries of one ident (0: of all) and its half-open flows. How many entries, or -errno.
 int tables_ct_flush(struct tables *tables, uint32_t ident);
 
 // Writes an entry with generation 0 (judged at its first packet), never over an existing one:

@@ -21,6 +21,13 @@ struct ct_listing {
 	uint32_t now;
 };
 
+static const char *state_of(const struct ct_entry *entry)
+{
+	if (entry->half)
+		return "half-open";
+	return entry->value.state < BH_CT_STATE_MAX ? states[entry->value.state] : "?";
+}
+
 static void add_flags(struct json_object *json, uint8_t flags)
 {
 	static const struct {
@@ -55,7 +62,7 @@ static int list_one(void *arg, const struct ct_entry *entry)
 	add_text(one, "remote", addr_format(&entry->remote, text, sizeof(text)));
 	add_number(one, "remote_port", entry->remote_port);
 	add_number(one, "local_port", entry->local_port);
-	add_text(one, "state", entry->value.state < BH_CT_STATE_MAX ? states[entry->value.state] : "?");
+	add_text(one, "state", state_of(entry));
 	add_flags(one, entry->value.flags);
 	json_object_object_add(one, "rule",
 			       rule_json(l->daemon->policy, BH_CELL_RULE(entry->value.rule)));
@@ -81,6 +88,8 @@ int op_ct_list(void *arg, struct json_object *request, struct json_object **ret,
 	json = json_object_new_object();
 	l.list = add_array(json, "connections");
 	r = tables_ct_each(l.daemon->tables, list_one, &l);
+	if (r == 0)
+		r = tables_half_each(l.daemon->tables, list_one, &l);
 	if (r < 0) {
 		json_object_put(json);
 		return err_set(reterr, r, "reading the connection table failed");

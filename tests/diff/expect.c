@@ -212,6 +212,8 @@ int expect_reasons(struct scene *scene, uint64_t *retseen, struct err *reterr)
 	int r = tables_ct_each(scene_tables(scene), check_connection, &judged);
 
 	if (r == 0)
+		r = tables_half_each(scene_tables(scene), check_connection, &judged);
+	if (r == 0)
 		r = tables_denied_each(scene_tables(scene), check_denied, &judged);
 	*retseen += judged.seen;
 	return r;

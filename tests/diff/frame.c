@@ -23,8 +23,8 @@ bool question_as_node(const struct question *question)
 	int family = !bh_addr_is4(&question->remote);
 	struct bh_addr node = world_node_addr(0, family), gateway = frame_gateway(family);
 
-	if (question->dir == BH_INGRESS)
-		return question->from_host && bh_addr_equal(&question->remote, &node);
+	if (question->dir == BH_INGRESS && !question->from_host)
+		return false;
 	return bh_addr_equal(&question->remote, &node) ||
 	       bh_addr_equal(&question->remote, &gateway);
 }

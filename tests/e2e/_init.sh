@@ -277,9 +277,9 @@ total() {
 			'[.totals[] | select(.direction == $d and (.reason | test($r))) | .packets] | add // 0'
 }
 reaches() { [ "$(total "$1" "$2" "$3")" -ge "$4" ]; } # POD DIRECTION REASON COUNT
-connections() { # POD [FILTER]: how many of its connections the agent knows
+connections() { # POD [FILTER]: how many of its connections the agent knows, but for half-open flows
 	ask "{\"op\":\"ct.list\",\"namespace\":\"${NAMESPACE[$1]}\",\"name\":\"$1\"}" |
-		jq "[.connections[] | select(${2:-true})] | length"
+		jq "[.connections[] | select(.state != \"half-open\") | select(${2:-true})] | length"
 }
 
 # Everything written so far is in force when this returns: a marker object goes the same way.
