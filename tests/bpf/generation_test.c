@@ -102,6 +102,24 @@ static void restart_forgets_no_flow_that_is_judged(void **state)
 	assert_true(live_is_cut(&live, &flow, OUT));
 }
 
+// Nor one that is half open: its server may answer, and be answered, on the old policy's word.
+static void restart_does_not_revive_a_half_open_flow(void **state)
+{
+	struct bh_ct ct;
+	uint32_t old;
+
+	allow("p");
+	assert_true(live_send(&live, &flow, flow.dir, P_SYN));
+	assert_true(live_send(&live, &flow, !flow.dir, P_SYN | P_ACK));
+	old = gen_of_entry(&flow);
+	open_up("p");
+	live_restart(&live);
+	deny("p");
+	assert_int_equal(gen_of_pod(0), old);
+	assert_false(live_entry(&live, &flow, &ct));
+	assert_false(live_send(&live, &flow, flow.dir, P_ACK));
+}
+
 // Idle since before the wrap, with the very generation that comes round.
 static void wrap_does_not_revive_what_an_old_policy_allowed(void **state)
 {
@@ -170,6 +188,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		TEST(restart_does_not_revive_what_an_old_policy_allowed),
 		TEST(restart_forgets_no_flow_that_is_judged),
+		TEST(restart_does_not_revive_a_half_open_flow),
 		TEST(wrap_does_not_revive_what_an_old_policy_allowed),
 		TEST(generation_held_through_a_wrap_is_not_given),
 		TEST(a_plan_gives_generations_of_one_round),
