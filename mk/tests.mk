@@ -107,7 +107,7 @@ BENCH_ROOMS := base object source store policy bpf
 
 $(BENCH_OBJ): | $(SKEL) $(B)/tests/bench/rotate.skel.h
 $(B)/tests/bench/bench: $(BENCH_OBJ) $(B)/lib/harness.a $(call archives,$(BENCH_ROOMS))
-	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(BENCH_OBJ) $(B)/lib/harness.a $(call link,$(BENCH_ROOMS)) -lcmocka
+	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(BENCH_OBJ) $(B)/lib/harness.a $(call link,$(BENCH_ROOMS)) -lcmocka -lm
 
 SCALE_OBJ := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard tests/bench/scale/*.c)))
 EVENTS ?= 200

@@ -18,6 +18,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "tests/bench/measure.h"
 #include "tests/bench/rotate.skel.h"
 #include "tests/harness/net.h"
 
@@ -123,11 +124,7 @@ static double run(const struct bench *b, uint32_t repeat)
 
 static void stay_on(int cpu)
 {
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	if (sched_setaffinity(0, sizeof(set), &set))
+	if (!measure_stay_on(cpu))
 		bench_die("a second CPU");
 }
 
@@ -184,21 +181,6 @@ static double measure(const struct bench *b)
 }
 
 // ---- telling --------------------------------------------------------------------------------------------------------------
-static int by_value(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-// Median; *retspread: half of what the middle half spans.
-static double median(double *values, int n, double *retspread)
-{
-	qsort(values, n, sizeof(*values), by_value);
-	*retspread = (values[n * 3 / 4] - values[n / 4]) / 2;
-	return values[n / 2];
-}
-
 static const struct bench *reference(const char *name, enum bench_mode mode)
 {
 	for (int i = 0; i < ncases; i++)
@@ -212,13 +194,16 @@ static void summarize(struct bench *b, int rounds)
 	const struct bench *empty = reference("empty", b->mode);
 	const struct bench *floor = reference("floor", b->mode);
 	double net[BENCH_ROUNDS_MAX], ratio[BENCH_ROUNDS_MAX];
+	struct measure of_net, of_ratio;
 
 	for (int i = 0; i < rounds; i++) {
 		net[i] = b->ns[i] - (b == empty ? 0 : empty->ns[i]);
 		ratio[i] = net[i] / (floor->ns[i] - empty->ns[i]);
 	}
-	b->net = median(net, rounds, &b->spread);
-	b->ratio = median(ratio, rounds, &b->ratio_spread);
+	of_net = measure_of(net, rounds);
+	of_ratio = measure_of(ratio, rounds);
+	b->net = of_net.median, b->spread = of_net.spread;
+	b->ratio = of_ratio.median, b->ratio_spread = of_ratio.spread;
 }
 
 static void print_aims(const struct bench *b)
