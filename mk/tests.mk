@@ -102,6 +102,11 @@ $(B)/bench/%.bpf.o: $(SHARED)/perf/%.bpf.c
 	@mkdir -p $(@D)
 	$(call say,BPF,$<)$(CLANG) $(BPF_CFLAGS) -I$(SHARED)/perf -c -o $@ $<
 
+# The floor whose hits write nothing into the entry.
+$(B)/bench/floor_ro.bpf.o: $(SHARED)/perf/floor.bpf.c
+	@mkdir -p $(@D)
+	$(call say,BPF,$<)$(CLANG) $(BPF_CFLAGS) -I$(SHARED)/perf -DCT_RO -c -o $@ $<
+
 BENCH_OBJ := $(patsubst %.c,$(B)/%.o,$(sort $(filter-out %.bpf.c,$(wildcard tests/bench/*.c))))
 BENCH_ROOMS := base object source store policy bpf
 
@@ -115,16 +120,29 @@ EVENTS ?= 200
 $(B)/tests/bench/scale/scale: $(SCALE_OBJ) $(B)/lib/harness.a $(call archives,$(AGENT_ROOMS))
 	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(SCALE_OBJ) $(B)/lib/harness.a $(call link,$(AGENT_ROOMS)) -lcmocka
 
-.PHONY: bench scale
+TRAFFIC_ROUNDS ?= 100
+TRAFFIC_MS ?= 5
+BENCH_TRAFFIC_OBJ := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard tests/bench/traffic/*.c)) tests/bench/measure.c)
+YARDSTICKS := $(patsubst %,$(B)/bench/%.bpf.o,empty floor floor_ro)
+
+$(B)/tests/bench/traffic/traffic: $(BENCH_TRAFFIC_OBJ) $(B)/lib/harness.a $(call archives,$(BENCH_ROOMS))
+	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(BENCH_TRAFFIC_OBJ) $(B)/lib/harness.a $(call link,$(BENCH_ROOMS)) -lcmocka -lm
+
+.PHONY: bench scale traffic
+bench: $(B)/tests/bench/traffic/traffic $(YARDSTICKS)
 bench: $(B)/tests/bench/scale/scale
-bench: $(B)/tests/bench/bench $(B)/bench/empty.bpf.o $(B)/bench/floor.bpf.o all $(E2E_TOOLS) ## ns per packet, the agent's memory (root; ROUNDS=n T=name)
+bench: $(B)/tests/bench/bench all $(E2E_TOOLS) ## ns per packet, the agent's memory, large clusters, real traffic (root; ROUNDS=n T=name)
 	$(Q)$< $(B)/bench/empty.bpf.o $(B)/bench/floor.bpf.o $(ROUNDS) $(if $(T),'$(T)')
 	$(Q)$(if $(T),true,B=$(B) tests/bench/agent)
 	$(Q)$(if $(T),true,B=$(B) tests/bench/agent full)
 	$(Q)$(if $(T),true,$(B)/tests/bench/scale/scale $(EVENTS))
+	$(Q)$(if $(T),true,$(B)/tests/bench/traffic/traffic $(B)/bench $(TRAFFIC_ROUNDS) $(TRAFFIC_MS))
 
 scale: $(B)/tests/bench/scale/scale ## the part of `bench` about large clusters: compile time, memory, events (root; EVENTS=n)
 	$(Q)$< $(EVENTS)
+
+traffic: $(B)/tests/bench/traffic/traffic $(YARDSTICKS) ## the part of `bench` with real traffic, beside other engines (root; TRAFFIC_ROUNDS=n, TRAFFIC_MS=n, T=kind or engine)
+	$(Q)$< $(B)/bench $(TRAFFIC_ROUNDS) $(TRAFFIC_MS) $(if $(T),'$(T)')
 
 .PHONY: unit bpf e2e lint check
 unit: $(UNIT_FILTER) ## unit tests (T=name for some)
