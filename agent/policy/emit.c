@@ -164,8 +164,27 @@ static void prepare(struct publish *pub)
 
 // ---- d: flips -------------------------------------------------------------------------------------------------------------
 
-static void bump(struct publish *pub)
+// Processors on which a program's loads are in the order of the program.
+#if defined(__x86_64__) || defined(__i386__) || defined(__s390x__)
+#define LOADS_KEEP_ORDER true
+#else
+#define LOADS_KEEP_ORDER false
+#endif
+
+static bool bumps(const struct publish *pub)
 {
+	vec_each(struct matrix *, matrix, &pub->staying)
+		if ((*matrix)->bump)
+			return true;
+	return false;
+}
+
+// A reader whose loads overtake each other may have the class from before a move and the generation from after
+// it: then nobody who has that class may be left when the generation is written.
+static void bump(struct publish *pub, bool moved)
+{
+	if (moved && bumps(pub) && (!LOADS_KEEP_ORDER || pub->policy->limits.loads_reorder))
+		wait_here(pub);
 	vec_each(struct matrix *, at, &pub->staying) {
 		struct matrix *matrix = *at;
 
@@ -210,7 +229,7 @@ static bool flip(struct publish *pub, bool moved)
 	VEC(struct endpoint *) list = { 0 };
 	bool switches = false;
 
-	bump(pub);
+	bump(pub, moved);
 	vec_each(struct endpoint *, endpoint, &policy->slots)
 		if (*endpoint && (*endpoint)->next[0] && refresh(policy, *endpoint, &switches))
 			must_push(&list, *endpoint);
@@ -252,9 +271,8 @@ static void free_matrices(struct publish *pub)
 
 static bool gives_generation(const struct publish *pub)
 {
-	vec_each(struct matrix *, matrix, &pub->staying)
-		if ((*matrix)->bump)
-			return true;
+	if (bumps(pub))
+		return true;
 	vec_each(struct matrix *, matrix, &pub->fresh)
 		if ((*matrix)->id != IDS_NONE)
 			return true;

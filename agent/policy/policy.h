@@ -27,6 +27,8 @@ struct policy_limits { // 0: the default of bulkhead/abi.h
 	uint32_t dense_cells, sparse_cells;
 	uint32_t object_share; // share of a table one policy object may use, in percent (25)
 	uint32_t namespace_share; // same for one namespace (25)
+	// Processors may let a program's loads overtake each other: always so where they do, else by this (tests).
+	bool loads_reorder;
 };
 
 int policy_new(const struct store *store, const struct policy_limits *limits, struct policy **ret);
