@@ -171,12 +171,10 @@ BH_SUBPROG int ct_again(struct __sk_buff *skb, struct work *work, struct bh_endp
 }
 
 /* A packet of an exempt flow that is not the node's: judged without the exemption. NONE or why it is dropped. */
-BH_SUBPROG int flow_stranger(struct work *work, struct bh_endpoint *ep)
+INLINE enum bh_reason stranger_judge(struct work *work, struct bh_endpoint *ep)
 {
 	enum bh_reason reason;
 
-	if (!work || !ep)
-		return BH_REASON_INTERNAL;
 	if (ep->state != BH_STATE_ACTIVE)
 		return BH_REASON_QUARANTINE;
 	reason = judge_known(work, ep, work->initiator);

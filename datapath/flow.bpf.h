@@ -190,7 +190,7 @@ INLINE enum bh_reason flow_pass(struct __sk_buff *skb, struct work *work, struct
 			return reason;
 	}
 	if (unlikely(node_is_stranger(skb, work, ep, seen.flags))) {
-		reason = flow_stranger(work, ep);
+		reason = stranger_judge(work, ep);
 		if (reason)
 			return reason;
 	}

@@ -134,7 +134,7 @@ INLINE enum bh_reason half_judge(struct __sk_buff *skb, struct work *work, struc
 		half_put(work, seen->flags, seen->replied);
 		total(skb, work, BH_REASON_ALLOWED);
 	}
-	return node_is_stranger(skb, work, ep, seen->flags) ? flow_stranger(work, ep) :
+	return node_is_stranger(skb, work, ep, seen->flags) ? stranger_judge(work, ep) :
 							      BH_REASON_NONE;
 }
 
