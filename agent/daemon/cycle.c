@@ -20,7 +20,7 @@ int64_t daemon_now_ms(void)
 
 bool daemon_ready(const struct daemon *daemon)
 {
-	return source_synced(daemon->source) && daemon->scanned && !daemon->scan_failed &&
+	return source_synced(daemon->source) && source_current(daemon->source) && daemon->scanned && !daemon->scan_failed &&
 	       daemon->tables_adopted && !daemon->stopped && !daemon->lacking;
 }
 

@@ -12,9 +12,11 @@
 #include "agent/base/log.h"
 #include "agent/bpf/feature.h"
 #include "agent/daemon/cycle.h"
+#include "agent/source/keep.h"
 
 LOG_ROOM("daemon");
 
+#define KEEP_NAME "last-good" // in the run folder: see keep.h
 #define RETRY_MIN_MS 50
 #define RETRY_MAX_MS 25600
 
@@ -323,7 +325,7 @@ static int timers_open(struct daemon *daemon)
 
 static int open_all(struct daemon *daemon, struct err *reterr)
 {
-	struct source_events events = { daemon, on_batch, on_problem };
+	struct source_events events = { daemon, on_batch, on_problem, daemon->keep, false };
 	int r;
 
 	r = feature_force_off(daemon->config->force_off, reterr);
@@ -345,6 +347,7 @@ static int open_all(struct daemon *daemon, struct err *reterr)
 		r = links_open(daemon, reterr);
 	if (r < 0)
 		return r;
+	events.in_force = daemon->adopted;
 	r = source_open(daemon->config->source, daemon->base, daemon->store, &events,
 				&daemon->source, reterr);
 	if (r < 0)
@@ -363,6 +366,7 @@ int daemon_open(struct daemon *daemon, const struct config *config, struct err *
 
 	memset(daemon, 0, sizeof(*daemon));
 	daemon->config = config;
+	snprintf(daemon->keep, sizeof(daemon->keep), "%s/" KEEP_NAME, config->run_dir);
 	daemon->closed = (struct program_pair){ -1, -1 };
 	daemon->started_ms = daemon_now_ms();
 	r = open_all(daemon, reterr);
@@ -445,6 +449,8 @@ int daemon_cleanup(const struct config *config, struct err *reterr)
 	unlink(path);
 	snprintf(path, sizeof(path), "%s/%s" CONTROL_UNNAMED, config->run_dir, BH_SOCKET_NAME);
 	unlink(path);
+	snprintf(path, sizeof(path), "%s/" KEEP_NAME, config->run_dir);
+	keep_remove(path);
 	rmdir(config->run_dir);
 	return 0;
 }

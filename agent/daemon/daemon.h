@@ -37,6 +37,7 @@ struct sync_request {
 
 struct daemon {
 	const struct config *config;
+	char keep[256]; // source_events.keep
 	struct event_base *base;
 	struct worker *worker;
 	struct event *worker_event;

@@ -30,6 +30,10 @@ int claims_apply(struct claims *claims);
 // A file is being written just now and was not read: try again later.
 bool claims_waiting(const struct claims *claims);
 
+// Files that nobody has ever read whole, and files of which only a reading of an agent before is known.
+size_t claims_unknown(const struct claims *claims);
+size_t claims_recalled(const struct claims *claims);
+
 int claims_problem(struct claims *claims, const char *where, const char *text);
 size_t claims_files(const struct claims *claims);
 struct json_object *claims_problems(const struct claims *claims);

@@ -9,9 +9,11 @@
 
 #include "agent/base/file.h"
 #include "agent/source/claims_private.h"
+#include "agent/source/keep.h"
 #include "agent/source/manifest.h"
 
 #define KEPT "the objects that it held stay"
+#define NOTHING_KNOWN "nothing is known of what it held"
 #define LARGE_BYTES (256u << 10) // of text: the memory that it took to read is given back
 
 // A reading of a file, before it is in force.
@@ -20,6 +22,10 @@ struct reading {
 	struct file *file;
 	struct hash objects;
 	text_vec wheres;
+	bool silent; // of a text that was read before
+	bool policies; // or namespaces: what isolates hangs on them
+	bool refused; // an object
+	bool unknown; // an object that nobody has read before
 };
 
 struct place {
@@ -133,6 +139,31 @@ static void settle_problems(struct claims *claims, struct file *file, text_vec *
 	*wheres = (text_vec){ 0 };
 }
 
+static const char *keep_folder(const struct claims *claims)
+{
+	return claims->problems.events ? claims->problems.events->keep : NULL;
+}
+
+static void file_set_state(struct claims *claims, struct file *file, bool recalled, bool unknown)
+{
+	claims->nrecalled += recalled;
+	claims->nrecalled -= file->recalled;
+	claims->nunknown += unknown;
+	claims->nunknown -= file->unknown;
+	file->recalled = recalled;
+	file->unknown = unknown;
+}
+
+size_t claims_unknown(const struct claims *claims)
+{
+	return claims->nunknown;
+}
+
+size_t claims_recalled(const struct claims *claims)
+{
+	return claims->nrecalled;
+}
+
 static void file_gone(struct claims *claims, struct file *file)
 {
 	text_vec none = { 0 };
@@ -143,6 +174,9 @@ static void file_gone(struct claims *claims, struct file *file)
 		slot_unclaim(claims, file, object);
 	settle_problems(claims, file, &none);
 	file_set_busy(claims, file, false);
+	file_set_state(claims, file, false, false);
+	if (keep_folder(claims))
+		keep_forget(keep_folder(claims), file->path);
 	hash_remove(&claims->files, hash_string(file->path), file);
 	file_free(file);
 }
@@ -150,8 +184,11 @@ static void file_gone(struct claims *claims, struct file *file)
 static void note(void *arg, const char *where, const char *text)
 {
 	struct reading *reading = arg;
-	char *copy = strdup(where);
+	char *copy;
 
+	if (reading->silent)
+		return;
+	copy = strdup(where);
 	if (copy && vec_push(&reading->wheres, copy) < 0)
 		free(copy);
 	problems_set(&reading->claims->problems, where, text);
@@ -173,6 +210,8 @@ static int take_object(void *arg, struct object *object)
 	struct place place = { object->kind, object->ns, object->name };
 	struct object *first = find_object(&reading->objects, &place);
 
+	reading->policies |= object->kind == KIND_NETPOL || object->kind == KIND_CLUSTERNETPOL ||
+			     object->kind == KIND_NAMESPACE;
 	if (first) {
 		say_twice(reading, object);
 		hash_replace(&reading->objects, place_hash(&place), first, object);
@@ -184,20 +223,6 @@ static int take_object(void *arg, struct object *object)
 		return -ENOMEM;
 	}
 	return 0;
-}
-
-static int take_refused(void *arg, enum kind kind, const char *ns, const char *name)
-{
-	struct reading *reading = arg;
-	struct place place = { kind, ns ? intern_find(ns) : NULL, intern_find(name) };
-	struct object *held;
-
-	if (!place.name || (ns && !place.ns))
-		return 0;
-	held = find_object(&reading->file->objects, &place);
-	if (!held || find_object(&reading->objects, &place))
-		return 0;
-	return take_object(reading, object_get(held));
 }
 
 static int settle_objects(struct reading *reading)
@@ -222,12 +247,77 @@ static int settle_objects(struct reading *reading)
 	return 0;
 }
 
-static void say_kept(struct reading *reading, const char *text)
+// At the first reading of a file that cannot be read as it is: what an agent before has read of it.
+static int recall(struct claims *claims, struct file *file)
 {
-	char sentence[ERR_TEXT_BYTES + 64];
+	struct reading before = { .claims = claims, .file = file, .silent = true };
+	const struct manifest_sink sink = { .arg = &before, .object = take_object };
+	_cleanup_free_ char *text = NULL;
+	struct err ignored = { 0 };
+	size_t at, len;
+	int r;
 
-	snprintf(sentence, sizeof(sentence), "%s; " KEPT, text);
-	note(reading, reading->file->path, sentence);
+	if (file->known || !keep_folder(claims))
+		return 0;
+	r = keep_load(keep_folder(claims), file->path, &text, &at, &len);
+	if (r >= 0)
+		r = manifest_parse(file->path, text + at, len, &sink, &ignored);
+	if (r >= 0)
+		r = settle_objects(&before);
+	objects_fini(&before.objects);
+	file->known = r >= 0;
+	file_set_state(claims, file, r >= 0, false);
+	return r == -ENOMEM ? r : 0;
+}
+
+static int take_refused(void *arg, enum kind kind, const char *ns, const char *name)
+{
+	struct reading *reading = arg;
+	int r = recall(reading->claims, reading->file);
+	struct place place = { kind, ns ? intern_find(ns) : NULL, intern_find(name) };
+	struct object *held;
+
+	reading->refused = true;
+	reading->unknown |= !reading->file->known;
+	if (r < 0 || !place.name || (ns && !place.ns))
+		return r;
+	held = find_object(&reading->file->objects, &place);
+	if (!held || find_object(&reading->objects, &place))
+		return 0;
+	return take_object(reading, object_get(held));
+}
+
+static int say_kept(struct reading *reading, const char *text)
+{
+	struct file *file = reading->file;
+	char sentence[ERR_TEXT_BYTES + 64];
+	int r = recall(reading->claims, file);
+
+	file_set_state(reading->claims, file, file->recalled, !file->known);
+	snprintf(sentence, sizeof(sentence), "%s; %s", text, file->known ? KEPT : NOTHING_KNOWN);
+	note(reading, file->path, sentence);
+	return r;
+}
+
+// An object that was refused is still the one of before: what is kept of the file stays, too.
+static void keep(struct reading *reading, const char *text, size_t len)
+{
+	const char *folder = keep_folder(reading->claims);
+	struct file *file = reading->file;
+	char sentence[ERR_TEXT_BYTES];
+	int r;
+
+	file_set_state(reading->claims, file, file->recalled && reading->refused, reading->unknown);
+	if (reading->refused)
+		return;
+	file->known = true;
+	if (!folder)
+		return;
+	r = keep_save(folder, file->path, text, reading->policies ? len : 0);
+	snprintf(sentence, sizeof(sentence),
+		 "cannot be written: %s; a file that is broken at the next start is waited for",
+		 strerror(-r));
+	problems_set(&reading->claims->problems, folder, r < 0 ? sentence : NULL);
 }
 
 static int read_text(struct reading *reading, const char *text, size_t len)
@@ -236,10 +326,13 @@ static int read_text(struct reading *reading, const char *text, size_t len)
 	struct err err = { 0 };
 	int r = manifest_parse(reading->file->path, text, len, &sink, &err);
 
-	if (r == -EBADMSG)
-		say_kept(reading, err.text);
-	else if (r == 0)
+	if (r == -EBADMSG) {
+		r = say_kept(reading, err.text);
+	} else if (r == 0) {
 		r = settle_objects(reading);
+		if (r == 0)
+			keep(reading, text, len);
+	}
 	objects_fini(&reading->objects);
 	if (r != -ENOMEM)
 		settle_problems(reading->claims, reading->file, &reading->wheres);
@@ -275,14 +368,12 @@ static int read_open(struct reading *reading, int fd, const struct stat *st)
 			malloc_trim(0);
 		return r;
 	}
-	if (r == -EAGAIN) {
+	if (r == -EAGAIN)
 		reading->file->stamp = (struct stamp){ 0 };
-		say_kept(reading, "is being written, waiting for its close");
-	} else {
-		say_kept(reading, strerror(-r));
-	}
+	r = say_kept(reading,
+		     r == -EAGAIN ? "is being written, waiting for its close" : strerror(-r));
 	settle_problems(reading->claims, reading->file, &reading->wheres);
-	return 0;
+	return r;
 }
 
 static bool same_stamp(const struct stamp *a, const struct stamp *b)
@@ -317,13 +408,13 @@ int claims_read(struct claims *claims, const char *path, bool force)
 	reading.file->seen = true;
 	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
 		bool lack = fd < 0 && is_lack(errno);
+		int r = say_kept(&reading, fd < 0 ? strerror(errno) : "is no regular file");
 
-		say_kept(&reading, fd < 0 ? strerror(errno) : "is no regular file");
 		file_set_busy(claims, reading.file, lack);
 		if (lack)
 			reading.file->stamp = (struct stamp){ 0 };
 		settle_problems(claims, reading.file, &reading.wheres);
-		return 0;
+		return r;
 	}
 	stamp = (struct stamp){ st.st_dev, st.st_ino, st.st_size, st.st_mtim, st.st_ctim };
 	if (!force && same_stamp(&stamp, &reading.file->stamp))
@@ -352,10 +443,18 @@ static struct file *find_unseen(const struct claims *claims)
 	return NULL;
 }
 
+static bool is_file(const void *claims, const char *path)
+{
+	return file_find(claims, path);
+}
+
 void claims_scan_end(struct claims *claims)
 {
 	struct file *file;
 
 	while ((file = find_unseen(claims)))
 		file_gone(claims, file);
+	if (keep_folder(claims) && !claims->pruned)
+		keep_prune(keep_folder(claims), is_file, claims);
+	claims->pruned = true;
 }

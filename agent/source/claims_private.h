@@ -28,6 +28,9 @@ struct file {
 	struct stamp stamp;
 	bool seen; // in this scan
 	bool busy; // is being written
+	bool known; // read whole once, now or by an agent before
+	bool recalled; // by an agent before: its objects are what is kept of it
+	bool unknown; // cannot be read, and nobody knows what it holds
 	struct hash objects; // by kind, namespace and name; a reference each
 	text_vec wheres; // of problems told at the last reading
 };
@@ -54,7 +57,8 @@ struct claims {
 	struct hash files; // by path
 	struct hash slots; // by kind, namespace and name
 	struct slot *touched;
-	size_t nbusy;
+	size_t nbusy, nrecalled, nunknown;
+	bool pruned; // what is kept of files that went while no agent ran is forgotten
 };
 
 int slot_claim(struct claims *claims, struct file *file, struct object *object);

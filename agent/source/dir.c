@@ -16,6 +16,7 @@ LOG_ROOM("source");
 
 #define DIR_QUIET_USEC 20000 // a burst ends when nothing happened for so long
 #define DIR_BURST_USEC 200000 // but is not waited for longer than this
+#define DIR_PATIENCE 10 // at start, so many retries: while a file of which nothing is known is written
 #define DIR_RETRY_USEC 1000000 // while memory, the folder or the end of a file's writing is missing
 
 struct dir {
@@ -29,6 +30,7 @@ struct dir {
 	bool rescan; // read the whole folder again
 	bool force; // even files that look unchanged
 	bool synced;
+	int patience; // retries left
 	bool told; // the first batch was
 	bool burst; // the timer runs
 	struct timeval burst_began;
@@ -157,6 +159,14 @@ static bool is_away(const struct dir *dir)
 	return stat(dir->path, &st) < 0;
 }
 
+// Before it was synced: is it better to wait? Where nothing is in force yet, not for ever.
+static bool must_wait(const struct dir *dir)
+{
+	if (!claims_unknown(dir->claims))
+		return false;
+	return dir->events.in_force || (claims_waiting(dir->claims) && dir->patience > 0);
+}
+
 // -ENOMEM: nothing is lost, the next call does what was not done.
 static int refresh(struct dir *dir)
 {
@@ -174,10 +184,20 @@ static int refresh(struct dir *dir)
 	r = claims_apply(dir->claims);
 	if (r < 0)
 		return r;
+	if (!dir->synced) {
+		dir->synced = !must_wait(dir);
+		dir->told = false;
+	}
 	if ((r > 0 || !dir->told) && dir->events.batch)
 		dir->events.batch(dir->events.arg);
 	dir->told = true;
 	return 0;
+}
+
+static void wait_more(struct dir *dir)
+{
+	dir->rescan = true;
+	dir->patience -= dir->patience > 0;
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
@@ -189,7 +209,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	if (refresh(dir) < 0)
 		log_error("%s: out of memory, keeping what was read, trying again", dir->path);
 	else if (claims_waiting(dir->claims))
-		dir->rescan = true;
+		wait_more(dir);
 	else if (!dir->rescan)
 		return;
 	event_add(dir->timer, &retry);
@@ -269,7 +289,8 @@ static int dir_open(const char *where, struct event_base *base, struct store *st
 	r = claims_apply(dir->claims);
 	if (r < 0)
 		return err_set(reterr, r, "out of memory");
-	dir->synced = true;
+	dir->patience = DIR_PATIENCE;
+	dir->synced = !must_wait(dir);
 	arm(dir); // for the first batch, and for a file that is being written now
 	*ret = &TAKE_PTR(dir)->source;
 	return 0;
@@ -278,6 +299,11 @@ static int dir_open(const char *where, struct event_base *base, struct store *st
 static bool dir_synced(const struct source *source)
 {
 	return ((const struct dir *)source)->synced;
+}
+
+static bool dir_current(const struct source *source)
+{
+	return !claims_recalled(((const struct dir *)source)->claims);
 }
 
 static struct json_object *dir_describe(const struct source *source)
@@ -298,5 +324,6 @@ const struct source_ops source_dir = {
 	.open = dir_open,
 	.close = dir_close,
 	.synced = dir_synced,
+	.current = dir_current,
 	.describe = dir_describe,
 };

@@ -5,7 +5,8 @@
 //
 // A source puts what it reads into the store. It must never empty the store to fill it again: what is
 // gone leaves only after the new state is known whole. synced() turns true once, when everything that
-// was there at start is in the store; no kernel table is touched before.
+// was there at start is in the store; no kernel table is touched before. An input that cannot be read then counts
+// with what was known of it at the last start; one of which nothing is known is waited for.
 #pragma once
 
 #include <event2/event.h>
@@ -23,6 +24,12 @@ struct source_events {
 	// One sentence about an input that is not used as written, naming file, object and field; text
 	// NULL: the problem that `where` had is gone.
 	void (*problem)(void *arg, const char *where, const char *text);
+
+	// A folder for what an agent that starts needs to know of inputs that cannot be read then; NULL: none.
+	const char *keep;
+	// Something is in force already: it is better to wait for an input of which nothing is known than to go
+	// on without it.
+	bool in_force;
 };
 
 struct source_ops {
@@ -31,6 +38,8 @@ struct source_ops {
 		    const struct source_events *events, struct source **ret, struct err *reterr);
 	void (*close)(struct source *source);
 	bool (*synced)(const struct source *source);
+	// False while some input has only been read by an agent before, as it cannot be read now.
+	bool (*current)(const struct source *source);
 	// {"kind": "dir", "path": ..., "files": n, "problems": [{"where","text"}...]} for status.
 	struct json_object *(*describe)(const struct source *source);
 };
@@ -50,6 +59,11 @@ void source_close(struct source *source); // NULL is fine
 static inline bool source_synced(const struct source *source)
 {
 	return source->ops->synced(source);
+}
+
+static inline bool source_current(const struct source *source)
+{
+	return source->ops->current(source);
 }
 
 // Reads a file of manifests (YAML of many documents, JSON, List kinds) or all of a folder, in the order of
