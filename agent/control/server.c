@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "agent/base/log.h"
+#include "agent/base/utf8.h"
 #include "agent/control/listen.h"
 
 LOG_ROOM("control");
@@ -74,8 +75,10 @@ static void answer(struct client *client, struct json_object *json)
 {
 	struct evbuffer *out = bufferevent_get_output(client->events);
 	size_t len = 0;
-	const char *text = json_object_to_json_string_length(
+	const char *raw = json_object_to_json_string_length(
 		json, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &len);
+	// Names of files and texts that were cut may be any bytes; an answer is JSON all the same.
+	_cleanup_free_ char *text = raw ? utf8_escape_json(raw, len, &len) : NULL;
 
 	if (!text || len > CONTROL_ANSWER_BYTES || evbuffer_add(out, text, len) < 0 ||
 	    evbuffer_add(out, "\n", 1) < 0)

@@ -25,6 +25,8 @@
 #include "agent/source/source.h"
 #include "agent/store/store.h"
 
+#define PROBLEMS_MAX 1000 // told one by one; status says when there are more
+
 struct problem {
 	char *where, *text;
 };
@@ -78,6 +80,7 @@ struct daemon {
 
 	// what is not enforced as written, by where
 	VEC(struct problem) problems;
+	bool problems_more; // there have been more than can be told
 
 	VEC(struct sync_request) syncs; // not answered yet
 };

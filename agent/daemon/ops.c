@@ -112,6 +112,13 @@ static void add_problems(struct json_object *json, const struct daemon *daemon)
 		add_text(one, "text", p->text);
 		json_object_array_add(list, one);
 	}
+	if (daemon->problems_more) {
+		struct json_object *one = json_object_new_object();
+
+		add_text(one, "where", "problems");
+		add_text(one, "text", "there were more than are listed: mend these first");
+		json_object_array_add(list, one);
+	}
 	policy_problem_each(daemon->policy, add_policy_problem, list);
 }
 

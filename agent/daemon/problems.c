@@ -32,8 +32,16 @@ void daemon_problem(struct daemon *daemon, const char *where, const char *text)
 		return;
 	if (old)
 		drop(daemon, old);
-	if (!text)
+	if (!text) {
+		daemon->problems_more = daemon->problems_more && daemon->problems.n;
 		return;
+	}
+	if (daemon->problems.n == PROBLEMS_MAX) {
+		if (!daemon->problems_more)
+			log_warn("more than %d problems: the others are not told", PROBLEMS_MAX);
+		daemon->problems_more = true;
+		return;
+	}
 	log_warn("%s: %s", where, text);
 	new = (struct problem){ strdup(where), strdup(text) };
 	if (!new.where || !new.text || vec_push(&daemon->problems, new) < 0) {

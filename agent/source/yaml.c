@@ -89,6 +89,10 @@ static ssize_t open_anchor(struct composer *c, const yaml_char_t *name)
 
 	if (!name)
 		return -1;
+	if (c->anchors.n == YAML_MAX_ANCHORS) {
+		fail_here(c, "too many anchors");
+		return -EBADMSG;
+	}
 	anchor.name = strdup((const char *)name);
 	if (!anchor.name)
 		return -ENOMEM;
@@ -320,6 +324,8 @@ static int compose(struct composer *c, int depth, struct value *ret)
 	anchor = open_anchor(c, name);
 	if (anchor == -ENOMEM)
 		return err_set(c->err, -ENOMEM, "out of memory");
+	if (anchor == -EBADMSG)
+		return -EBADMSG;
 
 	r = count(c, 1);
 	if (r >= 0 && c->event.type == YAML_SCALAR_EVENT)

@@ -12,6 +12,7 @@
 
 #include "agent/base/err.h"
 
+#define YAML_MAX_ANCHORS 256 // of one document: they are looked for one by one
 #define YAML_MAX_NODES 2000000 // of one text, with aliases counted as often as they are used
 
 // Called once a document; json is borrowed and NULL for an empty one; line counts from 1. Values that an

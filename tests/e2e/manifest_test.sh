@@ -72,4 +72,14 @@ expect "and everything is open" <<-EOT
 	open web api 80 tcp
 	open api web 80 tcp
 EOT
+# Names of any bytes, and texts that were cut inside of a character, leave the answers JSON.
+echo '{{' >"$MANIFESTS/"$'\xff\xfe.yaml'
+manifest odd <<<"{apiVersion: v1, kind: Pod, metadata: {name: a, namespace: 'x$(printf 'é%.0s' {1..60})'}, spec: 5}"
+sync
+check "status is told of odd names" bh status
+matches "bytes that are no text are spelled" "$(bh status -o json | jq -r '.problems[].where')" 'xff.xfe.yaml'
+rm "$MANIFESTS/"$'\xff\xfe.yaml'
+manifest_rm odd
+sync
+
 end

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "agent/base/utf8.h"
 #include "agent/base/bitset.h"
 #include "agent/base/file.h"
 #include "agent/base/hash.h"
@@ -211,9 +212,33 @@ static void files_are_replaced_whole(void **state)
 	test_rmdir(dir);
 }
 
+static void test_any_bytes_become_json(void **state)
+{
+	static const struct {
+		const char *text, *want;
+	} cases[] = {
+		{ "plain", "plain" },
+		{ "\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80", "\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80" },
+		{ "\xff\xfe", "\\\\xff\\\\xfe" },
+		{ "cut \xc3", "cut \\\\xc3" },
+		{ "cut \xe2\x82", "cut \\\\xe2\\\\x82" },
+		{ "overlong \xc0\xaf", "overlong \\\\xc0\\\\xaf" },
+		{ "surrogate \xed\xa0\x80", "surrogate \\\\xed\\\\xa0\\\\x80" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		size_t len = 0;
+		_cleanup_free_ char *got = utf8_escape_json(cases[i].text, strlen(cases[i].text), &len);
+
+		assert_string_equal(got, cases[i].want);
+		assert_int_equal(len, strlen(cases[i].want));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_any_bytes_become_json),
 		cmocka_unit_test(errors_carry_a_sentence),
 		cmocka_unit_test(equal_strings_are_one),
 		cmocka_unit_test(tables_survive_collisions),

@@ -33,6 +33,11 @@ static void check_error(const char *yaml, const char *text)
 	assert_str_contains(err.text, text);
 }
 
+static int count_documents(void *arg, struct json_object *json, size_t line)
+{
+	return 0;
+}
+
 static void plain_words_have_types(void **state)
 {
 	check("[~, null, NULL, '', \"null\"]", "[null,null,null,\"\",\"null\"]");
@@ -107,6 +112,18 @@ static void depth_is_limited(void **state)
 		"nested too deep");
 }
 
+static void anchors_are_limited(void **state)
+{
+	char many[64 * (YAML_MAX_ANCHORS + 1)];
+	size_t n = 0;
+
+	for (int i = 0; i < YAML_MAX_ANCHORS; i++)
+		n += (size_t)sprintf(many + n, "- &x%d {a: 1}\n", i);
+	assert_ok(yaml_parse(many, n, count_documents, NULL, NULL));
+	n += (size_t)sprintf(many + n, "- &last {a: 1}\n");
+	check_error(many, "too many anchors");
+}
+
 static void aliases_cannot_explode(void **state)
 {
 	char text[4096];
@@ -174,6 +191,7 @@ int main(void)
 		cmocka_unit_test(anchors_and_merges),
 		cmocka_unit_test(what_is_wrong_has_a_line),
 		cmocka_unit_test(depth_is_limited),
+		cmocka_unit_test(anchors_are_limited),
 		cmocka_unit_test(aliases_cannot_explode),
 		cmocka_unit_test(the_callback_can_stop_and_knows_its_line),
 		cmocka_unit_test(json_is_strict),
