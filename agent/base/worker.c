@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/eventfd.h>
+#include <time.h>
 
 struct job {
 	struct worker_job job;
@@ -30,7 +31,16 @@ struct worker {
 	struct queue waiting;
 	struct queue ended;
 	bool stop;
+	uint64_t since; // when the job that runs began, in ms; 0: none
 };
+
+static uint64_t now_ms(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
 
 static void queue_init(struct queue *queue)
 {
@@ -79,9 +89,11 @@ static void *worker_main(void *arg)
 		if (worker->stop)
 			break;
 		job = queue_pop(&worker->waiting);
+		worker->since = now_ms(CLOCK_MONOTONIC);
 		pthread_mutex_unlock(&worker->lock);
 		job->job.run(job->job.arg);
 		pthread_mutex_lock(&worker->lock);
+		worker->since = 0;
 		queue_push(&worker->ended, job);
 		signal_ended(worker);
 	}
@@ -145,15 +157,44 @@ static int finish_all(struct worker *worker, struct queue *queue)
 	return n;
 }
 
+static void say_stop(struct worker *worker)
+{
+	pthread_mutex_lock(&worker->lock);
+	worker->stop = true;
+	pthread_cond_signal(&worker->wake);
+	pthread_mutex_unlock(&worker->lock);
+}
+
+bool worker_stop(struct worker *worker, unsigned ms)
+{
+	uint64_t until = now_ms(CLOCK_MONOTONIC) + ms;
+	struct timespec at = { (time_t)(until / 1000), (long)(until % 1000) * 1000000 };
+
+	if (!worker || !worker->started)
+		return true;
+	say_stop(worker);
+	if (pthread_clockjoin_np(worker->thread, NULL, CLOCK_MONOTONIC, &at))
+		return false;
+	worker->started = false;
+	return true;
+}
+
+uint64_t worker_busy_ms(struct worker *worker)
+{
+	uint64_t since;
+
+	pthread_mutex_lock(&worker->lock);
+	since = worker->since;
+	pthread_mutex_unlock(&worker->lock);
+	return since ? now_ms(CLOCK_MONOTONIC) - since : 0;
+}
+
 void worker_free(struct worker *worker)
 {
 	if (!worker)
 		return;
 	if (worker->started) {
-		pthread_mutex_lock(&worker->lock);
-		worker->stop = true;
-		pthread_cond_signal(&worker->wake);
-		pthread_mutex_unlock(&worker->lock);
+		say_stop(worker);
 		pthread_join(worker->thread, NULL);
 	}
 	finish_all(worker, &worker->ended);

@@ -9,6 +9,9 @@
 // ready.
 #pragma once
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "agent/base/cleanup.h"
 
 struct worker;
@@ -25,6 +28,12 @@ int worker_new(const char *name, struct worker **ret);
 // so that their arguments can be freed. NULL is fine.
 void worker_free(struct worker *worker);
 DEFINE_CLEANUP(struct worker *, worker_free)
+
+// Tells the thread to end and waits for so long at most; false: its job does not come back.
+bool worker_stop(struct worker *worker, unsigned ms);
+
+// For how long the job that runs has been running; 0: none runs.
+uint64_t worker_busy_ms(struct worker *worker);
 
 // Puts a job at the end of the queue. 0 or -ENOMEM.
 int worker_submit(struct worker *worker, const struct worker_job *job);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -396,6 +397,10 @@ void daemon_close(struct daemon *daemon)
 	daemon->control = NULL;
 	source_close(daemon->source);
 	daemon->source = NULL; // no further cycle begins
+	if (!worker_stop(daemon->worker, LEAVE_AFTER_MS)) {
+		log_error("the helper thread does not come back: leaving without it");
+		_exit(EXIT_FAILURE);
+	}
 	worker_free(daemon->worker);
 	event_drop(daemon->worker_event);
 	event_drop(daemon->links_event);

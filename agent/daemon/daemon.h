@@ -25,6 +25,9 @@
 #include "agent/source/source.h"
 #include "agent/store/store.h"
 
+#define HUNG_AFTER_MS 30000 // one job of the helper thread: a problem, not ready
+#define LEAVE_AFTER_MS 5000 // its job does not come back at the end: left behind
+
 #define PROBLEMS_MAX 1000 // told one by one; status says when there are more
 
 struct problem {
@@ -66,6 +69,7 @@ struct daemon {
 	bool stopped; // a plan did, and none has run to its end since
 	bool held; // a plan stopped: until the timer says so, only programs are attached
 	bool lacking; // some endpoint is not in force as it should be
+	bool sweeping, watching; // such a round is on the helper thread
 	uint64_t applied; // store generation in force, for every endpoint
 	unsigned retry_ms; // until the next retry, doubling
 	unsigned plan_ms; // the same for plans
@@ -106,6 +110,7 @@ int daemon_policy_new(struct daemon *daemon, struct policy **ret);
 void daemon_sweep(struct daemon *daemon);
 void daemon_watch(struct daemon *daemon);
 // All that was read is in force, or on its way, and nothing is known to fail.
+bool daemon_hung(const struct daemon *daemon);
 bool daemon_ready(const struct daemon *daemon);
 
 // hosts.c: addresses of this host and of its Node object, into bh_host.

@@ -34,19 +34,23 @@ static void sweep_done(void *arg)
 		log_debug("swept connections: %u seen, %u expired, %u of pods that are gone",
 			  job->stats.seen, job->stats.expired, job->stats.orphans);
 	job->daemon->sweep = job->stats;
+	job->daemon->sweeping = false;
 	free(job);
 }
 
 void daemon_sweep(struct daemon *daemon)
 {
-	struct sweep_job *job = calloc(1, sizeof(*job));
+	struct sweep_job *job = daemon->sweeping ? NULL : calloc(1, sizeof(*job));
 
 	if (!job)
 		return;
+	daemon->sweeping = true;
 	job->daemon = daemon;
 	job->tables = daemon->tables;
-	if (worker_submit(daemon->worker, &(struct worker_job){ sweep_run, sweep_done, job }) < 0)
+	if (worker_submit(daemon->worker, &(struct worker_job){ sweep_run, sweep_done, job }) < 0) {
+		daemon->sweeping = false;
 		free(job);
+	}
 }
 
 // ---- watching -------------------------------------------------------------------------------------------
@@ -97,6 +101,7 @@ static void watch_done(void *arg)
 		else if (e->phase == ENDPOINT_ATTACHED)
 			repair(daemon, e, one);
 	}
+	daemon->watching = false;
 	vec_fini(&job->all);
 	free(job);
 	daemon_kick(daemon);
@@ -104,12 +109,15 @@ static void watch_done(void *arg)
 
 void daemon_watch(struct daemon *daemon)
 {
-	struct watch_job *job = calloc(1, sizeof(*job));
+	struct watch_job *job = daemon->watching ? NULL : calloc(1, sizeof(*job));
 	struct endpoint *e;
 	int r = 0;
 
+	daemon_problem(daemon, "helper thread",
+		       daemon_hung(daemon) ? "its work does not come back: nothing new gets into force" : NULL);
 	if (!job)
 		return;
+	daemon->watching = true;
 	job->daemon = daemon;
 	job->tables = daemon->tables;
 	for (size_t i = 0; r >= 0 && (e = endpoints_at(daemon->endpoints, i)); i++) {
@@ -119,6 +127,7 @@ void daemon_watch(struct daemon *daemon)
 			r = vec_push(&job->all, one);
 	}
 	if (worker_submit(daemon->worker, &(struct worker_job){ watch_run, watch_done, job }) < 0) {
+		daemon->watching = false;
 		vec_fini(&job->all);
 		free(job);
 	}

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <unistd.h>
 #include "tests/harness/test.h"
 
 #include <poll.h>
@@ -95,9 +96,36 @@ static void ending_early_ends_every_job(void **state)
 	worker_free(NULL);
 }
 
+static void block(void *arg)
+{
+	char byte;
+
+	assert_int_equal(read(((int *)arg)[0], &byte, 1), 1);
+}
+
+static void test_a_job_that_hangs_is_seen_and_left(void **state)
+{
+	struct worker *worker = NULL;
+	int ends[2];
+
+	assert_int_equal(pipe(ends), 0);
+	assert_int_equal(worker_new("hangs", &worker), 0);
+	assert_int_equal(worker_busy_ms(worker), 0);
+	assert_int_equal(worker_submit(worker, &(struct worker_job){ block, NULL, ends }), 0);
+	while (worker_busy_ms(worker) < 2)
+		;
+	assert_false(worker_stop(worker, 1));
+	assert_int_equal(write(ends[1], "x", 1), 1);
+	assert_true(worker_stop(worker, 10000));
+	worker_free(worker);
+	close(ends[0]);
+	close(ends[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_job_that_hangs_is_seen_and_left),
 		cmocka_unit_test(jobs_run_elsewhere_and_end_here_in_order),
 		cmocka_unit_test(ending_early_ends_every_job),
 	};
