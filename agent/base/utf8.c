@@ -46,7 +46,7 @@ char *utf8_escape_json(const char *text, size_t len, size_t *retlen)
 	for (size_t i = 0; i < len; i += bytes ? bytes : 1) {
 		bytes = character(at + i, len - i);
 		memcpy(ret + n, at + i, bytes);
-		n += bytes ? bytes : (size_t)sprintf(ret + n, ESCAPED, at[i]);
+		n += bytes ? bytes : (size_t)snprintf(ret + n, ESCAPED_BYTES + 1, ESCAPED, at[i]);
 	}
 	ret[n] = 0;
 	*retlen = n;

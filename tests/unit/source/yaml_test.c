@@ -118,9 +118,9 @@ static void anchors_are_limited(void **state)
 	size_t n = 0;
 
 	for (int i = 0; i < YAML_MAX_ANCHORS; i++)
-		n += (size_t)sprintf(many + n, "- &x%d {a: 1}\n", i);
+		n += (size_t)snprintf(many + n, sizeof(many) - n, "- &x%d {a: 1}\n", i);
 	assert_ok(yaml_parse(many, n, count_documents, NULL, NULL));
-	n += (size_t)sprintf(many + n, "- &last {a: 1}\n");
+	n += (size_t)snprintf(many + n, sizeof(many) - n, "- &last {a: 1}\n");
 	check_error(many, "too many anchors");
 }
 
