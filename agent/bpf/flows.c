@@ -107,16 +107,17 @@ static int enter(void *arg)
 	return nl_open(arg, NETLINK_SOCK_DIAG, 0);
 }
 
-int link_flows(uint64_t netns, link_flow_fn fn, void *arg, struct err *reterr)
+int link_flows(int ifindex, link_flow_fn fn, void *arg, struct err *reterr)
 {
 	_cleanup_free_ struct flows *flows = calloc(1, sizeof(*flows));
-	_cleanup_close_ int fd = netns_open(netns);
+	_cleanup_close_ int fd = link_netns_open(ifindex);
 	int r;
 
 	if (!flows)
 		return err_set(reterr, -ENOMEM, "no memory");
 	if (fd < 0)
-		return err_set(reterr, fd, "network namespace %lu is gone", netns);
+		return err_set(reterr, fd, "the network namespace behind ifindex %d cannot be found: %s",
+			       ifindex, strerror(-fd));
 	flows->fn = fn;
 	flows->arg = arg;
 	r = netns_run(fd, enter, &flows->nl);
@@ -126,7 +127,7 @@ int link_flows(uint64_t netns, link_flow_fn fn, void *arg, struct err *reterr)
 		r = ask_all(flows, CONNECTED, tell_flow);
 	nl_close(&flows->nl);
 	if (r < 0)
-		return err_set(reterr, r, "cannot list sockets of namespace %lu: %s", netns,
+		return err_set(reterr, r, "cannot list sockets behind ifindex %d: %s", ifindex,
 			       strerror(-r));
 	return r;
 }

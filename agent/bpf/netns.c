@@ -22,7 +22,6 @@
 
 struct walk {
 	struct hash seen; // items are inodes cast to pointers: never 0
-	uint64_t only; // 0: all
 	netns_fn fn;
 	void *arg;
 };
@@ -32,24 +31,21 @@ static bool inode_equal(const void *item, const void *key)
 	return item == key;
 }
 
-// A namespace that cannot be looked at for want of something is no namespace that is gone: the walk fails
-// as a whole, since whoever asked would give up its pods.
-static int lacking(int r)
-{
-	return r == -EMFILE || r == -ENFILE || r == -ENOMEM || r == -ENOBUFS ? r : 0;
-}
-
-// 1 once per inode, then 0.
+// 1: seen for the first time.
 static int first_sight(struct walk *walk, uint64_t inode)
 {
 	void *key = (void *)(uintptr_t)inode;
 	uint64_t hash = hash_pointer(key);
-	int r;
 
 	if (hash_find(&walk->seen, hash, inode_equal, key))
 		return 0;
-	r = hash_add(&walk->seen, hash, key);
-	return r < 0 ? r : 1;
+	return hash_add(&walk->seen, hash, key) < 0 ? -ENOMEM : 1;
+}
+
+// A name that leads nowhere any more, or that we may not follow.
+static bool is_gone(int error)
+{
+	return error == ENOENT || error == ESRCH || error == ENOTDIR || error == EACCES || error == EPERM;
 }
 
 // path: names a namespace, or something else that an unlucky mount put there.
@@ -60,37 +56,34 @@ static int visit(struct walk *walk, const char *path)
 	int r;
 
 	if (stat(path, &st) < 0)
-		return lacking(-errno);
-	if (!st.st_ino || !S_ISREG(st.st_mode) || (walk->only && st.st_ino != walk->only))
+		return is_gone(errno) ? 0 : -errno;
+	if (!st.st_ino || !S_ISREG(st.st_mode))
 		return 0;
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
-		return lacking(-errno);
+		return is_gone(errno) ? 0 : -errno;
 	if (ioctl(fd, NS_GET_NSTYPE) != CLONE_NEWNET || fstat(fd, &st) < 0)
 		return 0;
 	r = first_sight(walk, st.st_ino);
-	if (r <= 0)
-		return r;
-	return walk->fn(walk->arg, fd, st.st_ino);
+	return r <= 0 ? r : walk->fn(walk->arg, fd, st.st_ino);
 }
 
-// A process whose namespace was seen costs one readlink and no open.
-static bool process_seen(struct walk *walk, const char *path)
+// 0 and *ret 0: there is none, the process has ended.
+static int process_netns(const char *pid, uint64_t *ret)
 {
-	char text[64];
-	ssize_t len = readlink(path, text, sizeof(text) - 1);
-	uint64_t inode;
+	char path[64], text[64];
+	ssize_t len;
 
+	*ret = 0;
+	snprintf(path, sizeof(path), "/proc/%.20s/ns/net", pid);
+	len = readlink(path, text, sizeof(text) - 1);
 	if (len < 0)
-		return true;
+		return errno == ENOENT || errno == ESRCH ? 0 : -errno;
 	text[len] = 0;
-	if (sscanf(text, "net:[%lu]", &inode) != 1)
-		return true;
-	return hash_find(&walk->seen, hash_pointer((void *)(uintptr_t)inode), inode_equal,
-			 (void *)(uintptr_t)inode) != NULL;
+	return sscanf(text, "net:[%lu]", ret) == 1 ? 0 : -EIO;
 }
 
-static int walk_processes(struct walk *walk)
+int netns_processes(netns_process_fn fn, void *arg, uint32_t *rethidden)
 {
 	DIR *dir = opendir("/proc");
 	struct dirent *entry;
@@ -99,16 +92,33 @@ static int walk_processes(struct walk *walk)
 	if (!dir)
 		return -errno;
 	while (!r && (entry = readdir(dir))) {
-		char path[64];
+		uint64_t inode;
 
 		if (!isdigit((unsigned char)entry->d_name[0]))
 			continue;
-		snprintf(path, sizeof(path), "/proc/%.20s/ns/net", entry->d_name);
-		if (!process_seen(walk, path))
-			r = visit(walk, path);
+		r = process_netns(entry->d_name, &inode);
+		if (r == -EACCES || r == -EPERM)
+			*rethidden += 1;
+		if (r == -EACCES || r == -EPERM)
+			r = 0;
+		else if (r == 0 && inode)
+			r = fn(arg, (int)strtol(entry->d_name, NULL, 10), inode);
 	}
 	closedir(dir);
 	return r;
+}
+
+// A process whose namespace was seen costs one readlink and no open.
+static int visit_process(void *arg, int pid, uint64_t inode)
+{
+	struct walk *walk = arg;
+	char path[64];
+
+	if (hash_find(&walk->seen, hash_pointer((void *)(uintptr_t)inode), inode_equal,
+		      (void *)(uintptr_t)inode))
+		return 0;
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", pid);
+	return visit(walk, path);
 }
 
 static int walk_names(struct walk *walk)
@@ -118,7 +128,7 @@ static int walk_names(struct walk *walk)
 	int r = 0;
 
 	if (!dir)
-		return lacking(-errno);
+		return is_gone(errno) ? 0 : -errno;
 	while (!r && (entry = readdir(dir))) {
 		char path[NAME_MAX + 16];
 
@@ -168,16 +178,19 @@ static int walk_mounts(struct walk *walk)
 	_cleanup_fclose_ FILE *f = fopen("/proc/thread-self/mountinfo", "re");
 	_cleanup_free_ char *line = NULL;
 	size_t cap = 0;
-	int r = f ? 0 : -errno;
+	int r = 0;
 
+	if (!f)
+		return -errno;
 	while (!r && getline(&line, &cap, f) > 0)
 		r = visit_mount(walk, line);
-	return r == 0 && ferror(f) ? -EIO : r;
+	return r;
 }
 
 static int walk_all(struct walk *walk)
 {
-	int r = walk_processes(walk);
+	uint32_t hidden = 0;
+	int r = netns_processes(visit_process, walk, &hidden);
 
 	if (r == 0)
 		r = walk_names(walk);
@@ -192,26 +205,6 @@ int netns_each(netns_fn fn, void *arg)
 	struct walk walk = { .fn = fn, .arg = arg };
 
 	return walk_all(&walk);
-}
-
-static int keep_fd(void *arg, int fd, uint64_t inode)
-{
-	int *ret = arg;
-
-	*ret = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-	if (*ret < 0)
-		*ret = -errno;
-	return 1;
-}
-
-int netns_open(uint64_t inode)
-{
-	int fd = -ESRCH;
-	struct walk walk = { .only = inode, .fn = keep_fd, .arg = &fd };
-	int r;
-
-	r = walk_all(&walk);
-	return r < 0 ? r : fd;
 }
 
 uint64_t netns_self(void)

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <linux/if_link.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -23,8 +24,7 @@ int nl_open(struct nl *nl, int bus, unsigned int groups)
 		return r;
 	}
 	mnl_socket_setsockopt(sock, NETLINK_CAP_ACK, &one, sizeof(one));
-	nl->sock = sock;
-	nl->seq = 0;
+	*nl = (struct nl){ .sock = sock };
 	return 0;
 }
 
@@ -32,12 +32,20 @@ void nl_close(struct nl *nl)
 {
 	if (nl->sock)
 		mnl_socket_close(nl->sock);
-	nl->sock = NULL;
+	free(nl->buf);
+	*nl = (struct nl){ 0 };
 }
 
 int nl_fd(const struct nl *nl)
 {
 	return mnl_socket_get_fd(nl->sock);
+}
+
+int nl_strict(struct nl *nl)
+{
+	int one = 1;
+
+	return mnl_socket_setsockopt(nl->sock, NETLINK_GET_STRICT_CHK, &one, sizeof(one)) < 0 ? -errno : 0;
 }
 
 struct nlmsghdr *nl_request(char buf[static NL_REQUEST_BYTES], uint16_t type, uint16_t flags,
@@ -99,22 +107,62 @@ static void hear_all(struct answer *answer, const void *buf, ssize_t bytes)
 	}
 }
 
+// Room for what waits: one message may be of any size (a device of a thousand names), and one that is cut
+// short would be taken for a device that is not there.
+static int make_room(struct nl *nl, size_t bytes)
+{
+	char *grown;
+
+	if (bytes <= nl->bytes)
+		return 0;
+	bytes = bytes < NL_BUFFER_BYTES ? NL_BUFFER_BYTES : bytes;
+	grown = realloc(nl->buf, bytes);
+	if (!grown)
+		return -ENOMEM;
+	nl->buf = grown;
+	nl->bytes = bytes;
+	return 0;
+}
+
+static ssize_t receive_once(struct nl *nl, int flags)
+{
+	ssize_t bytes = recv(nl_fd(nl), NULL, 0, MSG_PEEK | MSG_TRUNC | flags);
+	int r;
+
+	if (bytes < 0)
+		return -errno;
+	r = make_room(nl, (size_t)bytes);
+	if (r < 0)
+		return r;
+	bytes = recv(nl_fd(nl), nl->buf, nl->bytes, MSG_TRUNC | flags);
+	if (bytes < 0)
+		return -errno;
+	return (size_t)bytes > nl->bytes ? -EMSGSIZE : bytes;
+}
+
+static ssize_t receive(struct nl *nl, int flags)
+{
+	ssize_t bytes;
+
+	do {
+		bytes = receive_once(nl, flags);
+	} while (bytes == -EINTR);
+	return bytes;
+}
+
 int nl_talk(struct nl *nl, struct nlmsghdr *nlh, nl_fn fn, void *arg)
 {
 	struct answer answer = { .seq = ++nl->seq, .fn = fn, .arg = arg };
-	char buf[NL_BUFFER_BYTES] __attribute__((aligned(NLMSG_ALIGNTO)));
 
 	nlh->nlmsg_seq = answer.seq;
 	if (mnl_socket_sendto(nl->sock, nlh, nlh->nlmsg_len) < 0)
 		return -errno;
 	while (!answer.done) {
-		ssize_t bytes = mnl_socket_recvfrom(nl->sock, buf, sizeof(buf));
+		ssize_t bytes = receive(nl, 0);
 
-		if (bytes < 0 && errno == EINTR)
-			continue;
 		if (bytes < 0)
-			return -errno;
-		hear_all(&answer, buf, bytes);
+			return (int)bytes;
+		hear_all(&answer, nl->buf, bytes);
 	}
 	if (!answer.result && answer.interrupted)
 		return -EAGAIN;
@@ -124,16 +172,13 @@ int nl_talk(struct nl *nl, struct nlmsghdr *nlh, nl_fn fn, void *arg)
 int nl_listen(struct nl *nl, nl_fn fn, void *arg)
 {
 	struct answer answer = { .fn = fn, .arg = arg };
-	char buf[NL_BUFFER_BYTES] __attribute__((aligned(NLMSG_ALIGNTO)));
 
 	for (;;) {
-		ssize_t bytes = recv(nl_fd(nl), buf, sizeof(buf), MSG_DONTWAIT);
+		ssize_t bytes = receive(nl, MSG_DONTWAIT);
 
-		if (bytes < 0 && errno == EINTR)
-			continue;
 		if (bytes < 0)
-			return errno == EAGAIN ? 0 : -errno;
-		hear_all(&answer, buf, bytes);
+			return bytes == -EAGAIN ? 0 : (int)bytes;
+		hear_all(&answer, nl->buf, bytes);
 		answer.result = 0;
 	}
 }
@@ -199,6 +244,8 @@ bool nl_device(const struct nlmsghdr *nlh, struct nl_device *ret)
 		ret->peer = (int)mnl_attr_get_u32(attrs[IFLA_LINK]);
 	if (attrs[IFLA_LINK_NETNSID])
 		ret->peer_nsid = (int)mnl_attr_get_u32(attrs[IFLA_LINK_NETNSID]);
+	if (attrs[IFLA_MASTER])
+		ret->master = (int)mnl_attr_get_u32(attrs[IFLA_MASTER]);
 	if (attrs[IFLA_ADDRESS] && mnl_attr_get_payload_len(attrs[IFLA_ADDRESS]) == 6)
 		memcpy(ret->mac, mnl_attr_get_payload(attrs[IFLA_ADDRESS]), 6);
 	return true;

@@ -14,13 +14,15 @@
 
 #include "agent/base/cleanup.h"
 
-#define NL_BUFFER_BYTES 32768 // what one read may bring; the kernel fills no more in a dump
+#define NL_BUFFER_BYTES 32768 // to begin with; grows to the message that waits, so none is cut short
 
 struct mnl_socket;
 
 struct nl {
 	struct mnl_socket *sock; // NULL: closed
 	uint32_t seq;
+	char *buf; // of what is read
+	size_t bytes;
 };
 
 // Called for each message of an answer; non-zero ends the conversation's callbacks and is returned.
@@ -36,6 +38,9 @@ static inline void nl_closep(struct nl *nl)
 #define _cleanup_nl_ _cleanup_(nl_closep)
 
 int nl_fd(const struct nl *nl);
+
+// The kernel heeds every field of a request, so that a dump may be of one device or another namespace.
+int nl_strict(struct nl *nl);
 
 // A request of `extra` header bytes (zeroed, returned in *retextra) in a buffer of
 // NL_REQUEST_BYTES.
@@ -65,6 +70,7 @@ struct nl_device {
 	int ifindex;
 	int peer; // IFLA_LINK, 0: none
 	int peer_nsid; // IFLA_LINK_NETNSID, -1: our own namespace or not told
+	int master; // the bridge that it is a port of, 0: none
 	bool veth;
 	uint8_t mac[6];
 };

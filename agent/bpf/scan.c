@@ -1,77 +1,339 @@
 // SPDX-License-Identifier: Apache-2.0
-// scan.c - find pods: the far sides of our veth devices, in whatever namespace they are.
+// scan.c - the host's devices, and behind its veths what can be seen from here.
 //
 // Dumping our own devices makes the kernel give each namespace that holds a far side an id in ours.
-// A namespace without such an id is nobody's pod here and is never entered: that keeps a scan
-// cheap, and right on a machine where several namespaces play nodes.
+// By that id a far side is asked for without entering its namespace or finding a name for it: a pod cannot
+// hide its device, and a scan opens no files of pods. Processes are asked only when a pod has no device yet.
 #include "agent/bpf/link.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if_link.h>
 #include <linux/net_namespace.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <libmnl/libmnl.h>
 
-#include "agent/base/vec.h"
 #include "agent/bpf/netns.h"
 #include "agent/bpf/nl.h"
 
 #define DUMP_TRIES 5
+#define EPHEMERAL_LO 32768 // the kernel's default
+#define EPHEMERAL_HI 60999
 
-typedef VEC(struct nl_device) devices_t;
-typedef VEC(struct link_pod) pods_t;
+struct host_addr {
+	int ifindex;
+	uint8_t prefixlen; // of 128
+	struct bh_addr addr;
+};
+
+// A namespace with processes; nsid -1: no far side of ours is there.
+struct space {
+	uint64_t inode;
+	int nsid;
+};
 
 struct scan {
 	struct nl host;
-	devices_t ours; // veth devices of our namespace whose far side is in another
-	uint64_t self;
-	link_pod_fn fn;
-	void *arg;
+	const struct link_known *known;
+	struct link_view *view;
+	VEC(int) masters; // of view->pods, in step
+	VEC(struct host_addr) addrs;
+	VEC(struct space) spaces;
+	struct link_pod *at; // the one whose far side is being asked
 };
 
-// What is learned inside one namespace.
-struct visit {
-	struct nl nl;
-	uint16_t lo, hi;
-	int nsid; // of that namespace, as ours calls it
-	const devices_t *ours;
-	pods_t pods;
-};
+int link_addr_order(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct bh_addr));
+}
 
-static int dump(struct nl *nl, uint16_t type, int family, size_t header, nl_fn fn, void *arg)
+static int int_order(const void *a, const void *b)
+{
+	const int *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+bool link_view_has(const struct link_view *view, int ifindex)
+{
+	return view->devices.n && bsearch(&ifindex, view->devices.v, view->devices.n, sizeof(ifindex), int_order);
+}
+
+void link_known_fini(struct link_known *known)
+{
+	vec_fini(&known->addrs);
+	vec_fini(&known->asked);
+	vec_fini(&known->held);
+}
+
+void link_view_fini(struct link_view *view)
+{
+	vec_fini(&view->devices);
+	vec_fini(&view->pods);
+}
+
+static bool is_known(const struct link_known *known, const struct bh_addr *addr)
+{
+	return known->addrs.n &&
+	       bsearch(addr, known->addrs.v, known->addrs.n, sizeof(*addr), link_addr_order);
+}
+
+static bool is_held(const struct link_known *known, int ifindex)
+{
+	vec_each(const int, held, &known->held)
+		if (*held == ifindex)
+			return true;
+	return false;
+}
+
+// ---- the host's own -------------------------------------------------------------------------------------
+
+static int add_device(void *arg, const struct nlmsghdr *nlh)
+{
+	struct scan *scan = arg;
+	struct nl_device device;
+	struct link_pod pod = { 0 };
+	int r;
+
+	if (!nl_device(nlh, &device))
+		return 0;
+	r = vec_push(&scan->view->devices, device.ifindex);
+	if (r < 0 || !device.veth || !device.peer || device.peer_nsid < 0)
+		return r;
+	pod.ifindex = device.ifindex;
+	pod.peer_ifindex = device.peer;
+	pod.nsid = device.peer_nsid;
+	r = vec_push(&scan->masters, device.master);
+	return r < 0 ? r : vec_push(&scan->view->pods, pod);
+}
+
+static int add_host_addr(void *arg, const struct nlmsghdr *nlh)
+{
+	const struct ifaddrmsg *info = mnl_nlmsg_get_payload(nlh);
+	struct scan *scan = arg;
+	struct host_addr addr = { 0 };
+
+	if (!nl_device_addr(nlh, &addr.ifindex, &addr.addr))
+		return 0;
+	addr.prefixlen = (uint8_t)(info->ifa_prefixlen + (bh_addr_is4(&addr.addr) ? 96 : 0));
+	return vec_push(&scan->addrs, addr);
+}
+
+static int dump(struct scan *scan, uint16_t type, size_t header, nl_fn fn)
 {
 	char buf[NL_REQUEST_BYTES];
-	uint8_t *extra;
+	void *extra;
 
-	struct nlmsghdr *nlh = nl_request(buf, type, NLM_F_DUMP, header, &extra);
-
-	*extra = (uint8_t)family; // ifinfomsg, ifaddrmsg and rtmsg all begin with it
-	return nl_talk(nl, nlh, fn, arg);
+	return nl_talk(&scan->host, nl_request(buf, type, NLM_F_DUMP, header, &extra), fn, scan);
 }
 
-static int add_ours(void *arg, const struct nlmsghdr *nlh)
-{
-	devices_t *ours = arg;
-	struct nl_device device;
-
-	if (!nl_device(nlh, &device) || !device.veth || !device.peer || device.peer_nsid < 0)
-		return 0;
-	return vec_push(ours, device);
-}
-
-static int dump_ours(struct scan *scan)
+static int dump_host(struct scan *scan)
 {
 	int r = -EAGAIN;
 
 	for (int i = 0; i < DUMP_TRIES && r == -EAGAIN; i++) {
-		vec_clear(&scan->ours);
-		r = dump(&scan->host, RTM_GETLINK, AF_UNSPEC, sizeof(struct ifinfomsg), add_ours,
-			 &scan->ours);
+		vec_clear(&scan->view->devices);
+		vec_clear(&scan->view->pods);
+		vec_clear(&scan->masters);
+		vec_clear(&scan->addrs);
+		r = dump(scan, RTM_GETLINK, sizeof(struct ifinfomsg), add_device);
+		if (r == 0)
+			r = dump(scan, RTM_GETADDR, sizeof(struct ifaddrmsg), add_host_addr);
 	}
+	vec_sort(&scan->view->devices, int_order);
 	return r;
 }
+
+static bool prefix_has(const struct host_addr *prefix, const struct bh_addr *addr)
+{
+	uint32_t bytes = prefix->prefixlen / 8u, bits = prefix->prefixlen % 8u;
+	const uint8_t *a = (const uint8_t *)&prefix->addr, *b = (const uint8_t *)addr;
+
+	if (memcmp(a, b, bytes) != 0)
+		return false;
+	return !bits || (a[bytes] ^ b[bytes]) >> (8 - bits) == 0;
+}
+
+// Which of the host's addresses on the veth or its bridge the pod has for its gateway: the one in whose
+// subnet it is, else any that is not link-local, else that.
+static int gateway_rank(const struct host_addr *host, const struct link_pod *pod)
+{
+	for (uint32_t i = 0; i < pod->naddrs; i++)
+		if (prefix_has(host, &pod->addrs[i]))
+			return 3;
+	return (ntohl(host->addr.w[0]) & 0xffc00000u) == 0xfe800000u ? 1 : 2;
+}
+
+static void set_gateways(const struct scan *scan, struct link_pod *pod, int master)
+{
+	int rank4 = 0, rank6 = 0;
+
+	vec_each(const struct host_addr, host, &scan->addrs) {
+		bool v4 = bh_addr_is4(&host->addr);
+		int *best = v4 ? &rank4 : &rank6, rank;
+
+		if (host->ifindex != pod->ifindex && (!master || host->ifindex != master))
+			continue;
+		rank = gateway_rank(host, pod);
+		if (rank <= *best)
+			continue;
+		*best = rank;
+		*(v4 ? &pod->gateway4 : &pod->gateway6) = host->addr;
+	}
+}
+
+// The pod's own range would be the pod's word.
+static void read_port_range(struct link_view *view)
+{
+	_cleanup_fclose_ FILE *f = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
+
+	if (f && fscanf(f, "%hu %hu", &view->ephemeral_lo, &view->ephemeral_hi) == 2)
+		return;
+	view->ephemeral_lo = EPHEMERAL_LO;
+	view->ephemeral_hi = EPHEMERAL_HI;
+}
+
+// ---- the host's routes ----------------------------------------------------------------------------------
+
+static int take_route(void *arg, const struct nlmsghdr *nlh)
+{
+	const struct rtmsg *route = mnl_nlmsg_get_payload(nlh);
+	const struct nlattr *attrs[RTA_MAX + 1];
+
+	nl_attrs(nlh, sizeof(*route), attrs, RTA_MAX);
+	if (nlh->nlmsg_type != RTM_NEWROUTE || route->rtm_type != RTN_UNICAST ||
+	    route->rtm_dst_len != (route->rtm_family == AF_INET ? 32 : 128) || attrs[RTA_GATEWAY])
+		return 0;
+	if (attrs[RTA_OIF])
+		*(int *)arg = (int)mnl_attr_get_u32(attrs[RTA_OIF]);
+	return 0;
+}
+
+// The device that a route of exactly this address leads to; 0: none.
+static int route_of(struct scan *scan, const struct bh_addr *addr, int *ret)
+{
+	bool v4 = bh_addr_is4(addr);
+	char buf[NL_REQUEST_BYTES];
+	struct rtmsg *route;
+	struct nlmsghdr *nlh = nl_request(buf, RTM_GETROUTE, 0, sizeof(*route), &route);
+	int r;
+
+	*ret = 0;
+	route->rtm_family = v4 ? AF_INET : AF_INET6;
+	route->rtm_dst_len = v4 ? 32 : 128;
+	route->rtm_flags = RTM_F_FIB_MATCH;
+	mnl_attr_put(nlh, RTA_DST, v4 ? 4 : 16, v4 ? &addr->w[3] : &addr->w[0]);
+	r = nl_talk(&scan->host, nlh, take_route, ret);
+	return r == -ENOMEM || r == -ENOBUFS ? r : 0;
+}
+
+static int ask_routes(struct scan *scan)
+{
+	vec_each(const struct bh_addr, addr, &scan->known->asked) {
+		int ifindex, r = route_of(scan, addr, &ifindex);
+
+		if (r < 0)
+			return r;
+		vec_each(struct link_pod, pod, &scan->view->pods)
+			if (pod->ifindex == ifindex && pod->nrouted < LINK_ADDRS_MAX)
+				pod->routed[pod->nrouted++] = *addr;
+	}
+	return 0;
+}
+
+// ---- behind a veth --------------------------------------------------------------------------------------
+
+static int take_peer(void *arg, const struct nlmsghdr *nlh)
+{
+	struct scan *scan = arg;
+	struct nl_device peer;
+
+	if (!nl_device(nlh, &peer) || !peer.veth || peer.peer != scan->at->ifindex)
+		return 0;
+	memcpy(scan->at->mac, peer.mac, sizeof(scan->at->mac));
+	scan->at->unread = false;
+	return 0;
+}
+
+static int take_addr(void *arg, const struct nlmsghdr *nlh)
+{
+	struct scan *scan = arg;
+	struct link_pod *pod = scan->at;
+	struct bh_addr addr;
+	int ifindex;
+
+	if (!nl_device_addr(nlh, &ifindex, &addr) || ifindex != pod->peer_ifindex ||
+	    !is_known(scan->known, &addr))
+		return 0;
+	if (pod->naddrs == LINK_ADDRS_MAX)
+		pod->more = true;
+	else
+		pod->addrs[pod->naddrs++] = addr;
+	return 0;
+}
+
+static int ask_peer(struct scan *scan)
+{
+	char buf[NL_REQUEST_BYTES];
+	struct ifinfomsg *info;
+	struct nlmsghdr *nlh = nl_request(buf, RTM_GETLINK, 0, sizeof(*info), &info);
+
+	info->ifi_index = scan->at->peer_ifindex;
+	mnl_attr_put_u32(nlh, IFLA_TARGET_NETNSID, (uint32_t)scan->at->nsid);
+	return nl_talk(&scan->host, nlh, take_peer, scan);
+}
+
+static int ask_addrs(struct scan *scan, uint8_t family)
+{
+	char buf[NL_REQUEST_BYTES];
+	struct ifaddrmsg *info;
+	struct nlmsghdr *nlh =
+		nl_request(buf, RTM_GETADDR, NLM_F_DUMP, sizeof(*info), &info);
+
+	info->ifa_family = family;
+	info->ifa_index = (uint32_t)scan->at->peer_ifindex;
+	mnl_attr_put_u32(nlh, IFA_TARGET_NETNSID, (uint32_t)scan->at->nsid);
+	return nl_talk(&scan->host, nlh, take_addr, scan);
+}
+
+static int ask_both(struct scan *scan)
+{
+	int r = ask_peer(scan);
+
+	scan->at->naddrs = 0;
+	scan->at->more = false;
+	if (r == 0 && !scan->at->unread)
+		r = ask_addrs(scan, AF_INET);
+	if (r != 0 || scan->at->unread)
+		return r;
+	r = ask_addrs(scan, AF_INET6);
+	return r == -EOPNOTSUPP ? 0 : r;
+}
+
+// A pod that never settles is told as it was seen last; one that went meanwhile is unread without a word.
+static int read_pod(struct scan *scan, struct link_pod *pod)
+{
+	int r = -EAGAIN;
+
+	scan->at = pod;
+	pod->unread = true;
+	for (int i = 0; i < DUMP_TRIES && r == -EAGAIN; i++)
+		r = ask_both(scan);
+	if (r == 0 || r == -EAGAIN)
+		return 0;
+	pod->unread = true;
+	if (r == -ENODEV || r == -EINVAL)
+		return 0;
+	scan->view->unread++;
+	return err_set(&scan->view->why, 0, "ifindex %d: what is behind it cannot be read: %s", pod->ifindex,
+		       strerror(-r));
+}
+
+// ---- whose processes live there -------------------------------------------------------------------------
 
 static int take_nsid(void *arg, const struct nlmsghdr *nlh)
 {
@@ -83,200 +345,189 @@ static int take_nsid(void *arg, const struct nlmsghdr *nlh)
 	return 0;
 }
 
-// The id that our namespace has for this one into *ret; -1: none.
-static int nsid_of(struct nl *host, int fd, int *ret)
+// The id that our namespace has for a process's or an open one; -1: none.
+static int ask_nsid(struct nl *nl, uint16_t attr, int value, int *ret)
 {
 	char buf[NL_REQUEST_BYTES];
 	struct rtgenmsg *extra;
 	struct nlmsghdr *nlh = nl_request(buf, RTM_GETNSID, 0, sizeof(*extra), &extra);
+	int r;
 
 	*ret = -1;
-	mnl_attr_put_u32(nlh, NETNSA_FD, (uint32_t)fd);
-	return nl_talk(host, nlh, take_nsid, ret);
+	mnl_attr_put_u32(nlh, attr, (uint32_t)value);
+	r = nl_talk(nl, nlh, take_nsid, ret);
+	return r == -ENOMEM || r == -ENOBUFS ? r : 0;
 }
 
-static bool holds_ours(const devices_t *ours, int nsid)
+static int space_of(struct scan *scan, int pid, uint64_t inode, int *retnsid)
 {
-	vec_each(struct nl_device, device, ours)
-		if (device->peer_nsid == nsid)
-			return true;
+	struct space space = { inode, -1 };
+	int r;
+
+	vec_each(struct space, known, &scan->spaces) {
+		if (known->inode == inode) {
+			*retnsid = known->nsid;
+			return 0;
+		}
+	}
+	r = ask_nsid(&scan->host, NETNSA_PID, pid, &space.nsid);
+	*retnsid = space.nsid;
+	return r < 0 ? r : vec_push(&scan->spaces, space);
+}
+
+static void add_uid(struct link_pod *pod, const char *uid)
+{
+	for (uint32_t i = 0; i < pod->nuids; i++)
+		if (!strcmp(pod->uids[i], uid))
+			return;
+	if (pod->nuids < LINK_UIDS_MAX)
+		memcpy(pod->uids[pod->nuids++], uid, LINK_UID_BYTES);
+}
+
+static int read_uid(int pid, char ret[static LINK_UID_BYTES])
+{
+	_cleanup_fclose_ FILE *f = NULL;
+	_cleanup_free_ char *line = NULL;
+	size_t cap = 0;
+	char path[64];
+
+	ret[0] = 0;
+	snprintf(path, sizeof(path), "/proc/%d/cgroup", pid);
+	f = fopen(path, "re");
+	if (!f)
+		return errno == ENOENT || errno == ESRCH ? 0 : -errno;
+	while (getline(&line, &cap, f) > 0)
+		if (link_cgroup_uid(line, ret))
+			return 0;
+	ret[0] = 0;
+	return 0;
+}
+
+static int add_process(void *arg, int pid, uint64_t inode)
+{
+	struct scan *scan = arg;
+	char uid[LINK_UID_BYTES] = "";
+	bool asked = false;
+	int nsid, r = space_of(scan, pid, inode, &nsid);
+
+	if (r < 0 || nsid < 0)
+		return r;
+	vec_each(struct link_pod, pod, &scan->view->pods) {
+		if (pod->nsid != nsid || is_held(scan->known, pod->ifindex))
+			continue;
+		r = asked ? 0 : read_uid(pid, uid);
+		if (r < 0)
+			return r;
+		asked = true;
+		if (uid[0])
+			add_uid(pod, uid);
+	}
+	return 0;
+}
+
+static bool somebody_waits(const struct scan *scan)
+{
+	vec_each(const struct link_pod, pod, &scan->view->pods)
+		if (!is_held(scan->known, pod->ifindex))
+			return scan->known->asked.n > 0;
 	return false;
 }
 
-// Runs inside the namespace: only what cannot be asked from outside.
-static int enter(void *arg)
+static void ask_processes(struct scan *scan)
 {
-	struct visit *visit = arg;
-	_cleanup_fclose_ FILE *f = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
+	int r = netns_processes(add_process, scan, &scan->view->strangers);
 
-	if (!f || fscanf(f, "%hu %hu", &visit->lo, &visit->hi) != 2) {
-		visit->lo = 32768;
-		visit->hi = 60999;
-	}
-	return nl_open(&visit->nl, NETLINK_ROUTE, 0);
-}
-
-// A pod side: each of the two devices must name the other.
-static int add_pod(void *arg, const struct nlmsghdr *nlh)
-{
-	struct visit *visit = arg;
-	struct nl_device pod;
-
-	if (!nl_device(nlh, &pod) || !pod.veth || !pod.peer)
-		return 0;
-	vec_each(struct nl_device, host, visit->ours) {
-		struct link_pod found = { .ifindex = host->ifindex, .peer_ifindex = pod.ifindex };
-
-		if (host->peer_nsid != visit->nsid || host->peer != pod.ifindex ||
-		    pod.peer != host->ifindex)
-			continue;
-		memcpy(found.mac, pod.mac, sizeof(found.mac));
-		found.ephemeral_lo = visit->lo;
-		found.ephemeral_hi = visit->hi;
-		return vec_push(&visit->pods, found);
-	}
-	return 0;
-}
-
-static struct link_pod *pod_by_ifindex(struct visit *visit, int ifindex)
-{
-	vec_each(struct link_pod, pod, &visit->pods)
-		if (pod->peer_ifindex == ifindex)
-			return pod;
-	return NULL;
-}
-
-static int add_addr(void *arg, const struct nlmsghdr *nlh)
-{
-	struct link_pod *pod;
-	struct bh_addr addr;
-	int ifindex;
-
-	if (!nl_device_addr(nlh, &ifindex, &addr))
-		return 0;
-	pod = pod_by_ifindex(arg, ifindex);
-	if (pod && pod->naddrs < ARRAY_SIZE(pod->addrs))
-		pod->addrs[pod->naddrs++] = addr;
-	return 0;
-}
-
-static void set_gateway(struct visit *visit, int ifindex, const struct nlattr *gateway)
-{
-	struct link_pod *pod = pod_by_ifindex(visit, ifindex);
-	struct bh_addr addr, *to;
-
-	if (!pod || !nl_addr(gateway, &addr))
+	if (r == 0)
 		return;
-	to = bh_addr_is4(&addr) ? &pod->gateway4 : &pod->gateway6;
-	if (bh_addr_equal(to, &(struct bh_addr){ 0 })) // the best metric comes first
-		*to = addr;
+	scan->view->hidden = r;
+	err_set(&scan->view->why, r, "cannot ask processes whose they are: %s", strerror(-r));
 }
 
-static void set_gateways(struct visit *visit, const struct nlattr *multipath)
+// ---- all of it ------------------------------------------------------------------------------------------
+
+static int look(struct scan *scan)
 {
-	const struct rtnexthop *hop = mnl_attr_get_payload(multipath);
-	int rest = mnl_attr_get_payload_len(multipath);
+	struct link_view *view = scan->view;
+	int r = dump_host(scan);
 
-	while (RTNH_OK(hop, rest)) {
-		const struct nlattr *attr = (const void *)RTNH_DATA(hop);
-		int bytes = hop->rtnh_len - (int)sizeof(*hop);
-
-		for (; mnl_attr_ok(attr, bytes); attr = mnl_attr_next(attr)) {
-			if (mnl_attr_get_type(attr) == RTA_GATEWAY)
-				set_gateway(visit, hop->rtnh_ifindex, attr);
-			bytes -= MNL_ALIGN(attr->nla_len);
-		}
-		rest -= RTNH_ALIGN(hop->rtnh_len);
-		hop = RTNH_NEXT(hop);
-	}
-}
-
-static int add_route(void *arg, const struct nlmsghdr *nlh)
-{
-	const struct rtmsg *route = mnl_nlmsg_get_payload(nlh);
-	const struct nlattr *attrs[RTA_MAX + 1];
-
-	if (nlh->nlmsg_type != RTM_NEWROUTE || route->rtm_dst_len ||
-	    route->rtm_table != RT_TABLE_MAIN || route->rtm_type != RTN_UNICAST)
-		return 0;
-	nl_attrs(nlh, sizeof(*route), attrs, RTA_MAX);
-	if (attrs[RTA_MULTIPATH])
-		set_gateways(arg, attrs[RTA_MULTIPATH]);
-	else if (attrs[RTA_OIF])
-		set_gateway(arg, (int)mnl_attr_get_u32(attrs[RTA_OIF]), attrs[RTA_GATEWAY]);
-	return 0;
-}
-
-static int visit_once(struct visit *visit)
-{
-	static const int families[] = { AF_INET, AF_INET6 };
-	struct nl *nl = &visit->nl;
-	int r;
-
-	vec_clear(&visit->pods);
-	r = dump(nl, RTM_GETLINK, AF_UNSPEC, sizeof(struct ifinfomsg), add_pod, visit);
-	if (r < 0 || !visit->pods.n)
-		return r;
-	r = dump(nl, RTM_GETADDR, AF_UNSPEC, sizeof(struct ifaddrmsg), add_addr, visit);
-	for (size_t i = 0; i < ARRAY_SIZE(families) && r == 0; i++) {
-		r = dump(nl, RTM_GETROUTE, families[i], sizeof(struct rtmsg), add_route, visit);
-		if (r == -EOPNOTSUPP) // IPv6 is not in this kernel
-			r = 0;
-	}
-	return r;
-}
-
-static int visit_netns(struct scan *scan, struct visit *visit, uint64_t inode)
-{
-	int r = -EAGAIN;
-
-	for (int i = 0; i < DUMP_TRIES && r == -EAGAIN; i++)
-		r = visit_once(visit);
-	if (r == -EAGAIN) // a pod that never settles: told as it was seen last
-		r = 0;
-	for (size_t i = 0; r == 0 && i < visit->pods.n; i++) {
-		visit->pods.v[i].netns = inode;
-		r = scan->fn(scan->arg, &visit->pods.v[i]);
-	}
-	return r;
-}
-
-static int scan_netns(void *arg, int fd, uint64_t inode)
-{
-	struct scan *scan = arg;
-	struct visit visit = { .ours = &scan->ours };
-	int r;
-
-	if (inode == scan->self)
-		return 0;
-	r = nsid_of(&scan->host, fd, &visit.nsid);
 	if (r < 0)
 		return r;
-	if (visit.nsid < 0 || !holds_ours(&scan->ours, visit.nsid))
+	for (size_t i = 0; i < view->pods.n; i++) {
+		read_pod(scan, &view->pods.v[i]);
+		set_gateways(scan, &view->pods.v[i], scan->masters.v[i]);
+	}
+	read_port_range(view);
+	if (!somebody_waits(scan))
 		return 0;
-	r = netns_run(fd, enter, &visit);
-	if (r == 0)
-		r = visit_netns(scan, &visit, inode);
-	nl_close(&visit.nl);
-	vec_fini(&visit.pods);
-	return r;
+	ask_processes(scan);
+	return ask_routes(scan);
 }
 
-int link_scan(link_pod_fn fn, void *arg, struct err *reterr)
+int link_scan(const struct link_known *known, struct link_view *ret, struct err *reterr)
 {
-	struct scan scan = { .fn = fn, .arg = arg, .self = netns_self() };
+	struct scan scan = { .known = known, .view = ret };
 	int r = nl_open(&scan.host, NETLINK_ROUTE, 0);
 
+	*ret = (struct link_view){ 0 };
 	if (r == 0)
-		r = dump_ours(&scan);
+		r = nl_strict(&scan.host);
 	if (r == 0)
-		r = netns_each(scan_netns, &scan);
+		r = look(&scan);
 	nl_close(&scan.host);
-	vec_fini(&scan.ours);
-	if (r == -EPERM)
-		return err_set(reterr, r,
-			       "cannot look into pods' namespaces: CAP_SYS_ADMIN is missing");
+	vec_fini(&scan.masters);
+	vec_fini(&scan.addrs);
+	vec_fini(&scan.spaces);
+	if (r == 0)
+		return 0;
+	link_view_fini(ret);
+	return err_set(reterr, r, "cannot look for pods: %s", strerror(-r));
+}
+
+// ---- the way into the namespace behind a veth, for flows.c ---------------------------------------------------
+
+struct finding {
+	struct nl host;
+	int nsid, fd;
+};
+
+static int keep_behind(void *arg, int fd, uint64_t inode)
+{
+	struct finding *finding = arg;
+	int nsid, r = ask_nsid(&finding->host, NETNSA_FD, fd, &nsid);
+
+	if (r < 0 || nsid != finding->nsid)
+		return r;
+	finding->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	return finding->fd < 0 ? -errno : 1;
+}
+
+static int take_behind(void *arg, const struct nlmsghdr *nlh)
+{
+	struct nl_device device;
+
+	if (nl_device(nlh, &device) && device.veth && device.peer)
+		*(int *)arg = device.peer_nsid;
+	return 0;
+}
+
+int link_netns_open(int ifindex)
+{
+	struct finding finding = { .nsid = -1, .fd = -1 };
+	char buf[NL_REQUEST_BYTES];
+	struct ifinfomsg *info;
+	struct nlmsghdr *nlh = nl_request(buf, RTM_GETLINK, 0, sizeof(*info), &info);
+	int r = nl_open(&finding.host, NETLINK_ROUTE, 0);
+
 	if (r < 0)
-		return err_set(reterr, r, "cannot look for pods: %s", strerror(-r));
-	return r;
+		return r;
+	info->ifi_index = ifindex;
+	r = nl_talk(&finding.host, nlh, take_behind, &finding.nsid);
+	if (r == -ENODEV || (r == 0 && finding.nsid < 0))
+		r = -ESRCH;
+	if (r == 0)
+		r = netns_each(keep_behind, &finding);
+	nl_close(&finding.host);
+	if (r < 0)
+		return r;
+	return finding.fd >= 0 ? finding.fd : -ESRCH;
 }

@@ -7,6 +7,7 @@
 
 #include "agent/base/log.h"
 #include "agent/daemon/cycle.h"
+#include "agent/endpoint/slot.h"
 
 LOG_ROOM("cycle");
 
@@ -25,31 +26,50 @@ bool daemon_hung(const struct daemon *daemon)
 
 bool daemon_ready(const struct daemon *daemon)
 {
-	return source_synced(daemon->source) && source_current(daemon->source) && daemon->scanned && !daemon->scan_failed &&
-	       daemon->tables_adopted && !daemon->stopped && !daemon->lacking && !daemon_hung(daemon);
+	return source_synced(daemon->source) && source_current(daemon->source) && daemon->scanned &&
+	       !daemon->scan_failed && daemon->tables_adopted && !daemon->stopped && !daemon->lacking &&
+	       !endpoints_overdue(daemon->endpoints) && !daemon_hung(daemon);
 }
 
 // ---- scanning -------------------------------------------------------------------------------------------
 
 struct scan_job {
 	struct daemon *daemon;
-	VEC(struct link_pod) pods;
+	struct link_known known;
+	struct link_view view;
 	struct err err;
 	int r;
 };
 
-static int scan_one(void *arg, const struct link_pod *pod)
+static void scan_free(struct scan_job *job)
 {
-	struct scan_job *job = arg;
-
-	return vec_push(&job->pods, *pod);
+	link_known_fini(&job->known);
+	link_view_fini(&job->view);
+	free(job);
 }
 
 static void scan_run(void *arg)
 {
 	struct scan_job *job = arg;
 
-	job->r = link_scan(scan_one, job, &job->err);
+	job->r = link_scan(&job->known, &job->view, &job->err);
+}
+
+// What could not be looked at, or all of it: said once, and looked at again by the timer, which waits longer and
+// longer, never at once.
+static void scan_report(struct daemon *daemon, const struct scan_job *job)
+{
+	const struct link_view *view = &job->view;
+	bool whole = job->r >= 0 && !view->unread && !view->hidden;
+	char text[ERR_TEXT_BYTES + 64];
+
+	snprintf(text, sizeof(text), "%s: what is there stays as it was",
+		 job->r < 0 ? job->err.text : view->why.text);
+	daemon_problem(daemon, "scan", whole ? NULL : text);
+	daemon->scans++;
+	daemon->scans_incomplete += !whole;
+	daemon->scan_failed = !whole;
+	daemon->strangers = view->strangers;
 }
 
 static void scan_done(void *arg)
@@ -58,15 +78,12 @@ static void scan_done(void *arg)
 	struct daemon *daemon = job->daemon;
 
 	daemon->busy = false;
-	daemon->scans++;
+	scan_report(daemon, job);
 	if (job->r >= 0)
-		endpoints_scanned(daemon->endpoints, job->pods.v, job->pods.n);
-	daemon_problem(daemon, "scan", job->r < 0 ? job->err.text : NULL);
-	daemon->scan_failed = job->r < 0;
-	daemon->scanned |= job->r >= 0;
+		endpoints_scanned(daemon->endpoints, &job->view);
+	daemon->scanned |= job->r >= 0 && !job->view.hidden;
 	daemon->dirty = true;
-	vec_fini(&job->pods);
-	free(job);
+	scan_free(job);
 	daemon_kick(daemon);
 }
 
@@ -78,9 +95,10 @@ static void scan_start(struct daemon *daemon)
 		return;
 	job->daemon = daemon;
 	daemon->busy = true;
-	if (worker_submit(daemon->worker, &(struct worker_job){ scan_run, scan_done, job }) < 0) {
+	if (endpoints_known(daemon->endpoints, &job->known) < 0 ||
+	    worker_submit(daemon->worker, &(struct worker_job){ scan_run, scan_done, job }) < 0) {
 		daemon->busy = false;
-		free(job);
+		scan_free(job);
 	}
 }
 
@@ -107,8 +125,10 @@ static void report(struct cycle_job *job, struct program_task *task)
 	struct endpoints *endpoints = job->daemon->endpoints;
 	struct endpoint *e = endpoints_by_ident(endpoints, task->config.ident);
 
-	endpoints_attached(endpoints, BH_SLOT(task->config.ident), task->config.ident,
-			   task->config.variant, task->attach, task->r, task->err.text);
+	if (!task->ran)
+		return;
+	endpoints_attached(endpoints, task->config.ident, task->config.variant, task->attach, task->r,
+			   task->err.text);
 	if (task->r == -ENODEV) // the pod left in that moment: a scan sees it
 		endpoints_devices_changed(endpoints);
 	job->daemon->attach_failures += task->r < 0;
@@ -119,7 +139,7 @@ static void report(struct cycle_job *job, struct program_task *task)
 static bool lacks(const struct endpoint *e)
 {
 	return e->phase == ENDPOINT_FOUND || e->phase == ENDPOINT_FAILED ||
-	       e->troubles >> ENDPOINT_TROUBLE_ATTACH & 1;
+	       (e->phase == ENDPOINT_ORPHAN && !e->attached) || e->troubled;
 }
 
 static bool any_lacks(const struct daemon *daemon)
@@ -142,7 +162,6 @@ static void in_force(struct daemon *daemon, struct cycle_job *job)
 	daemon->stopped = false;
 	daemon->plan_ms = PLAN_RETRY_MIN_MS;
 	daemon_problem(daemon, "tables", NULL);
-	endpoints_hold(daemon->endpoints, false);
 	if (job->plan->nsteps)
 		log_info("generation %llu in force: %u steps, %u waits, %llu us of work",
 			 (unsigned long long)job->plan->generation, job->stats.steps, job->stats.waits,
@@ -152,7 +171,6 @@ static void in_force(struct daemon *daemon, struct cycle_job *job)
 static void hold(struct daemon *daemon)
 {
 	daemon->stopped = daemon->held = true;
-	endpoints_hold(daemon->endpoints, true);
 	daemon_plan_in(daemon, daemon->plan_ms);
 	if (daemon->plan_ms < PLAN_RETRY_MAX_MS)
 		daemon->plan_ms *= 2;
@@ -168,9 +186,6 @@ static void plan_stopped(struct daemon *daemon, struct cycle_job *job)
 	daemon_problem(daemon, "tables", text);
 	vec_each(struct endpoint_leaving, leaving, &job->leaving)
 		endpoints_put_leaving(daemon->endpoints, leaving);
-	vec_each(const struct program_task, task, &job->before)
-		if (task->fresh) // what it may do would have been said by this plan
-			endpoints_deny(daemon->endpoints, task->config.ident);
 	daemon->adopted = true;
 	daemon->tables_adopted = false;
 	hold(daemon);
@@ -191,7 +206,8 @@ static void cycle_done(void *arg)
 		plan_stopped(daemon, job);
 	} else if (job->plan) {
 		vec_each(struct endpoint_leaving, leaving, &job->leaving)
-			endpoints_released(daemon->endpoints, leaving->slot);
+			if (!leaving->stays)
+				endpoints_released(daemon->endpoints, leaving->slot);
 		in_force(daemon, job);
 	}
 	job_free(job);
@@ -217,33 +233,40 @@ static bool may_try(const struct daemon *daemon, const struct cycle_job *job, co
 		return true;
 	if (e->tried_in == daemon->round)
 		return false;
-	*retmore |= job->before.n >= CYCLE_TASKS;
-	return job->before.n < CYCLE_TASKS;
+	*retmore |= job->before.n + job->after.n >= CYCLE_TASKS;
+	return job->before.n + job->after.n < CYCLE_TASKS;
 }
 
-// What each endpoint needs before and after the plan; while plans are held, only the programs of new pods.
+// Programs that can judge must be there before a plan that asks for it; all else comes when it has run.
+static int collect_one(struct daemon *daemon, struct cycle_job *job, struct endpoint *e, bool *retmore)
+{
+	bool open = job->plan && e->enrolled && policy_endpoint_open(daemon->policy, e->slot);
+	struct program_task task;
+	int r;
+
+	program_task_init(&task, e, open ? PROGRAM_OPEN : PROGRAM_TRACK);
+	task.activate = job->plan && e->enrolled && e->phase != ENDPOINT_ATTACHED;
+	if ((task.keep && !task.activate) || !may_try(daemon, job, e, retmore))
+		return 0;
+	r = e->phase == ENDPOINT_ATTACHED && (!open || e->refresh) ? vec_push(&job->before, task) :
+								      vec_push(&job->after, task);
+	if (r < 0)
+		return r;
+	e->refresh = false;
+	if (task.activate)
+		slot_arm(daemon->tables, e->slot);
+	return 0;
+}
+
+// What each endpoint needs before and after the plan; while plans are held, only what has no programs.
 static int collect_programs(struct daemon *daemon, struct cycle_job *job, bool *retmore)
 {
 	struct endpoint *e;
 	int r = 0;
 
-	for (size_t i = 0; r >= 0 && (e = endpoints_at(daemon->endpoints, i)); i++) {
-		bool open, attached = e->phase == ENDPOINT_ATTACHED;
-		struct program_task task;
-
-		if (!e->enrolled || (!job->plan && attached))
-			continue;
-		open = job->plan && policy_endpoint_open(daemon->policy, e->slot);
-		program_task_init(&task, e, open ? PROGRAM_OPEN : PROGRAM_TRACK);
-		if (attached && !e->refresh && e->variant == task.config.variant)
-			continue;
-		if (!may_try(daemon, job, e, retmore))
-			continue;
-		if (attached && open && !e->refresh)
-			r = vec_push(&job->after, task);
-		else
-			r = vec_push(&job->before, task);
-	}
+	for (size_t i = 0; r >= 0 && (e = endpoints_at(daemon->endpoints, i)); i++)
+		if ((e->enrolled || e->phase == ENDPOINT_ORPHAN) && (job->plan || !e->attached))
+			r = collect_one(daemon, job, e, retmore);
 	return r;
 }
 

@@ -11,14 +11,17 @@
 #define PLAN_RETRY_MAX_MS 25600
 #define PLAN_CHANGED_MS 1000 // but no longer than this once objects changed
 
-// Load one endpoint's programs and put them on its veth.
+// Load one endpoint's programs and put them on its veth; end its quarantine.
 struct program_task {
 	struct program_config config;
 	enum bh_attach attach;
 	int ifindex;
-	uint64_t netns;
-	bool fresh; // nothing of ours is on the veth yet: what fails leaves it closed
+	bool attached; // there are programs, to be replaced in their place; else what fails leaves it closed
+	bool keep; // and these are right: only its quarantine ends
+	bool activate; // the plan, which has run by then, judges it from now on
+	bool adopt; // connections older than enforcement may be adopted
 	bool seed; // before judging begins, known connections are written, to be judged at their next packet
+	bool ran;
 	int r;
 	struct err err;
 };
@@ -32,7 +35,8 @@ struct cycle_job {
 	const struct program_pair *closed; // the daemon's
 	VEC(struct program_task) before; // the plan may enforce only what these made able to judge
 	struct plan *plan; // NULL: programs only, while plans are held
-	VEC(struct program_task) after; // open endpoints, whose programs need to track no more
+	// new endpoints; those whose quarantine ends or begins; open ones, whose programs need to track no more
+	VEC(struct program_task) after;
 	VEC(struct endpoint_leaving) leaving;
 	struct apply_stats stats;
 	int r; // of the plan

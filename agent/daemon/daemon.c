@@ -74,13 +74,18 @@ static void on_left(void *arg, const struct endpoint *e)
 
 static void on_address(void *arg, const struct bh_addr *addr, bool present)
 {
-	daemon_host_addr(arg, addr, present);
+	struct daemon *daemon = arg;
+
+	daemon_host_addr(daemon, addr, present);
+	daemon->readdressed = true;
 }
 
 static void on_device(void *arg, int ifindex, bool present)
 {
 	struct daemon *daemon = arg;
 
+	if (!present)
+		endpoints_device_gone(daemon->endpoints, ifindex);
 	endpoints_devices_changed(daemon->endpoints);
 	daemon_retry_soon(daemon);
 	daemon_kick(daemon);

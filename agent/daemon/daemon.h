@@ -63,7 +63,8 @@ struct daemon {
 	bool busy; // a scan or a plan is on the helper thread
 	bool dirty; // something changed since the last compile
 	bool scanned; // at least one scan is done
-	bool scan_failed; // since the last retry
+	bool scan_failed; // or part of it, since the last retry
+	bool readdressed; // an address of the host came or went: it may be a pod's gateway
 	bool tables_adopted; // what the tables hold is what policy knows
 	bool stale; // policy is not as fresh as policy_adopt() wants it
 	bool stopped; // a plan did, and none has run to its end since
@@ -76,7 +77,8 @@ struct daemon {
 	uint32_t round; // of retries: each failed endpoint has one turn in each
 	int64_t started_ms, applied_ms;
 	struct apply_stats last;
-	uint64_t scans, watchdog_repairs, attach_failures;
+	uint64_t scans, scans_incomplete, watchdog_repairs, attach_failures;
+	uint32_t strangers; // processes that the last scan could not ask whose they are
 	struct ct_sweep_stats sweep;
 
 	// hosts.c

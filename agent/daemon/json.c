@@ -66,8 +66,8 @@ const char *endpoint_state(const struct daemon *daemon, const struct endpoint *e
 	const volatile struct bh_endpoint *slot;
 	bool open;
 
-	if (e->phase == ENDPOINT_ORPHAN)
-		return "quarantine";
+	if (e->phase == ENDPOINT_ORPHAN || e->phase == ENDPOINT_FOUND)
+		return e->attached ? "quarantine" : "waiting";
 	if (e->phase != ENDPOINT_ATTACHED)
 		return "waiting";
 	slot = tables_endpoint(daemon->tables, e->slot);
@@ -141,8 +141,8 @@ struct json_object *endpoint_json(struct daemon *daemon, const struct endpoint *
 	if (e->phase == ENDPOINT_WAITING)
 		return json;
 	add_number(json, "slot", e->slot);
-	add_number(json, "ifindex", (uint64_t)e->link.ifindex);
-	add_text(json, "interface", if_indextoname((unsigned)e->link.ifindex, device));
+	add_number(json, "ifindex", (uint64_t)e->ifindex);
+	add_text(json, "interface", if_indextoname((unsigned)e->ifindex, device));
 	add_text(json, "attach", e->phase == ENDPOINT_ATTACHED ? attaches[e->attach] : "none");
 	add_direction(json, daemon, e, BH_INGRESS);
 	add_direction(json, daemon, e, BH_EGRESS);

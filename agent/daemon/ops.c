@@ -82,6 +82,8 @@ static void add_stats(struct json_object *json, const struct daemon *daemon)
 			add_number(stats, names[i], values[i]);
 	}
 	add_number(stats, "namespace_scans", daemon->scans);
+	add_number(stats, "namespace_scans_incomplete", daemon->scans_incomplete);
+	add_number(stats, "processes_hidden", daemon->strangers);
 	add_number(stats, "attach_rounds", daemon->round);
 	add_number(stats, "attach_failures", daemon->attach_failures);
 	add_number(stats, "watchdog_repairs", daemon->watchdog_repairs);

@@ -98,7 +98,7 @@ static void watch_done(void *arg)
 			continue;
 		if (one->r == -ENODEV)
 			endpoints_devices_changed(daemon->endpoints);
-		else if (e->phase == ENDPOINT_ATTACHED)
+		else if (e->attached)
 			repair(daemon, e, one);
 	}
 	daemon->watching = false;
@@ -115,15 +115,19 @@ void daemon_watch(struct daemon *daemon)
 
 	daemon_problem(daemon, "helper thread",
 		       daemon_hung(daemon) ? "its work does not come back: nothing new gets into force" : NULL);
+	endpoints_check(daemon->endpoints, daemon_now_ms());
+	if (daemon->readdressed)
+		endpoints_devices_changed(daemon->endpoints);
+	daemon->readdressed = false;
 	if (!job)
 		return;
 	daemon->watching = true;
 	job->daemon = daemon;
 	job->tables = daemon->tables;
 	for (size_t i = 0; r >= 0 && (e = endpoints_at(daemon->endpoints, i)); i++) {
-		struct watch_one one = { e->slot, e->ident, e->link.ifindex, e->attach };
+		struct watch_one one = { e->slot, e->ident, e->ifindex, e->attach };
 
-		if (e->phase == ENDPOINT_ATTACHED || e->phase == ENDPOINT_ORPHAN)
+		if (e->attached)
 			r = vec_push(&job->all, one);
 	}
 	if (worker_submit(daemon->worker, &(struct worker_job){ watch_run, watch_done, job }) < 0) {

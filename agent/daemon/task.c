@@ -16,10 +16,12 @@ void program_task_init(struct program_task *task, const struct endpoint *e,
 	*task = (struct program_task){
 		.config = { .variant = variant, .ident = e->ident, .extra = e->extra },
 		.attach = e->attach,
-		.ifindex = e->link.ifindex,
-		.netns = e->link.netns,
-		.fresh = e->phase != ENDPOINT_ATTACHED,
-		.seed = variant == PROGRAM_TRACK && e->variant == PROGRAM_OPEN,
+		.ifindex = e->ifindex,
+		.attached = e->attached,
+		.keep = e->attached && !e->refresh && e->variant == variant,
+		.adopt = e->early && variant == PROGRAM_TRACK,
+		.seed = variant == PROGRAM_TRACK && e->enrolled &&
+			(e->variant == PROGRAM_OPEN || !e->attached),
 	};
 }
 
@@ -52,14 +54,13 @@ static int seed_one(void *arg, const struct link_flow *flow)
 	return r == -EEXIST || r == -ENOSPC ? 0 : r;
 }
 
-// Connections of the pod's own sockets; what they miss is left to the adoption window.
+// Connections of the pod's own sockets. A namespace that no name leads to has none that are known.
 static int seed(struct tables *tables, const struct program_task *task, struct err *reterr)
 {
 	struct seeding seeding = { tables, task->config.ident };
 	int r;
 
-	slot_adopt_window(tables, BH_SLOT(task->config.ident));
-	r = link_flows(task->netns, seed_one, &seeding, reterr);
+	r = link_flows(task->ifindex, seed_one, &seeding, reterr);
 	return r == -ESRCH ? 0 : r;
 }
 
@@ -76,22 +77,51 @@ static void shut(const struct cycle_job *job, struct program_task *task)
 		err_wrap(&task->err, "closed");
 }
 
-static void task_run(const struct cycle_job *job, struct program_task *task)
+static int put_programs(struct tables *tables, struct program_task *task)
 {
 	struct program_pair pair = { -1, -1 };
+	int r = program_load(tables, &task->config, &pair, &task->err);
+
+	if (r >= 0)
+		r = program_attach(tables, BH_SLOT(task->config.ident), task->ifindex, task->attach,
+				   &pair, &task->err);
+	program_pair_close(&pair);
+	return r;
+}
+
+// A device without programs meets its first packet with all in place. Where others are in force they go first:
+// the open ones know no policy. What began while all this was done is seeded as well.
+static void task_run(const struct cycle_job *job, struct program_task *task)
+{
+	uint32_t ident = task->config.ident;
 	struct tables *tables = job->tables;
 	struct err ignored = { 0 };
 
 	memset(&task->err, 0, sizeof(task->err));
-	task->r = program_load(tables, &task->config, &pair, &task->err);
-	if (task->r >= 0)
-		task->r = program_attach(tables, BH_SLOT(task->config.ident), task->ifindex,
-					 task->attach, &pair, &task->err);
-	program_pair_close(&pair);
-	if (task->r < 0 && task->fresh)
+	task->ran = true;
+	if (task->adopt)
+		slot_adopt_window(tables, BH_SLOT(ident));
+	if (task->seed && !task->attached)
+		seed(tables, task, &ignored);
+	if (task->activate && !task->attached)
+		slot_activate(tables, BH_SLOT(ident), ident);
+	task->r = task->keep ? 0 : put_programs(tables, task);
+	if (task->r < 0 && !task->attached)
 		shut(job, task);
 	if (task->r >= 0 && task->seed)
 		seed(tables, task, &ignored);
+	if (task->r >= 0 && task->activate)
+		slot_activate(tables, BH_SLOT(ident), ident);
+}
+
+// The plan stopped: who has no programs gets them all the same, and stays in quarantine.
+static void quarantine_bare(struct cycle_job *job)
+{
+	vec_each(struct program_task, task, &job->after) {
+		task->activate = false;
+		if (!task->attached)
+			task_run(job, task);
+	}
 }
 
 // What bears the ident goes; connections are left to the sweeper, since no program can match them any more.
@@ -100,25 +130,34 @@ static void forget(struct tables *tables, const struct endpoint_leaving *leaving
 	tables_total_clear(tables, leaving->ident);
 	tables_denied_clear(tables, leaving->ident, 0);
 	tables_extra_clear(tables, leaving->ident);
+	if (leaving->stays)
+		return;
 	tables_count_clear(tables, leaving->slot);
 	tables_identity_del(tables, leaving->slot);
 }
 
-void cycle_job_run(struct cycle_job *job)
+static void detach(struct tables *tables, const struct endpoint_leaving *leaving)
 {
 	struct err ignored = { 0 };
 
+	if (!leaving->stays)
+		program_detach(tables, leaving->slot, leaving->ifindex, leaving->attach, &ignored);
+}
+
+void cycle_job_run(struct cycle_job *job)
+{
 	vec_each(struct program_task, task, &job->before)
 		task_run(job, task);
 	if (job->plan)
 		job->r = tables_apply(job->tables, job->plan, &job->stats, &job->err);
-	if (job->r < 0)
+	if (job->r < 0) {
+		quarantine_bare(job);
 		return;
+	}
 	vec_each(struct program_task, task, &job->after)
 		task_run(job, task);
 	vec_each(struct endpoint_leaving, leaving, &job->leaving)
-		program_detach(job->tables, leaving->slot, leaving->ifindex, leaving->attach,
-			       &ignored);
+		detach(job->tables, leaving);
 	if (job->leaving.n)
 		tables_wait(job->tables);
 	vec_each(struct endpoint_leaving, leaving, &job->leaving)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// endpoint.c - the registry: records, slots, what objects and scans do to them.
+// endpoint.c - the registry: records, slots, what objects do to them.
 #include "agent/endpoint/endpoint.h"
 
 #include <assert.h>
@@ -7,30 +7,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "agent/base/bitset.h"
 #include "agent/base/intern.h"
 #include "agent/base/log.h"
 #include "agent/endpoint/extra.h"
+#include "agent/endpoint/private.h"
 #include "agent/endpoint/slot.h"
 
 LOG_ROOM("endpoint");
-
-struct endpoints {
-	struct tables *tables;
-	const struct store *store;
-	const char *node; // interned
-	enum bh_attach attach;
-	uint8_t flags;
-	struct endpoint_events events;
-	VEC(struct endpoint *) all; // sorted by name where `sorted`
-	struct endpoint *slots[BH_MAX_ENDPOINTS];
-	uint64_t used[BITSET_WORDS(BH_MAX_ENDPOINTS)]; // also slots that are being cleaned up
-	uint32_t nslots; // of the table
-	bool hold; // new ones are denied everything
-	VEC(struct endpoint_leaving) leaving;
-	bool want_scan;
-	bool full; // a pod found no free slot in the last scan
-};
 
 const char *endpoint_phase_name(enum endpoint_phase phase)
 {
@@ -86,9 +69,13 @@ void endpoints_free(struct endpoints *endpoints)
 		record_free(*e);
 	vec_fini(&endpoints->all);
 	vec_fini(&endpoints->leaving);
+	complaints_fini(&endpoints->scan);
+	complaints_fini(&endpoints->waits);
 	intern_put(endpoints->node);
 	free(endpoints);
 }
+
+// ---- records --------------------------------------------------------------------------------------------
 
 static int name_order(const struct endpoint *e, const char *ns, const char *name)
 {
@@ -113,13 +100,22 @@ static size_t position(const struct endpoints *endpoints, const char *ns, const 
 	return lo;
 }
 
+struct endpoint *endpoints_at(const struct endpoints *endpoints, size_t index)
+{
+	return index < endpoints->all.n ? endpoints->all.v[index] : NULL;
+}
+
 struct endpoint *endpoints_find(const struct endpoints *endpoints, const char *ns, const char *name)
 {
-	size_t at = position(endpoints, ns, name);
+	struct endpoint *e, *orphan = NULL;
 
-	if (at == endpoints->all.n || name_order(endpoints->all.v[at], ns, name) != 0)
-		return NULL;
-	return endpoints->all.v[at];
+	for (size_t i = position(endpoints, ns, name);
+	     (e = endpoints_at(endpoints, i)) && name_order(e, ns, name) == 0; i++) {
+		if (e->phase != ENDPOINT_ORPHAN)
+			return e;
+		orphan = orphan ?: e;
+	}
+	return orphan;
 }
 
 struct endpoint *endpoints_by_slot(const struct endpoints *endpoints, uint32_t slot)
@@ -134,13 +130,41 @@ struct endpoint *endpoints_by_ident(const struct endpoints *endpoints, uint32_t 
 	return e && e->ident == ident ? e : NULL;
 }
 
-struct endpoint *endpoints_at(const struct endpoints *endpoints, size_t index)
+struct endpoint *device_holder(const struct endpoints *endpoints, int ifindex)
 {
-	return index < endpoints->all.n ? endpoints->all.v[index] : NULL;
+	for (uint32_t slot = 0; slot < endpoints->nslots; slot++) {
+		if (endpoints->slots[slot] && endpoints->slots[slot]->ifindex == ifindex)
+			return endpoints->slots[slot];
+	}
+	return NULL;
 }
 
-static struct endpoint *record_add(struct endpoints *endpoints, const char *ns, const char *name,
-				   const char *uid)
+// Objects of files may have none. bh_identity keeps so many bytes of it.
+static bool same_uid(const char *a, const char *b)
+{
+	return strncmp(a ? a : "", b ? b : "", sizeof(((struct bh_identity *)0)->uid) - 1) == 0;
+}
+
+static struct endpoint *find_uid(const struct endpoints *endpoints, const struct object *pod, bool orphan)
+{
+	struct endpoint *e;
+
+	for (size_t i = position(endpoints, pod->ns, pod->name); (e = endpoints_at(endpoints, i)); i++) {
+		if (name_order(e, pod->ns, pod->name) != 0)
+			return NULL;
+		if (!e->contested && (e->phase == ENDPOINT_ORPHAN && !e->inherited) == orphan &&
+		    same_uid(e->uid, pod->uid))
+			return e;
+	}
+	return NULL;
+}
+
+struct endpoint *record_of(const struct endpoints *endpoints, const struct pod *pod)
+{
+	return find_uid(endpoints, &pod->object, false);
+}
+
+struct endpoint *record_add(struct endpoints *endpoints, const char *ns, const char *name, const char *uid)
 {
 	size_t at = position(endpoints, ns, name);
 	struct endpoint *e;
@@ -153,7 +177,7 @@ static struct endpoint *record_add(struct endpoints *endpoints, const char *ns, 
 	e->ns = intern(ns);
 	e->name = intern(name);
 	e->uid = uid ? intern(uid) : NULL;
-	if (!e->ns || !e->name) {
+	if (!e->ns || !e->name || (uid && !e->uid)) {
 		record_free(e);
 		return NULL;
 	}
@@ -164,33 +188,13 @@ static struct endpoint *record_add(struct endpoints *endpoints, const char *ns, 
 	return e;
 }
 
-// why NULL: what was told of this is no longer so.
-static void tell(struct endpoints *endpoints, struct endpoint *e, enum endpoint_trouble trouble,
-		 const char *why)
+void record_remove(struct endpoints *endpoints, struct endpoint *e)
 {
-	static const char *const names[ENDPOINT_TROUBLE_MAX] = {
-		[ENDPOINT_TROUBLE_ATTACH] = "",
-		[ENDPOINT_TROUBLE_DEVICE] = " device",
-		[ENDPOINT_TROUBLE_MAC] = " MAC address",
-	};
-	char where[600];
+	size_t at = position(endpoints, e->ns, e->name);
 
-	snprintf(where, sizeof(where), "endpoint %s/%s%s", e->ns, e->name, names[trouble]);
-	if (why || e->troubles >> trouble & 1)
-		endpoints->events.problem(endpoints->events.arg, where, why);
-	e->troubles = (uint8_t)((e->troubles & ~(1u << trouble)) | (unsigned)!!why << trouble);
-}
-
-static void tell_no_more(struct endpoints *endpoints, struct endpoint *e)
-{
-	for (int trouble = 0; trouble < ENDPOINT_TROUBLE_MAX; trouble++)
-		tell(endpoints, e, (enum endpoint_trouble)trouble, NULL);
-}
-
-static void record_remove(struct endpoints *endpoints, struct endpoint *e)
-{
-	tell_no_more(endpoints, e);
-	vec_cut(&endpoints->all, position(endpoints, e->ns, e->name));
+	while (endpoints->all.v[at] != e)
+		at++;
+	vec_cut(&endpoints->all, at);
 	record_free(e);
 }
 
@@ -201,25 +205,61 @@ static void leave(struct endpoints *endpoints, struct endpoint *e)
 	e->enrolled = false;
 }
 
-static void join(struct endpoints *endpoints, struct endpoint *e)
+// why NULL: what was told of attaching its programs is no longer so.
+static void failure_tell(struct endpoints *endpoints, struct endpoint *e, const char *why)
 {
-	if (!e->enrolled)
-		endpoints->events.joined(endpoints->events.arg, e);
-	e->enrolled = true;
+	char where[400];
+
+	snprintf(where, sizeof(where), "endpoint %s/%s", e->ns, e->name);
+	if (why || e->troubled)
+		endpoints->events.problem(endpoints->events.arg, where, why);
+	e->troubled = why;
 }
 
-// The record loses its slot; what hangs on the slot is cleaned up by the helper thread.
-static void slot_drop(struct endpoints *endpoints, struct endpoint *e)
+// ---- slots ----------------------------------------------------------------------------------------------
+
+// The pod waits for its next device, if it is still there.
+void device_given(struct endpoints *endpoints, struct endpoint *e)
 {
-	struct endpoint_leaving leaving = { e->slot, e->ident, e->link.ifindex, e->attach };
+	bool stays = !e->contested && (e->phase != ENDPOINT_ORPHAN || e->inherited) &&
+		     record_pod(endpoints, e);
 
 	leave(endpoints, e);
-	tell_no_more(endpoints, e);
+	failure_tell(endpoints, e, NULL);
+	if (!stays) {
+		record_remove(endpoints, e);
+		return;
+	}
+	e->phase = ENDPOINT_WAITING;
+	e->waits_since_ms = 0;
+	e->ifindex = 0;
+	e->inherited = e->attached = e->extra = e->refresh = e->early = false;
+}
+
+void endpoints_put_leaving(struct endpoints *endpoints, const struct endpoint_leaving *leaving)
+{
+	if (vec_push(&endpoints->leaving, *leaving) < 0)
+		log_error("out of memory: slot %u stays in use until the next start", leaving->slot);
+}
+
+void device_lost(struct endpoints *endpoints, struct endpoint *e)
+{
+	struct endpoint_leaving leaving = { e->slot, e->ident, e->ifindex, e->attach, false };
+
+	log_info("'%s/%s': its device is gone, slot %u is free", e->ns, e->name, e->slot);
 	slot_close(endpoints->tables, e->slot);
 	endpoints->slots[e->slot] = NULL;
 	endpoints_put_leaving(endpoints, &leaving);
-	e->phase = ENDPOINT_WAITING;
-	e->inherited = false;
+	endpoints->want_scan = true;
+	device_given(endpoints, e);
+}
+
+void endpoints_device_gone(struct endpoints *endpoints, int ifindex)
+{
+	struct endpoint *e = device_holder(endpoints, ifindex);
+
+	if (e)
+		device_lost(endpoints, e);
 }
 
 bool endpoints_take_leaving(struct endpoints *endpoints, struct endpoint_leaving *ret)
@@ -228,12 +268,6 @@ bool endpoints_take_leaving(struct endpoints *endpoints, struct endpoint_leaving
 		return false;
 	*ret = endpoints->leaving.v[--endpoints->leaving.n];
 	return true;
-}
-
-void endpoints_put_leaving(struct endpoints *endpoints, const struct endpoint_leaving *leaving)
-{
-	if (vec_push(&endpoints->leaving, *leaving) < 0)
-		log_error("out of memory: slot %u stays in use until the next start", leaving->slot);
 }
 
 void endpoints_released(struct endpoints *endpoints, uint32_t slot)
@@ -254,22 +288,55 @@ static const struct pod *pod_of(const struct object *object)
 	return object && object->kind == KIND_POD ? (const struct pod *)object : NULL;
 }
 
-// The object is gone, or no longer one of ours: what may still run there is shut in.
-static void pod_gone(struct endpoints *endpoints, struct endpoint *e)
+const struct pod *record_pod(const struct endpoints *endpoints, const struct endpoint *e)
 {
+	const struct pod *pod = pod_of(store_find(endpoints->store, KIND_POD, e->ns, e->name));
+
+	return pod_is_ours(endpoints, pod) && same_uid(e->uid, pod->object.uid) ? pod : NULL;
+}
+
+void shut_in(struct endpoints *endpoints, struct endpoint *e)
+{
+	e->inherited = false;
 	if (e->phase == ENDPOINT_WAITING) {
 		record_remove(endpoints, e);
+		endpoints->want_scan = true; // what was said of it
 		return;
 	}
 	if (e->phase == ENDPOINT_ORPHAN)
 		return;
 	leave(endpoints, e);
-	tell_no_more(endpoints, e);
+	failure_tell(endpoints, e, NULL);
 	slot_quarantine(endpoints->tables, e->slot);
 	e->phase = ENDPOINT_ORPHAN;
-	endpoints->want_scan = true;
 	log_info("'%s/%s' is no longer a running pod of this node: quarantined until its device goes",
 		 e->ns, e->name);
+}
+
+void take_part(struct endpoints *endpoints, struct endpoint *e, const struct pod *pod)
+{
+	if (e->phase != ENDPOINT_ATTACHED)
+		e->phase = ENDPOINT_FOUND;
+	e->inherited = e->contested = false;
+	e->flags = endpoints->flags;
+	slot_refresh(endpoints->tables, e, pod);
+	extra_update(endpoints->tables, endpoints->store, &endpoints->events, e);
+	if (!e->enrolled)
+		endpoints->events.joined(endpoints->events.arg, e);
+	e->enrolled = true;
+}
+
+static void pod_begins(struct endpoints *endpoints, const struct pod *pod)
+{
+	struct endpoint *e = find_uid(endpoints, &pod->object, true);
+
+	if (e) {
+		take_part(endpoints, e, pod);
+		return;
+	}
+	if (!record_add(endpoints, pod->object.ns, pod->object.name, pod->object.uid))
+		log_error("out of memory: pod '%s/%s' is not protected", pod->object.ns, pod->object.name);
+	endpoints->want_scan = true;
 }
 
 static bool same_addrs(const struct pod *a, const struct pod *b)
@@ -278,24 +345,23 @@ static bool same_addrs(const struct pod *a, const struct pod *b)
 	       (!a->naddrs || !memcmp(a->addrs, b->addrs, a->naddrs * sizeof(a->addrs[0])));
 }
 
-static void pod_changed(struct endpoints *endpoints, const struct pod *before,
-			const struct pod *after)
+// A pod of the same name with another UID is another pod.
+static void pod_changed(struct endpoints *endpoints, const struct pod *before, const struct pod *after)
 {
-	const struct object *any = after ? &after->object : &before->object;
-	struct endpoint *e = endpoints_find(endpoints, any->ns, any->name);
+	struct endpoint *old = before ? record_of(endpoints, before) : NULL;
+	struct endpoint *e = after ? record_of(endpoints, after) : NULL;
 
-	if (!pod_is_ours(endpoints, after)) {
-		if (e)
-			pod_gone(endpoints, e);
+	if (old && (old != e || !pod_is_ours(endpoints, after)))
+		shut_in(endpoints, old);
+	if (!pod_is_ours(endpoints, after))
 		return;
-	}
 	if (!e) {
-		e = record_add(endpoints, any->ns, any->name, any->uid);
-		if (!e)
-			log_error("out of memory: pod '%s/%s' is not protected", any->ns, any->name);
+		pod_begins(endpoints, after);
+	} else if (e->phase == ENDPOINT_WAITING || e->inherited) {
 		endpoints->want_scan = true;
-	} else if (!same_addrs(before, after) || e->phase == ENDPOINT_ORPHAN || e->inherited) {
-		endpoints->want_scan = true;
+	} else {
+		slot_refresh(endpoints->tables, e, after);
+		endpoints->want_scan |= !same_addrs(before, after); // they may stand on another device
 	}
 }
 
@@ -318,7 +384,7 @@ void endpoints_changed(struct endpoints *endpoints, const struct object *before,
 		namespace_changed(endpoints, any);
 }
 
-// ---- scans ----------------------------------------------------------------------------------------------
+// ---- what the daemon asks and tells ---------------------------------------------------------------------
 
 bool endpoints_want_scan(const struct endpoints *endpoints)
 {
@@ -340,307 +406,94 @@ size_t endpoints_waiting(const struct endpoints *endpoints)
 	return n;
 }
 
-static bool link_has(const struct link_pod *link, const struct bh_addr *addr)
+bool endpoints_overdue(const struct endpoints *endpoints)
 {
-	for (uint32_t i = 0; i < link->naddrs; i++) {
-		if (bh_addr_equal(&link->addrs[i], addr))
-			return true;
-	}
-	return false;
+	return endpoints->overdue > 0;
 }
 
-static bool link_carries(const struct link_pod *link, const struct pod *pod)
+static void check_waiting(struct endpoints *endpoints, struct endpoint *e, int64_t now_ms)
 {
-	for (uint32_t i = 0; i < pod->naddrs; i++) {
-		if (link_has(link, &pod->addrs[i]))
-			return true;
-	}
-	return false;
+	char where[400];
+
+	if (!e->waits_since_ms)
+		e->waits_since_ms = now_ms;
+	if (now_ms - e->waits_since_ms < ENDPOINT_WAIT_MS)
+		return;
+	endpoints->overdue++;
+	snprintf(where, sizeof(where), "pod %s/%s waiting", e->ns, e->name);
+	complaints_say(&endpoints->waits, &endpoints->events, where,
+		       "no veth of this node was found to be its for more than %d s: nothing is enforced on it",
+		       ENDPOINT_WAIT_MS / 1000);
 }
 
-static bool same_device(const struct endpoint *e, const struct link_pod *link)
+void endpoints_check(struct endpoints *endpoints, int64_t now_ms)
 {
-	return e->link.ifindex == link->ifindex && e->link.netns == link->netns &&
-	       e->link.peer_ifindex == link->peer_ifindex;
-}
+	endpoints->overdue = 0;
+	complaints_begin(&endpoints->waits);
+	vec_each(struct endpoint *, at, &endpoints->all) {
+		struct endpoint *e = *at;
 
-static struct endpoint *holder_of(const struct endpoints *endpoints, const struct link_pod *link)
-{
-	for (uint32_t slot = 0; slot < BH_MAX_ENDPOINTS; slot++) {
-		struct endpoint *e = endpoints->slots[slot];
-
-		if (e && same_device(e, link))
-			return e;
-	}
-	return NULL;
-}
-
-static const struct pod *own_pod(const struct endpoints *endpoints, const struct endpoint *e)
-{
-	const struct pod *pod = pod_of(store_find(endpoints->store, KIND_POD, e->ns, e->name));
-
-	return pod_is_ours(endpoints, pod) ? pod : NULL;
-}
-
-static bool share_address(const struct pod *a, const struct pod *b)
-{
-	for (uint32_t i = 0; i < a->naddrs; i++) {
-		for (uint32_t k = 0; k < b->naddrs; k++) {
-			if (bh_addr_equal(&a->addrs[i], &b->addrs[k]))
-				return true;
-		}
-	}
-	return false;
-}
-
-// Another running pod has the device, and the API does not say that its address is this pod's by now.
-static bool is_taken(const struct endpoints *endpoints, const struct endpoint *e,
-		     const struct pod *pod, const struct link_pod *link)
-{
-	const struct endpoint *holder = holder_of(endpoints, link);
-	const struct pod *held = holder && holder != e ? own_pod(endpoints, holder) : NULL;
-
-	return held && (!share_address(held, pod) || pod_outranks(held, pod));
-}
-
-static const struct link_pod *own_device(const struct endpoint *e, const struct link_pod *pods,
-					 size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		if (same_device(e, &pods[i]))
-			return &pods[i];
-	}
-	return NULL;
-}
-
-// The one device that may become the pod's, rather one that nobody has; NULL: none, or who knows which.
-static const struct link_pod *free_device(struct endpoints *endpoints, struct endpoint *e,
-					  const struct pod *pod, const struct link_pod *pods,
-					  size_t n)
-{
-	const struct link_pod *device[2] = { NULL, NULL };
-	size_t devices[2] = { 0, 0 };
-	bool held;
-
-	for (size_t i = 0; i < n; i++) {
-		if (!link_carries(&pods[i], pod) || is_taken(endpoints, e, pod, &pods[i]))
+		if (e->phase == ENDPOINT_WAITING) {
+			check_waiting(endpoints, e, now_ms);
 			continue;
-		held = holder_of(endpoints, &pods[i]);
-		device[held] = &pods[i];
-		devices[held]++;
-	}
-	held = !devices[false];
-	tell(endpoints, e, ENDPOINT_TROUBLE_DEVICE,
-	     devices[held] > 1 ? "more than one carries its address: not protected" : NULL);
-	return devices[held] == 1 ? device[held] : NULL;
-}
-
-// The address was taken over: whose device it was is history, even if its object is still there.
-static void evict(struct endpoints *endpoints, struct endpoint *e, const struct endpoint *newcomer)
-{
-	log_info("'%s/%s' gives its device to '%s/%s'", e->ns, e->name, newcomer->ns, newcomer->name);
-	slot_drop(endpoints, e);
-	if (!own_pod(endpoints, e))
-		record_remove(endpoints, e);
-}
-
-static void found(struct endpoints *endpoints, struct endpoint *e, const struct pod *pod,
-		  const struct link_pod *link)
-{
-	size_t slot = bitset_free(endpoints->used, endpoints->nslots);
-	char text[200];
-
-	if (slot == endpoints->nslots) {
-		snprintf(text, sizeof(text), "pod '%.63s/%.63s': no free slot of %u: not protected",
-			 e->ns, e->name, endpoints->nslots);
-		endpoints->events.problem(endpoints->events.arg, "endpoints", text);
-		endpoints->full = true;
-		return;
-	}
-	e->slot = (uint32_t)slot;
-	e->ident = BH_IDENT(e->slot, tables_next_incarnation(endpoints->tables));
-	e->link = *link;
-	e->variant = PROGRAM_OPEN;
-	e->attach = endpoints->attach;
-	e->flags = endpoints->flags;
-	e->phase = ENDPOINT_FOUND;
-	if (slot_open(endpoints->tables, e, pod) < 0) {
-		log_error("'%s/%s': its record could not be written: not protected", e->ns, e->name);
-		e->phase = ENDPOINT_WAITING;
-		return;
-	}
-	if (endpoints->hold)
-		slot_reopen(endpoints->tables, e);
-	bitset_set(endpoints->used, slot);
-	endpoints->slots[slot] = e;
-	extra_update(endpoints->tables, endpoints->store, &endpoints->events, e);
-	log_info("'%s/%s' found behind ifindex %d, slot %u", e->ns, e->name, link->ifindex, e->slot);
-	join(endpoints, e);
-}
-
-// Who may run in a pod may change its MAC address and routes: they are learned once.
-static void learn(struct endpoints *endpoints, struct endpoint *e, const struct link_pod *link)
-{
-	struct link_pod known = e->link;
-	bool same = !memcmp(known.mac, link->mac, sizeof(known.mac));
-
-	e->link = *link;
-	memcpy(e->link.mac, known.mac, sizeof(known.mac));
-	if (!bh_addr_equal(&known.gateway4, &(struct bh_addr){ 0 }))
-		e->link.gateway4 = known.gateway4;
-	if (!bh_addr_equal(&known.gateway6, &(struct bh_addr){ 0 }))
-		e->link.gateway6 = known.gateway6;
-	tell(endpoints, e, ENDPOINT_TROUBLE_MAC,
-	     same ? NULL : "it has changed; what the pod sends from the new one is dropped");
-}
-
-// The record keeps its slot: confirmed, or back from being an orphan; addresses may have changed.
-static void confirmed(struct endpoints *endpoints, struct endpoint *e, const struct pod *pod,
-		      const struct link_pod *link)
-{
-	learn(endpoints, e, link);
-	e->flags = endpoints->flags;
-	slot_refresh(endpoints->tables, e, pod);
-	if (e->phase == ENDPOINT_ORPHAN) {
-		e->phase = ENDPOINT_ATTACHED;
-		slot_reopen(endpoints->tables, e);
-	}
-	if (e->inherited)
-		extra_update(endpoints->tables, endpoints->store, &endpoints->events, e);
-	e->inherited = false;
-	join(endpoints, e);
-}
-
-/*
- * Who may run in a pod may also put another pod's address on its device, so an address alone proves
- * nothing: a pod stays on its device as long as that carries its address, and takes no device that another
- * running pod has.
- */
-static void match(struct endpoints *endpoints, struct endpoint *e, const struct link_pod *pods,
-		  size_t n)
-{
-	const struct pod *pod = own_pod(endpoints, e);
-	const struct link_pod *link;
-	struct endpoint *holder;
-
-	if (!pod)
-		return;
-	link = e->phase == ENDPOINT_WAITING ? NULL : own_device(e, pods, n);
-	if (link && link_carries(link, pod)) {
-		confirmed(endpoints, e, pod, link);
-		return;
-	}
-	link = free_device(endpoints, e, pod, pods, n);
-	if (!link)
-		return;
-	if (e->phase != ENDPOINT_WAITING)
-		slot_drop(endpoints, e);
-	holder = holder_of(endpoints, link);
-	if (holder)
-		evict(endpoints, holder, e);
-	found(endpoints, e, pod, link);
-}
-
-// Slots whose device is gone are given back; a pod that lives on waits for its next device.
-static void drop_gone(struct endpoints *endpoints, const struct link_pod *pods, size_t n)
-{
-	for (uint32_t slot = 0; slot < BH_MAX_ENDPOINTS; slot++) {
-		struct endpoint *e = endpoints->slots[slot];
-		bool stays;
-
-		if (!e || own_device(e, pods, n))
-			continue;
-		log_info("'%s/%s': its device is gone, slot %u is free", e->ns, e->name, slot);
-		stays = own_pod(endpoints, e);
-		slot_drop(endpoints, e);
-		if (!stays)
-			record_remove(endpoints, e);
-	}
-}
-
-// Records of a previous agent whose pod nobody knows any more.
-static void orphan_inherited(struct endpoints *endpoints)
-{
-	for (uint32_t slot = 0; slot < BH_MAX_ENDPOINTS; slot++) {
-		struct endpoint *e = endpoints->slots[slot];
-
-		if (e && e->inherited) {
-			e->inherited = false;
-			pod_gone(endpoints, e);
 		}
+		e->waits_since_ms = 0;
+		slot_adopt_expire(endpoints->tables, e->slot);
 	}
+	complaints_end(&endpoints->waits, &endpoints->events);
 }
 
-// waiting: a second look at those, since whose device is whose is known better by then.
-static void match_all(struct endpoints *endpoints, const struct link_pod *pods, size_t n, bool waiting)
-{
-	for (size_t i = 0; i < endpoints->all.n; i++) {
-		struct endpoint *e = endpoints->all.v[i];
-
-		if (!waiting || e->phase == ENDPOINT_WAITING)
-			match(endpoints, e, pods, n);
-		i = position(endpoints, e->ns, e->name); // others may have been removed
-	}
-}
-
-void endpoints_scanned(struct endpoints *endpoints, const struct link_pod *pods, size_t n)
-{
-	bool was_full = endpoints->full;
-
-	endpoints->want_scan = endpoints->full = false;
-	drop_gone(endpoints, pods, n);
-	match_all(endpoints, pods, n, false);
-	match_all(endpoints, pods, n, true);
-	orphan_inherited(endpoints);
-	if (was_full && !endpoints->full)
-		endpoints->events.problem(endpoints->events.arg, "endpoints", NULL);
-}
-
-void endpoints_hold(struct endpoints *endpoints, bool hold)
-{
-	endpoints->hold = hold;
-}
-
-void endpoints_deny(struct endpoints *endpoints, uint32_t ident)
+void endpoints_attached(struct endpoints *endpoints, uint32_t ident, enum program_variant variant,
+			enum bh_attach attach, int r, const char *why)
 {
 	struct endpoint *e = endpoints_by_ident(endpoints, ident);
 
-	if (e && e->phase != ENDPOINT_ORPHAN)
-		slot_reopen(endpoints->tables, e);
-}
-
-void endpoints_attached(struct endpoints *endpoints, uint32_t slot, uint32_t ident,
-			enum program_variant variant, enum bh_attach attach, int r, const char *why)
-{
-	struct endpoint *e = endpoints_by_ident(endpoints, ident);
-
-	if (!e || e->phase == ENDPOINT_ORPHAN)
+	if (!e)
 		return;
 	if (r < 0) {
-		if (e->phase != ENDPOINT_ATTACHED)
+		e->refresh = true;
+		if (e->phase == ENDPOINT_FOUND)
 			e->phase = ENDPOINT_FAILED;
 		if (r != -ENODEV) // a device that goes while it is attended to is no failure
-			tell(endpoints, e, ENDPOINT_TROUBLE_ATTACH, why);
+			failure_tell(endpoints, e, why);
 		return;
 	}
-	tell(endpoints, e, ENDPOINT_TROUBLE_ATTACH, NULL);
-	e->phase = ENDPOINT_ATTACHED;
+	failure_tell(endpoints, e, NULL);
+	e->attached = true;
+	e->early = false;
 	e->variant = variant;
-	e->refresh = false;
-	if (e->attach != attach || slot != e->slot)
-		log_debug("'%s/%s': attached by other means", e->ns, e->name);
 	e->attach = attach;
+	// not active: its pod went, and maybe came back, while this was on its way
+	if (e->phase != ENDPOINT_ORPHAN &&
+	    tables_endpoint(endpoints->tables, e->slot)->state == BH_STATE_ACTIVE)
+		e->phase = ENDPOINT_ATTACHED;
 	slot_identify(endpoints->tables, e);
 }
+
+// ---- a previous agent's ----------------------------------------------------------------------------------
 
 // A slot that its agent gave up but had no time to clean.
 static int inherit_leaving(struct endpoints *endpoints, uint32_t slot,
 			   const struct bh_identity *identity)
 {
 	struct endpoint_leaving leaving = { slot, identity->ident, (int)identity->ifindex,
-					    (enum bh_attach)identity->attach };
+					    (enum bh_attach)identity->attach, false };
 
 	bitset_set(endpoints->used, slot);
+	return vec_push(&endpoints->leaving, leaving);
+}
+
+// What counts for an ident that no slot bears: it changed hands, and its agent ended before it had cleaned up.
+static int inherit_ident(void *arg, const struct total_entry *entry)
+{
+	struct endpoint_leaving leaving = { BH_SLOT(entry->key.ident), entry->key.ident, 0, BH_ATTACH_NONE, true };
+	struct endpoints *endpoints = arg;
+
+	if (endpoints_by_ident(endpoints, leaving.ident))
+		return 0;
+	vec_each(const struct endpoint_leaving, known, &endpoints->leaving)
+		if (known->ident == leaving.ident)
+			return 0;
 	return vec_push(&endpoints->leaving, leaving);
 }
 
@@ -652,8 +505,7 @@ int endpoints_inherit(struct endpoints *endpoints)
 
 		if (tables_identity_get(endpoints->tables, slot, &identity) < 0)
 			continue;
-		if (!slot_is_open(endpoints->tables, slot, identity.ident) ||
-		    endpoints_find(endpoints, identity.ns, identity.name)) {
+		if (!slot_is_open(endpoints->tables, slot)) {
 			if (inherit_leaving(endpoints, slot, &identity) < 0)
 				return -ENOMEM;
 			continue;
@@ -667,5 +519,5 @@ int endpoints_inherit(struct endpoints *endpoints)
 		endpoints->slots[slot] = e;
 		endpoints->want_scan = true;
 	}
-	return 0;
+	return tables_total_each(endpoints->tables, inherit_ident, endpoints);
 }

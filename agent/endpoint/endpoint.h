@@ -5,11 +5,16 @@
 // pod of this node and per slot in use. What waits (scanning, loading, attaching, detaching) is done by
 // the daemon's helper thread, which brings results back here.
 //
-// Life. A pod object of this node makes a record (WAITING). A scan that finds its address behind a veth
-// gives it a slot and an incarnation (FOUND); from then on it takes part in compiling, passing everything
-// until its first plan has run. Once its programs are on the veth it is ATTACHED. When the device goes,
+// Who a device is. The host's own link table says which devices there are, and only that a device is not in it
+// any more ends an endpoint. Which pod a device belongs to is decided once, by choose.h, before anything is
+// attached; from then on the endpoint keeps its device, whatever pods say behind their veths.
+//
+// Life. A pod object of this node makes a record (WAITING). A scan that finds its device gives it a slot and
+// an incarnation (FOUND), in quarantine; from then on it takes part in compiling, and leaves quarantine
+// when its first plan has run. Once its programs are on the veth it is ATTACHED. When the device goes,
 // the slot is given back; when only the object goes, the pod that may still run is quarantined (ORPHAN)
-// until its device goes, since nothing says any more what it may do.
+// until its device goes, since nothing says any more what it may do. A device that might be one of
+// several pods', or one of several devices of a pod, is an ORPHAN as well, until something decides.
 #pragma once
 
 #include <stdbool.h>
@@ -22,7 +27,11 @@
 #include "agent/store/store.h"
 
 // For how long a connection older than enforcement may be adopted by its first packet (design 3.4).
+// Only pods that an agent finds when it starts have such.
 #define ENDPOINT_ADOPT_SEC 60
+
+// A pod that waits longer for its device is a problem, and the agent not ready: nothing is enforced on it.
+#define ENDPOINT_WAIT_MS 10000
 
 enum endpoint_phase {
 	ENDPOINT_WAITING,
@@ -33,36 +42,37 @@ enum endpoint_phase {
 	ENDPOINT_PHASE_MAX,
 };
 
-// What may be wrong with an endpoint, each told until it is mended.
-enum endpoint_trouble {
-	ENDPOINT_TROUBLE_ATTACH,
-	ENDPOINT_TROUBLE_DEVICE,
-	ENDPOINT_TROUBLE_MAC,
-	ENDPOINT_TROUBLE_MAX,
-};
-
 struct endpoint {
 	const char *ns, *name, *uid; // interned; uid may be NULL
 	enum endpoint_phase phase;
 	uint32_t slot, ident; // valid unless WAITING
 	bool inherited; // of a previous agent, not confirmed by a scan yet
 	bool enrolled; // the owner was told joined()
+	bool attached; // its programs are on the device
+	bool contested; // ORPHAN: a device that may be this pod's, and nothing decides
+	bool early; // ran before the agent did: connections older than enforcement may be adopted
 	bool extra; // may use addresses of bh_extra
-	uint8_t troubles; // bit by enum endpoint_trouble: the owner was told
-	uint32_t tried_in; // the owner's round in which attaching failed last
+	bool troubled; // a problem with its programs was told
 	bool refresh; // programs must be loaded anew (extra addresses, a restart)
+	uint32_t tried_in; // the owner's round in which attaching failed last
 	uint8_t flags; // endpoint_config's
 	enum program_variant variant; // of the attached programs
 	enum bh_attach attach;
-	struct link_pod link; // unless WAITING
+	int64_t waits_since_ms; // WAITING, once endpoints_check() has seen it; else 0
+	// of its device, unless WAITING
+	int ifindex;
+	uint8_t mac[6]; // as it was when the device was found
+	uint16_t ephemeral_lo, ephemeral_hi;
+	struct bh_addr gateway4, gateway6;
 };
 
-// A slot whose device or pod is gone: programs and table entries are to be removed, then
-// endpoints_released() makes the slot free.
+// A slot whose device is gone: programs and table entries are to be removed, then endpoints_released() makes the
+// slot free. Or (stays) only an ident that the slot bore before: its entries go, programs and slot are another's.
 struct endpoint_leaving {
 	uint32_t slot, ident;
 	int ifindex;
 	enum bh_attach attach;
+	bool stays;
 };
 
 struct endpoints;
@@ -99,26 +109,32 @@ void endpoints_changed(struct endpoints *endpoints, const struct object *before,
 bool endpoints_want_scan(const struct endpoints *endpoints);
 size_t endpoints_waiting(const struct endpoints *endpoints);
 
-// The result of a whole link_scan(). Matches, moves and drops endpoints.
-void endpoints_scanned(struct endpoints *endpoints, const struct link_pod *pods, size_t n);
+// What the next scan has to know. 0 or -ENOMEM; *ret is link_known_fini()'s in any case.
+int endpoints_known(const struct endpoints *endpoints, struct link_known *ret);
+
+// The result of a link_scan().
+void endpoints_scanned(struct endpoints *endpoints, const struct link_view *view);
 
 // Devices came or went: the next scan matters.
 void endpoints_devices_changed(struct endpoints *endpoints);
 
-// While a plan stops no policy can be given to pods: those that are found now are denied everything until
-// the first plan that knows them. _deny(): one that was found before.
-void endpoints_hold(struct endpoints *endpoints, bool hold);
-void endpoints_deny(struct endpoints *endpoints, uint32_t ident);
+// The host's own namespace lost this device.
+void endpoints_device_gone(struct endpoints *endpoints, int ifindex);
+
+// From time to time: who waits for too long, which adoption windows have passed.
+void endpoints_check(struct endpoints *endpoints, int64_t now_ms);
+bool endpoints_overdue(const struct endpoints *endpoints); // a pod waits for too long
 
 // Programs were attached (r = 0) or could not be. Ignored when the slot has another incarnation by now.
-void endpoints_attached(struct endpoints *endpoints, uint32_t slot, uint32_t ident,
-			enum program_variant variant, enum bh_attach attach, int r, const char *why);
+void endpoints_attached(struct endpoints *endpoints, uint32_t ident, enum program_variant variant,
+			enum bh_attach attach, int r, const char *why);
 
 // Takes one slot that is to be cleaned up; false: none.
 bool endpoints_take_leaving(struct endpoints *endpoints, struct endpoint_leaving *ret);
-void endpoints_released(struct endpoints *endpoints, uint32_t slot);
 void endpoints_put_leaving(struct endpoints *endpoints, const struct endpoint_leaving *leaving); // not done
+void endpoints_released(struct endpoints *endpoints, uint32_t slot);
 
+// The pod's own record, else one of a device that was or may be its.
 struct endpoint *endpoints_find(const struct endpoints *endpoints, const char *ns, const char *name);
 struct endpoint *endpoints_by_slot(const struct endpoints *endpoints, uint32_t slot);
 struct endpoint *endpoints_by_ident(const struct endpoints *endpoints, uint32_t ident);

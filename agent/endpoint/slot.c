@@ -39,22 +39,33 @@ static void set_addrs(volatile struct bh_endpoint *slot, const struct pod *pod)
 
 void slot_refresh(struct tables *tables, const struct endpoint *endpoint, const struct pod *pod)
 {
+	static const struct pod nobody;
 	volatile struct bh_endpoint *slot = tables_endpoint(tables, endpoint->slot);
-	const struct link_pod *link = &endpoint->link;
 
-	set_addrs(slot, pod);
+	set_addrs(slot, pod ? pod : &nobody);
 	slot->flags = endpoint->flags | (slot->flags & BH_EP_EXTRA);
 	for (int i = 0; i < 6; i++)
-		slot->mac[i] = link->mac[i];
-	slot->ifindex = (uint32_t)link->ifindex;
-	slot->ephemeral_lo = link->ephemeral_lo;
-	slot->ephemeral_hi = link->ephemeral_hi;
-	slot->gateway4 = bh_addr_is4(&link->gateway4) ? link->gateway4.w[3] : 0;
+		slot->mac[i] = endpoint->mac[i];
+	slot->ifindex = (uint32_t)endpoint->ifindex;
+	slot->ephemeral_lo = endpoint->ephemeral_lo;
+	slot->ephemeral_hi = endpoint->ephemeral_hi;
+	slot->gateway4 = bh_addr_is4(&endpoint->gateway4) ? endpoint->gateway4.w[3] : 0;
 	for (int i = 0; i < 4; i++)
-		slot->gateway6[i] = link->gateway6.w[i];
+		slot->gateway6[i] = endpoint->gateway6.w[i];
 }
 
-int slot_open(struct tables *tables, const struct endpoint *endpoint, const struct pod *pod)
+static void set_state(volatile struct bh_endpoint *slot, uint8_t state)
+{
+	__atomic_store_n((uint8_t *)(uintptr_t)&slot->state, state, __ATOMIC_RELEASE);
+}
+
+static bool state_was(volatile struct bh_endpoint *slot, uint8_t before, uint8_t after)
+{
+	return __atomic_compare_exchange_n((uint8_t *)(uintptr_t)&slot->state, &before, after, false,
+					   __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
+int slot_open(struct tables *tables, const struct endpoint *endpoint, bool fresh)
 {
 	volatile struct bh_endpoint *slot = tables_endpoint(tables, endpoint->slot);
 	int r;
@@ -62,15 +73,16 @@ int slot_open(struct tables *tables, const struct endpoint *endpoint, const stru
 	r = slot_identify(tables, endpoint);
 	if (r < 0)
 		return r;
-	slot->state = BH_STATE_NONE;
+	if (!fresh)
+		set_state(slot, BH_STATE_QUARANTINE);
 	slot->flags = 0;
 	slot->adopt_until = 0;
 	slot->ct_count = 0;
 	slot->denied_count = 0;
-	slot_refresh(tables, endpoint, pod);
-	set_policy(slot, BH_POLICY_ALLOW);
+	if (fresh)
+		set_policy(slot, BH_POLICY_DENY);
 	slot->ident = endpoint->ident;
-	__atomic_store_n((uint8_t *)(uintptr_t)&slot->state, BH_STATE_ACTIVE, __ATOMIC_RELEASE);
+	set_state(slot, BH_STATE_QUARANTINE);
 	return 0;
 }
 
@@ -82,38 +94,48 @@ void slot_adopt_window(struct tables *tables, uint32_t index)
 	slot->adopt_until = until ? until : 1;
 }
 
-void slot_quarantine(struct tables *tables, uint32_t slot)
+void slot_adopt_expire(struct tables *tables, uint32_t index)
 {
-	tables_endpoint(tables, slot)->state = BH_STATE_QUARANTINE;
+	volatile struct bh_endpoint *slot = tables_endpoint(tables, index);
+
+	if (slot->adopt_until &&
+	    slot->adopt_until - tables_now() - 1 >= (uint32_t)(ENDPOINT_ADOPT_SEC * BH_TIME_HZ))
+		slot->adopt_until = 0;
 }
 
-void slot_reopen(struct tables *tables, const struct endpoint *endpoint)
+void slot_quarantine(struct tables *tables, uint32_t slot)
 {
-	volatile struct bh_endpoint *slot = tables_endpoint(tables, endpoint->slot);
+	set_state(tables_endpoint(tables, slot), BH_STATE_QUARANTINE);
+}
 
-	set_policy(slot, BH_POLICY_DENY);
-	__atomic_store_n((uint8_t *)(uintptr_t)&slot->state, BH_STATE_ACTIVE, __ATOMIC_RELEASE);
+void slot_arm(struct tables *tables, uint32_t slot)
+{
+	state_was(tables_endpoint(tables, slot), BH_STATE_QUARANTINE, BH_STATE_OPENING);
+}
+
+void slot_activate(struct tables *tables, uint32_t index, uint32_t ident)
+{
+	volatile struct bh_endpoint *slot = tables_endpoint(tables, index);
+
+	if (slot->ident == ident)
+		state_was(slot, BH_STATE_OPENING, BH_STATE_ACTIVE);
 }
 
 void slot_close(struct tables *tables, uint32_t slot)
 {
-	tables_endpoint(tables, slot)->state = BH_STATE_NONE;
+	set_state(tables_endpoint(tables, slot), BH_STATE_NONE);
 }
 
-bool slot_is_open(struct tables *tables, uint32_t index, uint32_t ident)
+bool slot_is_open(struct tables *tables, uint32_t slot)
 {
-	const volatile struct bh_endpoint *slot = tables_endpoint(tables, index);
-
-	return slot->state != BH_STATE_NONE && slot->ident == ident;
+	return tables_endpoint(tables, slot)->state != BH_STATE_NONE;
 }
 
 int slot_identify(struct tables *tables, const struct endpoint *endpoint)
 {
 	struct bh_identity identity = {
-		.netns = endpoint->link.netns,
 		.ident = endpoint->ident,
-		.ifindex = (uint32_t)endpoint->link.ifindex,
-		.peer_ifindex = (uint32_t)endpoint->link.peer_ifindex,
+		.ifindex = (uint32_t)endpoint->ifindex,
 		.attach = endpoint->attach,
 	};
 
@@ -126,25 +148,24 @@ int slot_identify(struct tables *tables, const struct endpoint *endpoint)
 void slot_inherit(struct tables *tables, uint32_t index, const struct bh_identity *identity,
 		  struct endpoint *ret)
 {
-	const volatile struct bh_endpoint *slot = tables_endpoint(tables, index);
+	volatile struct bh_endpoint *slot = tables_endpoint(tables, index);
 
+	if (slot->ident != identity->ident || slot->state != BH_STATE_ACTIVE)
+		set_state(slot, BH_STATE_QUARANTINE);
+	slot->ident = identity->ident;
 	ret->slot = index;
 	ret->ident = identity->ident;
 	ret->inherited = true;
 	ret->refresh = true;
-	ret->phase = slot->state == BH_STATE_QUARANTINE ? ENDPOINT_ORPHAN : ENDPOINT_ATTACHED;
+	ret->attached = slot->state == BH_STATE_ACTIVE;
+	ret->phase = ret->attached ? ENDPOINT_ATTACHED : ENDPOINT_ORPHAN;
 	ret->attach = (enum bh_attach)identity->attach;
 	ret->variant = slot->policy[BH_INGRESS] == BH_POLICY_ALLOW &&
 				       slot->policy[BH_EGRESS] == BH_POLICY_ALLOW ?
 			       PROGRAM_OPEN :
 			       PROGRAM_TRACK;
 	ret->extra = slot->flags & BH_EP_EXTRA;
-	ret->link.netns = identity->netns;
-	ret->link.ifindex = (int)identity->ifindex;
-	ret->link.peer_ifindex = (int)identity->peer_ifindex;
+	ret->ifindex = (int)identity->ifindex;
 	for (int i = 0; i < 6; i++)
-		ret->link.mac[i] = slot->mac[i];
-	ret->link.gateway4 = slot->gateway4 ? bh_addr_from4(slot->gateway4) : (struct bh_addr){ 0 };
-	for (int i = 0; i < 4; i++)
-		ret->link.gateway6.w[i] = slot->gateway6[i];
+		ret->mac[i] = slot->mac[i];
 }

@@ -11,7 +11,7 @@
 
 #include <linux/types.h>
 
-#define BH_ABI_VERSION 3
+#define BH_ABI_VERSION 4
 
 /* Pins. The folder is an option of the agent; this is its default. */
 #define BH_PIN_DIR "/sys/fs/bpf/bulkhead"
@@ -64,6 +64,7 @@ enum bh_state {
 	BH_STATE_NONE = 0, /* slot is free: programs that still run drop (stale-program) */
 	BH_STATE_QUARANTINE, /* all but own node, ND, DAD and DHCP renewal is dropped */
 	BH_STATE_ACTIVE, /* judged by policy[] (BH_POLICY_ALLOW in both: open, tracked) */
+	BH_STATE_OPENING, /* quarantine that ends when the plan that runs now is in force */
 	BH_STATE_MAX,
 };
 
@@ -118,12 +119,12 @@ struct bh_endpoint {
 	__be32 addr4; /* 0: none */
 	__u32 ifindex; /* host side of the veth; hairpin */
 	__u32 addr6[4]; /* network order; all 0: none */
-	__u16 ephemeral_lo; /* the pod's ip_local_port_range, for the adoption window */
+	__u16 ephemeral_lo; /* the host's ip_local_port_range, for the adoption window */
 	__u16 ephemeral_hi;
 	__u32 adopt_until; /* bh_now() units; 0: no adoption window */
 	__u32 pad0;
 
-	__be32 gateway4; /* the pod's default gateways: "own node" for egress */
+	__be32 gateway4; /* the host's addresses on the veth or its bridge: "own node" for egress */
 	__u32 gateway6[4]; /* network order */
 	__u32 denied_count; /* entries in bh_denied */
 	__u32 ct_count; /* entries in bh_ct and bh_ct6 */
@@ -136,11 +137,10 @@ struct bh_identity {
 	char uid[40];
 	char ns[64];
 	char name[256];
-	__u64 netns; /* inode of the pod's network namespace */
 	__u32 ident;
-	__u32 ifindex; /* host side of the veth */
-	__u32 peer_ifindex; /* pod side */
+	__u32 ifindex; /* host side of the veth; what is on the other side is the pod's business */
 	__u32 attach; /* enum bh_attach */
+	__u32 pad[3];
 };
 _Static_assert(sizeof(struct bh_identity) == 384, "bh_identity has no holes");
 

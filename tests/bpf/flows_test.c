@@ -4,7 +4,10 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <signal.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 
 #include "agent/base/vec.h"
 #include "agent/bpf/link.h"
@@ -18,12 +21,12 @@ static int keep_flow(void *arg, const struct link_flow *flow)
 
 // ----------------------------------------------------------------------------------------
 
-static flows_t flows_of(const char *name)
+static flows_t flows_of(const char *device)
 {
 	flows_t flows = { 0 };
 	struct err err = { 0 };
 
-	assert_ok_err(link_flows(net_inode(name), keep_flow, &flows, &err), &err);
+	assert_ok_err(link_flows(net_ifindex(device), keep_flow, &flows, &err), &err);
 	return flows;
 }
 
@@ -41,7 +44,7 @@ static void check_flows(const char *here, const char *there)
 	assert_ok(client);
 	assert_ok(inside);
 	net_udp(pod, here, there, udp);
-	flows = flows_of("f");
+	flows = flows_of("f0");
 	assert_int_equal(flows.n, 3);
 	vec_each(struct link_flow, flow, &flows) {
 		assert_true(bh_addr_equal(&flow->local, &local));
@@ -68,19 +71,45 @@ static void test_flows_of_both_families_and_who_listens(void **state)
 	check_flows("fd00:10::1", "fd00:10::2");
 }
 
-static void test_flows_of_a_namespace_that_is_gone(void **state)
+// By a process, by a mount, by nothing.
+static void test_flows_of_a_namespace_by_every_name(void **state)
 {
+	_cleanup_close_ int there = -1, sock = -1; // the socket keeps the namespace, and is no name of it
 	struct err err = { 0 };
+	flows_t flows;
+	pid_t pid;
 
-	assert_err(link_flows(1, keep_flow, NULL, &err), -ESRCH);
-	assert_str_contains(err.text, "gone");
+	assert_err(link_flows(net_ifindex("lo"), keep_flow, NULL, &err), -ESRCH);
+	assert_str_contains(err.text, "cannot be found");
+	net_pod("f", "f0", 16);
+	there = net_open("f");
+	sock = net_listen(there, SOCK_DGRAM, "10.16.0.2", 0);
+	closep(&there);
+	pid = fork();
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		net_enter(net_open("f"));
+		raise(SIGSTOP);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, NULL, WUNTRACED), pid); // it is there
+	net_run("touch '/run/a mount' && mount --bind /run/netns/f '/run/a mount' && "
+		"umount -l /run/netns/f && rm /run/netns/f");
+	flows = flows_of("f0");
+	assert_int_equal(flows.n, 0);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	flows = flows_of("f0");
+	assert_int_equal(flows.n, 0);
+	net_run("umount -l '/run/a mount'");
+	assert_err(link_flows(net_ifindex("f0"), keep_flow, NULL, &err), -ESRCH);
 }
 
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_flows_of_both_families_and_who_listens, net_fresh),
-		cmocka_unit_test_setup(test_flows_of_a_namespace_that_is_gone, net_fresh),
+		cmocka_unit_test_setup(test_flows_of_a_namespace_by_every_name, net_fresh),
 	};
 
 	return net_private() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);

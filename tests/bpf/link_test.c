@@ -4,38 +4,40 @@
 #include "tests/bpf/rig.h"
 
 #include <poll.h>
-#include <signal.h>
-#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <time.h>
 
-#include "agent/base/vec.h"
 #include "agent/bpf/link.h"
-#include "agent/bpf/netns.h"
 
-typedef VEC(struct link_pod) pods_t;
-
-static int keep_pod(void *arg, const struct link_pod *pod)
+static struct link_view scan_as(const struct link_known *known)
 {
-	return vec_push((pods_t *)arg, *pod);
-}
-
-static pods_t scan(void)
-{
-	pods_t pods = { 0 };
+	struct link_view view;
 	struct err err = { 0 };
 
-	assert_ok_err(link_scan(keep_pod, &pods, &err), &err);
-	return pods;
+	assert_ok_err(link_scan(known, &view, &err), &err);
+	return view;
 }
 
-static const struct link_pod *pod_of(const pods_t *pods, const char *name)
+static void know(struct link_known *known, const char *addr, bool asked)
 {
-	uint64_t inode = net_inode(name);
+	assert_ok(vec_push(&known->addrs, rig_addr(addr)));
+	vec_sort(&known->addrs, link_addr_order);
+	if (asked)
+		assert_ok(vec_push(&known->asked, rig_addr(addr)));
+}
 
-	vec_each(const struct link_pod, pod, pods)
-		if (pod->netns == inode)
+static struct link_view scan(void)
+{
+	return scan_as(&(struct link_known){ 0 });
+}
+
+static const struct link_pod *pod_at(const struct link_view *view, const char *device)
+{
+	int ifindex = net_ifindex(device);
+
+	vec_each(const struct link_pod, pod, &view->pods)
+		if (pod->ifindex == ifindex)
 			return pod;
 	return NULL;
 }
@@ -54,54 +56,211 @@ static void test_scan_finds_pods_of_both_families(void **state)
 {
 	static const uint8_t mac[6] = { 2, 0, 0, 0, 11, 2 };
 	struct bh_addr gw4 = rig_addr("10.11.0.1"), gw6 = rig_addr("fd00:b::1");
+	struct link_known known = { 0 };
 	const struct link_pod *a, *b;
-	pods_t pods;
+	struct link_view view;
 
 	net_pod("a", "va", 11);
 	net_pod("b", "vb", 12);
-	net_run("ip netns exec a sysctl -qw net.ipv4.ip_local_port_range='20000 30000'");
-	pods = scan();
-	assert_int_equal(pods.n, 2);
-	a = pod_of(&pods, "a");
-	b = pod_of(&pods, "b");
+	know(&known, "10.11.0.2", true);
+	know(&known, "fd00:b::2", true);
+	know(&known, "10.12.0.2", false);
+	view = scan_as(&known);
+	assert_int_equal(view.pods.n, 2);
+	assert_int_equal(view.unread, 0);
+	assert_int_equal(view.hidden, 0);
+	a = pod_at(&view, "va");
+	b = pod_at(&view, "vb");
 	assert_non_null(a);
 	assert_non_null(b);
-	assert_int_equal(a->ifindex, net_ifindex("va"));
-	assert_int_equal(b->ifindex, net_ifindex("vb"));
+	assert_false(a->unread || b->unread);
 	assert_memory_equal(a->mac, mac, 6);
 	assert_true(has_addr(a, "10.11.0.2") && has_addr(a, "fd00:b::2"));
-	assert_false(has_addr(a, "10.12.0.2"));
-	assert_false(has_addr(a, "127.0.0.1"));
+	assert_int_equal(a->naddrs, 2); // what no pod has is not worth a place
+	assert_true(has_addr(b, "10.12.0.2"));
 	assert_true(bh_addr_equal(&a->gateway4, &gw4));
 	assert_true(bh_addr_equal(&a->gateway6, &gw6));
-	assert_int_equal(a->ephemeral_lo, 20000);
-	assert_int_equal(a->ephemeral_hi, 30000);
-	vec_fini(&pods);
+	assert_int_equal(a->nrouted, 0); // a subnet's route says nothing of one address
+	link_view_fini(&view);
+	link_known_fini(&known);
 }
 
-static void test_scan_finds_namespaces_by_mount_and_by_process(void **state)
+// What a pod with all rights in its own namespace can say there changes nothing of the host's word.
+static void test_scan_takes_gateway_and_ports_from_the_host(void **state)
 {
-	pods_t pods;
-	pid_t pid;
+	struct bh_addr gateway = rig_addr("10.11.0.1");
+	struct link_view view;
+	const struct link_pod *a;
 
-	net_pod("m", "vm", 13);
-	net_pod("p", "vp", 14);
-	net_run("touch '/run/a mount' && mount --bind /run/netns/m '/run/a mount' && "
-		"umount -l /run/netns/m && rm /run/netns/m");
-	pid = fork();
-	if (pid == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		net_enter(net_open("p"));
-		pause();
-		_exit(0);
+	net_pod("a", "va", 11);
+	net_run("ip -n a route replace default via 10.99.9.9 dev eth0 onlink");
+	net_run("ip netns exec a sysctl -qw net.ipv4.ip_local_port_range='1024 2000'");
+	view = scan();
+	a = pod_at(&view, "va");
+	assert_true(bh_addr_equal(&a->gateway4, &gateway));
+	assert_int_equal(view.ephemeral_lo, 32768);
+	assert_int_equal(view.ephemeral_hi, 60999);
+	link_view_fini(&view);
+}
+
+static void test_scan_takes_the_gateway_from_the_bridge(void **state)
+{
+	struct bh_addr gateway = rig_addr("10.11.0.254");
+	struct link_known known = { 0 };
+	struct link_view view;
+
+	net_pod("a", "va", 11);
+	net_run("ip link add br0 type bridge && ip addr flush dev va && ip link set va master br0 && "
+		"ip addr add 192.0.2.1/24 dev br0 && ip addr add 10.11.0.254/24 dev br0 && ip link set br0 up");
+	know(&known, "10.11.0.2", true);
+	view = scan_as(&known);
+	assert_true(bh_addr_equal(&pod_at(&view, "va")->gateway4, &gateway));
+	link_view_fini(&view);
+	link_known_fini(&known);
+}
+
+// The host's route to an address is its word on where the pod is.
+static void test_scan_follows_the_hosts_route_to_one_address(void **state)
+{
+	struct link_known known = { 0 };
+	struct link_view view;
+
+	net_pod("a", "va", 11);
+	net_pod("b", "vb", 12);
+	net_run("ip route add 10.7.7.7/32 dev va && ip route add fd07::7/128 dev vb && "
+		"ip route add 10.7.7.8/32 via 10.11.0.2");
+	know(&known, "10.7.7.7", true);
+	know(&known, "fd07::7", true);
+	know(&known, "10.7.7.8", true);
+	view = scan_as(&known);
+	assert_int_equal(pod_at(&view, "va")->nrouted, 1);
+	assert_int_equal(pod_at(&view, "vb")->nrouted, 1);
+	link_view_fini(&view);
+	link_known_fini(&known);
+}
+
+// A pod's message on its device does not fit the buffer that every reader begins with.
+static void test_scan_reads_a_device_of_many_names(void **state)
+{
+	struct link_known known = { 0 };
+	struct link_view view;
+
+	net_pod("a", "va", 11);
+	net_run("for i in $(seq 1 450); do printf 'link property add dev eth0 altname x%%03d%%s\n' $i "
+		"$(printf 'a%%.0s' $(seq 1 120)); done | ip -n a -b -");
+	know(&known, "10.11.0.2", true);
+	view = scan_as(&known);
+	assert_int_equal(view.pods.n, 1);
+	assert_int_equal(view.unread, 0);
+	assert_false(view.pods.v[0].unread);
+	assert_true(has_addr(&view.pods.v[0], "10.11.0.2"));
+	link_view_fini(&view);
+	link_known_fini(&known);
+}
+
+// In a namespace that only a socket keeps, which no name and no process leads to.
+static void test_scan_reads_behind_a_veth_in_a_namespace_without_a_name(void **state)
+{
+	_cleanup_close_ int sock = -1;
+	struct link_known known = { 0 };
+	struct link_view view;
+
+	net_pod("a", "va", 11);
+	{
+		_cleanup_close_ int self = net_self(), there = net_open("a");
+
+		net_enter(there);
+		sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+		net_enter(self);
 	}
-	usleep(50000); // the child enters
-	net_run("umount -l /run/netns/p && rm /run/netns/p");
-	pods = scan();
-	assert_int_equal(pods.n, 2);
-	vec_fini(&pods);
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
+	net_run("umount -l /run/netns/a && rm /run/netns/a");
+	know(&known, "10.11.0.2", true);
+	view = scan_as(&known);
+	assert_int_equal(view.pods.n, 1);
+	assert_true(has_addr(&view.pods.v[0], "10.11.0.2"));
+	link_view_fini(&view);
+	link_known_fini(&known);
+}
+
+static void test_scan_says_every_device_of_the_host(void **state)
+{
+	struct link_view view;
+	int gone;
+
+	net_run("ip netns add e && ip link add x0 type veth peer name x1 && ip link add d0 type bridge");
+	net_run("ip link add y0 netns e type veth peer name y1 netns e");
+	gone = net_ifindex("d0");
+	view = scan();
+	assert_int_equal(view.pods.n, 0);
+	assert_true(link_view_has(&view, net_ifindex("x0")) && link_view_has(&view, gone));
+	link_view_fini(&view);
+	net_run("ip link del d0");
+	view = scan();
+	assert_false(link_view_has(&view, gone));
+	link_view_fini(&view);
+}
+
+// No descriptor is left for /proc: the scan says so, and does not take it for "nobody lives there".
+static void test_scan_without_descriptors_says_what_it_could_not_ask(void **state)
+{
+	struct rlimit before, few;
+	struct link_known known = { 0 };
+	struct link_view view;
+	struct err err = { 0 };
+	int next, r;
+
+	net_pod("a", "va", 11);
+	know(&known, "10.11.0.2", true);
+	next = dup(0);
+	close(next);
+	getrlimit(RLIMIT_NOFILE, &before);
+	few = (struct rlimit){ (rlim_t)next + 1, before.rlim_max }; // the netlink socket, and no more
+	setrlimit(RLIMIT_NOFILE, &few);
+	r = link_scan(&known, &view, &err);
+	setrlimit(RLIMIT_NOFILE, &before);
+	assert_ok_err(r, &err);
+	assert_int_equal(view.hidden, -EMFILE);
+	assert_str_contains(view.why.text, "processes");
+	assert_int_equal(view.pods.n, 1);
+	link_view_fini(&view);
+	few.rlim_cur = (rlim_t)next;
+	setrlimit(RLIMIT_NOFILE, &few);
+	r = link_scan(&known, &view, &err);
+	setrlimit(RLIMIT_NOFILE, &before);
+	assert_err(r, -EMFILE); // not even that: nothing at all is said
+	link_known_fini(&known);
+}
+
+static void test_the_pod_of_a_control_group(void **state)
+{
+	static const struct {
+		const char *line, *uid; // NULL: none
+	} cases[] = {
+		{ "0::/kubepods/burstable/pod0d6e7d3c-95a5-4d7a-8b1d-000000000001/c1\n",
+		  "0d6e7d3c-95a5-4d7a-8b1d-000000000001" },
+		{ "0::/kubepods.slice/kubepods-besteffort.slice/"
+		  "kubepods-besteffort-pod0d6e7d3c_95a5_4d7a_8b1d_000000000002.slice/cri-containerd-x.scope\n",
+		  "0d6e7d3c-95a5-4d7a-8b1d-000000000002" },
+		{ "0::/kubepods.slice/kubepods-pod0d6e7d3c_95a5_4d7a_8b1d_000000000003.slice/crio-x.scope",
+		  "0d6e7d3c-95a5-4d7a-8b1d-000000000003" },
+		{ "0::/../../pod0d6e7d3c-95a5-4d7a-8b1d-000000000004/c1", // seen from a group of its own
+		  "0d6e7d3c-95a5-4d7a-8b1d-000000000004" },
+		{ "4:memory:/docker/abc/kubelet/kubepods/podaaaa/c1/kubepods/podbbbb/c2", "aaaa" },
+		{ "0::/", NULL },
+		{ "0::/system.slice/podman.service", NULL },
+		{ "0::/system.slice/x-podaaaa.slice", NULL },
+		{ "0::/user.slice/pod/c", NULL },
+		{ "0::/kubepods/podaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/c", NULL },
+		{ "nothing", NULL },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		char uid[LINK_UID_BYTES];
+
+		assert_int_equal(link_cgroup_uid(cases[i].line, uid), cases[i].uid != NULL);
+		if (cases[i].uid)
+			assert_string_equal(uid, cases[i].uid);
+	}
 }
 
 // The agent in a namespace that plays the node, pods of two nodes on one machine, same device
@@ -120,44 +279,21 @@ static void test_scan_inside_a_node_namespace_sees_its_own_pods_only(void **stat
 		net_enter(node);
 		snprintf(name, sizeof(name), "%sp", nodes[i]);
 		net_pod(name, "veth0", 21);
+		net_run("ip -n %s link set eth0 address 02:00:00:00:0%zu:99", name, i);
 		net_enter(self);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(nodes); i++) {
 		_cleanup_close_ int node = net_open(nodes[i]);
-		char name[16];
-		pods_t pods;
+		struct link_view view;
 
 		net_enter(node);
-		pods = scan();
-		snprintf(name, sizeof(name), "%sp", nodes[i]);
-		assert_int_equal(pods.n, 1);
-		assert_non_null(pod_of(&pods, name));
-		assert_int_equal(pods.v[0].ifindex, net_ifindex("veth0"));
-		vec_fini(&pods);
+		view = scan();
+		assert_int_equal(view.pods.n, 1);
+		assert_int_equal(view.pods.v[0].mac[4], i);
+		assert_int_equal(view.pods.v[0].ifindex, net_ifindex("veth0"));
+		link_view_fini(&view);
 		net_enter(self);
 	}
-}
-
-static void test_scan_ignores_what_is_no_pod(void **state)
-{
-	pods_t pods;
-
-	net_run("ip netns add e && ip link add x0 type veth peer name x1");
-	net_run("ip link add y0 netns e type veth peer name y1 netns e");
-	pods = scan();
-	assert_int_equal(pods.n, 0);
-	vec_fini(&pods);
-}
-
-static void test_scan_comes_back(void **state)
-{
-	uint64_t before = netns_self();
-	pods_t pods;
-
-	net_pod("c", "vc", 15);
-	pods = scan();
-	assert_int_equal(netns_self(), before);
-	vec_fini(&pods);
 }
 
 static double now_ms(void)
@@ -170,18 +306,21 @@ static double now_ms(void)
 
 static void test_scan_of_many_namespaces_is_quick(void **state)
 {
+	struct link_known known = { 0 };
+	struct link_view view;
 	double start, took;
-	pods_t pods;
 
 	net_run("for i in $(seq 60); do ip netns add q$i && "
 		"ip link add q$i type veth peer name eth0 netns q$i || exit 1; done");
+	know(&known, "10.1.1.1", true);
 	start = now_ms();
-	pods = scan();
+	view = scan_as(&known);
 	took = now_ms() - start;
-	assert_int_equal(pods.n, 60);
+	assert_int_equal(view.pods.n, 60);
 	print_message("60 pods: %.1f ms\n", took);
 	assert_true(took < 2000);
-	vec_fini(&pods);
+	link_view_fini(&view);
+	link_known_fini(&known);
 }
 
 // ---- the monitor
@@ -329,12 +468,15 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_scan_finds_pods_of_both_families, net_fresh),
-		cmocka_unit_test_setup(test_scan_finds_namespaces_by_mount_and_by_process,
-				       net_fresh),
-		cmocka_unit_test_setup(test_scan_inside_a_node_namespace_sees_its_own_pods_only,
-				       net_fresh),
-		cmocka_unit_test_setup(test_scan_ignores_what_is_no_pod, net_fresh),
-		cmocka_unit_test_setup(test_scan_comes_back, net_fresh),
+		cmocka_unit_test_setup(test_scan_takes_gateway_and_ports_from_the_host, net_fresh),
+		cmocka_unit_test_setup(test_scan_takes_the_gateway_from_the_bridge, net_fresh),
+		cmocka_unit_test_setup(test_scan_follows_the_hosts_route_to_one_address, net_fresh),
+		cmocka_unit_test_setup(test_scan_reads_a_device_of_many_names, net_fresh),
+		cmocka_unit_test_setup(test_scan_reads_behind_a_veth_in_a_namespace_without_a_name, net_fresh),
+		cmocka_unit_test_setup(test_scan_says_every_device_of_the_host, net_fresh),
+		cmocka_unit_test_setup(test_scan_without_descriptors_says_what_it_could_not_ask, net_fresh),
+		cmocka_unit_test_setup(test_scan_inside_a_node_namespace_sees_its_own_pods_only, net_fresh),
+		cmocka_unit_test(test_the_pod_of_a_control_group),
 		cmocka_unit_test_setup(test_scan_of_many_namespaces_is_quick, net_fresh),
 		cmocka_unit_test_setup(test_monitor_tells_addresses_once, net_fresh),
 		cmocka_unit_test_setup(test_monitor_keeps_a_device_that_leaves_a_bridge, net_fresh),

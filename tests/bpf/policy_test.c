@@ -232,7 +232,7 @@ static void cluster_policy_binds_the_node_too(void **state)
 	assert_drops(try(prog, OUT, BANNED4, 10250), POLICY_DENIED);
 }
 
-static void egress_to_the_node_and_the_gateway_passes(void **state)
+static void egress_to_the_node_and_a_gateway_of_the_host_passes(void **state)
 {
 	struct bpfprog *prog = *state;
 
@@ -291,7 +291,7 @@ int main(void)
 		TEST(r29_host_made_packets_pass_default_deny),
 		TEST(r29_replies_to_the_node_pass_and_survive_changes),
 		TEST(cluster_policy_binds_the_node_too),
-		TEST(egress_to_the_node_and_the_gateway_passes),
+		TEST(egress_to_the_node_and_a_gateway_of_the_host_passes),
 		TEST(egress_to_the_node_survives_tightening),
 		TEST(hairpin_through_the_host_passes_the_networkpolicy_tier),
 	};

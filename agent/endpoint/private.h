@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// private.h - the registry as its own files see it: endpoint.c keeps records and slots, match.c matches them with
+// what a scan saw. Private to this room.
+//
+// World: host. Pure: no. Owns: what stands in struct endpoints.
+#pragma once
+
+#include "agent/base/bitset.h"
+#include "agent/endpoint/complaint.h"
+#include "agent/endpoint/endpoint.h"
+
+struct endpoints {
+	struct tables *tables;
+	const struct store *store;
+	const char *node; // interned
+	enum bh_attach attach;
+	uint8_t flags;
+	struct endpoint_events events;
+	VEC(struct endpoint *) all; // by namespace and name; orphans may have a name as well
+	struct endpoint *slots[BH_MAX_ENDPOINTS];
+	uint64_t used[BITSET_WORDS(BH_MAX_ENDPOINTS)]; // also slots that are being cleaned up
+	uint32_t nslots; // of the table
+	VEC(struct endpoint_leaving) leaving;
+	struct complaints scan, waits; // of the last scan; of the last endpoints_check()
+	size_t overdue;
+	bool want_scan;
+	bool started; // a scan was matched: what is found from now on is new
+};
+
+// The pod's own record, not one that only holds a device that was or may be its.
+struct endpoint *record_of(const struct endpoints *endpoints, const struct pod *pod);
+struct endpoint *record_add(struct endpoints *endpoints, const char *ns, const char *name, const char *uid);
+void record_remove(struct endpoints *endpoints, struct endpoint *endpoint);
+
+// The pod that the record stands for, if it is one of ours still.
+const struct pod *record_pod(const struct endpoints *endpoints, const struct endpoint *endpoint);
+
+struct endpoint *device_holder(const struct endpoints *endpoints, int ifindex);
+
+// Its device is gone: the slot is given back, the record waits for the next device or goes.
+void device_lost(struct endpoints *endpoints, struct endpoint *endpoint);
+
+// Its device is another record's now, with its slot.
+void device_given(struct endpoints *endpoints, struct endpoint *endpoint);
+
+// Its pod is gone, or was never its: what may still run there is shut in.
+void shut_in(struct endpoints *endpoints, struct endpoint *endpoint);
+
+// The pod is (again) the one of this device: it takes part, and leaves quarantine with the next plan.
+void take_part(struct endpoints *endpoints, struct endpoint *endpoint, const struct pod *pod);
