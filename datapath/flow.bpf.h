@@ -107,10 +107,12 @@ INLINE enum bh_reason flow_begin(struct __sk_buff *skb, struct work *work, struc
 	first.flags = work->dir == BH_EGRESS ? BH_CT_EGRESS : 0;
 	if (reason != BH_REASON_ALLOWED)
 		first.flags |= BH_CT_NODE;
-	if (HAS(RECORD) && !(work->pkt.flags & BH_PKT_GROUP))
+	if (work->pkt.flags & BH_PKT_GROUP)
+		full = BH_REASON_NONE;
+	else if (HAS(RECORD) && !old)
 		full = ct_create(work, ep, old, first.word);
-	else if (!(work->pkt.flags & BH_PKT_GROUP))
-		half_put(work, first.flags, 0);
+	else
+		half_put(work, first.flags);
 	if (full)
 		return full;
 	key = total_key(work, reason);
@@ -127,8 +129,6 @@ BH_SUBPROG int flow_new(struct __sk_buff *skb, struct work *work, struct bh_endp
 	if (!work || !ep)
 		return BH_REASON_INTERNAL;
 	work->initiator = work->dir;
-	if (HAS(RECORD))
-		work->packets = skb_packets(skb);
 	if (work->pkt.flags & (BH_PKT_GROUP | BH_PKT_ERROR_ODD))
 		work->now = now_coarse();
 	if (work->pkt.flags & (BH_PKT_ERROR | BH_PKT_ANSWER))
@@ -157,7 +157,7 @@ INLINE int flow_is_quiet(const struct work *work, const struct bh_ct *seen)
 /* May a flow be opening beside this entry: one that ended, is cut, or whose beginner answers? */
 INLINE int flow_may_open(const struct work *work, const struct bh_ct *seen, enum bh_dir dir)
 {
-	if (work->pkt.proto != BH_PROTO_TCP)
+	if (!half_shakes(work))
 		return 0;
 	return (seen->flags & BH_CT_CUT) || seen->state == BH_CT_CLOSED ||
 	       ((work->pkt.tcp & BH_TCP_SYN) && work->initiator == dir);

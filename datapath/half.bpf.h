@@ -43,14 +43,15 @@ INLINE int half_find(const struct work *work, const struct bh_half_bucket *bucke
 		*seen = *(const volatile struct bh_half_flow *)&place->flow;
 		if (bh_half_key_equal(&place->key, &work->key6) &&
 		    READ_ONCE(place->check) == bh_half_check(&work->key6, seen) &&
-		    !bh_half_expired(READ_ONCE(bucket->last[i]), work->now, ct_scale))
+		    !bh_half_expired(READ_ONCE(bucket->last[i]), work->pkt.proto, seen->replied,
+				     work->now, ct_scale))
 			return i;
 	}
 	return -1;
 }
 
-/* Remembers the work's judgement of the flow. flags: EGRESS, NODE. */
-INLINE void half_put(struct work *work, __u32 flags, __u32 replied)
+/* Remembers a flow that begins, as the work judged it. flags: EGRESS, NODE. */
+INLINE void half_put(struct work *work, __u32 flags)
 {
 	const struct bh_half_flow flow = {
 		.gen = work->judged.gen,
@@ -58,28 +59,87 @@ INLINE void half_put(struct work *work, __u32 flags, __u32 replied)
 		.shadow = work->judged.shadow,
 		.created = work->now,
 		.flags = flags,
-		.replied = replied,
 	};
 	struct bh_half_bucket *bucket = half_bucket(work);
 	__u32 i;
 
-	if (!bucket)
+	if (!bucket || !work->tag)
 		return;
-	i = bh_half_victim(bucket, work->tag, work->now) & (BH_HALF_WAYS - 1);
+	i = bh_half_victim(bucket, work->tag, work->ident, work->now, ct_scale) & (BH_HALF_WAYS - 1);
 	WRITE_ONCE(bucket->place[i].check, 0);
 	bucket->place[i].key = work->key6;
 	bucket->place[i].flow = flow;
 	WRITE_ONCE(bucket->place[i].check, bh_half_check(&work->key6, &flow));
 	WRITE_ONCE(bucket->last[i], work->now);
+	WRITE_ONCE(bucket->owner[i], work->ident);
 	WRITE_ONCE(bucket->tag[i], work->tag);
 }
 
-/* Is it a connection with this packet? */
-INLINE int half_is_whole(const struct work *work, const struct bh_half_flow *seen)
+/* Another flow may have the place by now: what is stored then is the other one's. */
+INLINE int half_is_still(const struct work *work, const struct bh_half_bucket *bucket, __u32 i)
 {
-	if (work->pkt.proto == BH_PROTO_TCP || work->pkt.proto == BH_PROTO_SCTP)
-		return work->dir == work->initiator && !(work->pkt.flags & BH_PKT_OPENER);
-	return work->now - seen->created >= BH_HALF_SETTLE_SEC * (__u32)BH_TIME_HZ >> half_scale;
+	return READ_ONCE(bucket->tag[i]) == work->tag;
+}
+
+INLINE void half_free(const struct work *work, struct bh_half_bucket *bucket, __u32 i)
+{
+	__sync_val_compare_and_swap(&bucket->tag[i], work->tag, 0);
+}
+
+INLINE int half_is_stale(const struct work *work, const struct bh_half_bucket *bucket, __u32 i)
+{
+	return bh_half_age(READ_ONCE(bucket->last[i]), work->now) >= (__u32)BH_TIME_HZ >> half_scale;
+}
+
+INLINE void half_touch(const struct work *work, struct bh_half_bucket *bucket, __u32 i)
+{
+	if (half_is_stale(work, bucket, i) && half_is_still(work, bucket, i))
+		WRITE_ONCE(bucket->last[i], work->now);
+}
+
+/* The work's judgement in the place of the one before. */
+INLINE void half_rejudge(const struct work *work, struct bh_half_bucket *bucket, __u32 i,
+			 struct bh_half_flow *seen)
+{
+	seen->gen = work->judged.gen;
+	seen->rule = work->judged.verdict;
+	seen->shadow = work->judged.shadow;
+	if (!half_is_still(work, bucket, i))
+		return;
+	bucket->place[i].flow.gen = seen->gen;
+	bucket->place[i].flow.rule = seen->rule;
+	bucket->place[i].flow.shadow = seen->shadow;
+	WRITE_ONCE(bucket->place[i].check, bh_half_check(&work->key6, seen));
+}
+
+/* Begins by a handshake: three packets make it a connection. */
+INLINE int half_shakes(const struct work *work)
+{
+	return work->pkt.proto == BH_PROTO_TCP || work->pkt.proto == BH_PROTO_SCTP;
+}
+
+/* An answer of the other side; who began answers, too, where both did. */
+INLINE int half_answers(const struct work *work)
+{
+	if (!half_shakes(work))
+		return work->dir != work->initiator;
+	return (work->pkt.tcp & BH_TCP_SYN) && !(work->pkt.flags & BH_PKT_OPENER);
+}
+
+/*
+ * Is it a connection with this packet? The answer to a flow that began beside an old entry turns that entry at
+ * once: its packets would not be seen here.
+ */
+INLINE int half_is_whole(const struct work *work, const struct bh_ct *old,
+			 const struct bh_half_bucket *bucket, __u32 i,
+			 const struct bh_half_flow *seen)
+{
+	if (half_shakes(work) && work->dir != work->initiator)
+		return old && half_answers(work);
+	if (half_shakes(work))
+		return seen->replied && !(work->pkt.flags & BH_PKT_OPENER);
+	return seen->replied && half_is_stale(work, bucket, i) &&
+	       work->now - seen->created >= BH_HALF_SETTLE_SEC * (__u32)BH_TIME_HZ >> half_scale;
 }
 
 /* The connection's {state, flags, tcp_seen} with this packet. */
@@ -92,7 +152,7 @@ INLINE __u32 half_word(struct work *work, __u32 flags)
 	return bh_ct_step(&ct, work->pkt.proto, READ_ONCE(work->side), READ_ONCE(work->event));
 }
 
-/* Judged under another policy than the current one: once more, in the initiator's direction. */
+/* Once more, in the initiator's direction. NONE or why not. */
 INLINE enum bh_reason half_again(struct work *work, struct bh_endpoint *ep, __u32 flags)
 {
 	enum bh_reason reason = judge_known(work, ep, work->initiator);
@@ -107,67 +167,90 @@ INLINE enum bh_reason half_again(struct work *work, struct bh_endpoint *ep, __u3
 
 /*
  * One that is denied now. Where the other side has spoken it becomes an entry that stays cut while it talks; else
- * its place remembers who began. 1: the place is free.
+ * its place remembers who began, for as long.
  */
-INLINE int half_cut(struct work *work, struct bh_endpoint *ep, struct bh_ct *old,
-		    const struct bh_half_flow *seen)
+INLINE enum bh_reason half_cut(struct work *work, struct bh_endpoint *ep, struct bh_ct *old,
+			       struct bh_half_bucket *bucket, __u32 i,
+			       const struct bh_half_flow *seen)
 {
-	if (!seen->replied || (work->pkt.flags & BH_PKT_ERROR))
-		return 0;
-	stat_add(BH_STAT_CT_CUT, 1);
-	return ct_create(work, ep, old, half_word(work, seen->flags | BH_CT_CUT)) == BH_REASON_NONE;
+	if (seen->replied && !(work->pkt.flags & BH_PKT_ERROR) &&
+	    ct_create(work, ep, old, half_word(work, seen->flags | BH_CT_CUT)) == BH_REASON_NONE)
+		half_free(work, bucket, i);
+	else
+		half_touch(work, bucket, i);
+	return BH_REASON_CUT;
 }
 
 /* May the packet pass on the flow's judgement? NONE or why not. */
 INLINE enum bh_reason half_judge(struct __sk_buff *skb, struct work *work, struct bh_endpoint *ep,
-				 const struct bh_half_flow *seen)
+				 struct bh_half_bucket *bucket, __u32 i, struct bh_half_flow *seen)
 {
+	int current = seen->gen == READ_ONCE(ep->gen[work->initiator & 1]);
+	enum bh_reason reason;
+
 	if (ep->state != BH_STATE_ACTIVE && !(seen->flags & BH_CT_NODE))
 		return BH_REASON_QUARANTINE;
 	work->judged.gen = seen->gen;
 	work->judged.verdict = seen->rule;
 	work->judged.shadow = seen->shadow;
-	if (seen->gen != READ_ONCE(ep->gen[work->initiator & 1])) {
-		stat_add(BH_STAT_CT_REJUDGED, 1);
-		if (half_again(work, ep, seen->flags))
+	if (!current || (BH_CELL_VERDICT(seen->rule) != BH_VERDICT_ALLOW && !(seen->flags & BH_CT_NODE))) {
+		reason = half_again(work, ep, seen->flags);
+		half_rejudge(work, bucket, i, seen);
+		if (!current)
+			stat_add(reason ? BH_STAT_CT_CUT : BH_STAT_CT_REJUDGED, 1);
+		if (reason)
 			return BH_REASON_CUT;
-		half_put(work, seen->flags, seen->replied);
-		total(skb, work, BH_REASON_ALLOWED);
+		if (!current)
+			total(skb, work, BH_REASON_ALLOWED);
 	}
 	return node_is_stranger(skb, work, ep, seen->flags) ? stranger_judge(work, ep) :
 							      BH_REASON_NONE;
 }
 
-/*
- * What the packet does to its flow. An answer to one that began beside an old entry turns that entry at
- * once: its packets would not be seen here. 1: the flow's place is free.
- */
-INLINE int half_move(struct work *work, struct bh_endpoint *ep, struct bh_ct *old,
-		     struct bh_half *place, const struct bh_half_flow *seen)
+/* What the packet does to its flow. ESTABLISHED, or why a connection finds no room: its peers try again. */
+INLINE enum bh_reason half_move(struct work *work, struct bh_endpoint *ep, struct bh_ct *old,
+				struct bh_half_bucket *bucket, __u32 i,
+				const struct bh_half_flow *seen)
 {
-	int tcp = work->pkt.proto == BH_PROTO_TCP;
-	int answers = work->dir != work->initiator && (!tcp || (work->pkt.tcp & BH_TCP_SYN));
+	enum bh_reason full;
 
-	if (tcp && (work->pkt.tcp & BH_TCP_RST))
-		return 1;
-	if (answers)
-		WRITE_ONCE(place->flow.replied, 1);
-	if ((seen->replied && half_is_whole(work, seen)) || (tcp && answers && old))
-		return ct_create(work, ep, old, half_word(work, seen->flags)) == BH_REASON_NONE;
-	return 0;
+	if (half_shakes(work) && (work->pkt.tcp & BH_TCP_RST)) {
+		if (half_is_still(work, bucket, i))
+			WRITE_ONCE(bucket->last[i],
+				   work->now - ((BH_HALF_SEC - BH_HALF_RESET_SEC) * (__u32)BH_TIME_HZ >>
+						(ct_scale & 31)));
+		return BH_REASON_ESTABLISHED;
+	}
+	if (half_answers(work) && half_is_still(work, bucket, i))
+		WRITE_ONCE(bucket->place[i].flow.replied, 1);
+	if (half_is_whole(work, old, bucket, i, seen)) {
+		full = ct_create(work, ep, old, half_word(work, seen->flags));
+		if (!full)
+			half_free(work, bucket, i);
+		if (!full || half_shakes(work))
+			return full ? full : BH_REASON_ESTABLISHED;
+	}
+	half_touch(work, bucket, i);
+	return BH_REASON_ESTABLISHED;
 }
 
 /*
- * Is it no packet of this flow: one of the other side that begins its own, or one of an old connection, to
- * which an unanswered SYN with its ports gives nothing back?
+ * Is it no packet of this flow: one of the other side that begins its own, or one of an old connection of
+ * which nobody knows any more? To that one an unanswered SYN with its ports gives nothing back.
  */
 INLINE int half_is_others(const struct work *work, const struct bh_ct *old,
 			  const struct bh_half_flow *seen, __u32 initiator)
 {
 	if ((work->pkt.flags & BH_PKT_OPENER) && initiator != work->dir)
 		return 1;
-	return old && !seen->replied && work->pkt.proto == BH_PROTO_TCP &&
-	       !(work->pkt.tcp & BH_TCP_SYN);
+	if (seen->replied || !half_shakes(work) || (work->pkt.tcp & BH_TCP_SYN) ||
+	    (work->pkt.flags & BH_PKT_ERROR))
+		return 0;
+	if (old && !bh_ct_expired(old, work->pkt.proto, work->now, ct_scale))
+		return 1;
+	if (work->pkt.proto == BH_PROTO_SCTP)
+		return !(work->pkt.tcp & BH_TCP_RST);
+	return work->pkt.flags & (BH_PKT_DATA | BH_PKT_LATER);
 }
 
 /*
@@ -191,21 +274,19 @@ BH_SUBPROG int half_meet(struct __sk_buff *skb, struct work *work, struct bh_end
 	found = bucket ? half_find(work, bucket, &seen) : -1;
 	if (found < 0 || !bucket)
 		return BH_REASON_NONE;
-	initiator = seen.flags & BH_CT_EGRESS ? BH_EGRESS : BH_INGRESS;
-	if (half_is_others(work, old, &seen, initiator))
-		return BH_REASON_NONE;
-	work->initiator = initiator;
 	found &= BH_HALF_WAYS - 1;
-	reason = half_judge(skb, work, ep, &seen);
-	if (reason == BH_REASON_CUT && half_cut(work, ep, old, &seen))
-		WRITE_ONCE(bucket->tag[found], 0);
+	initiator = seen.flags & BH_CT_EGRESS ? BH_EGRESS : BH_INGRESS;
+	if (half_is_others(work, old, &seen, initiator)) {
+		work->tag = 0; /* judged, and not remembered: who began first stays the one who began */
+		return BH_REASON_NONE;
+	}
+	work->initiator = initiator;
+	reason = half_judge(skb, work, ep, bucket, found, &seen);
+	if (reason == BH_REASON_CUT)
+		return half_cut(work, ep, old, bucket, found, &seen);
 	if (reason)
 		return reason;
 	if (work->pkt.flags & BH_PKT_ERROR)
 		return BH_REASON_RELATED;
-	if (half_move(work, ep, old, &bucket->place[found], &seen))
-		WRITE_ONCE(bucket->tag[found], 0);
-	else if (work->now - READ_ONCE(bucket->last[found]) > (__u32)BH_TIME_HZ >> ct_scale)
-		WRITE_ONCE(bucket->last[found], work->now);
-	return BH_REASON_ESTABLISHED;
+	return half_move(work, ep, old, bucket, found, &seen);
 }

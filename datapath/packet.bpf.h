@@ -37,6 +37,8 @@ INLINE int packet(struct __sk_buff *skb, enum bh_dir dir)
 
 	if (!ep)
 		return TC_ACT_SHOT; /* never: slots are within the array */
+	if (HAS(RECORD))
+		work.packets = skb_packets(skb);
 	reason = packet_read(skb, &work);
 	if (!reason)
 		reason = admit(skb, &work, ep, dir);

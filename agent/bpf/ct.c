@@ -266,6 +266,16 @@ static void correct(struct sweep *sweep, uint32_t slot)
 	*drift = now - count;
 }
 
+// What is left alone for 52 days would be young again.
+static bool half_is_over(void *arg, const struct bh_half *half, uint32_t last)
+{
+	const struct sweep *sweep = arg;
+
+	return !owner(sweep->tables, half->key.ident) ||
+	       bh_half_expired(last, half->key.proto, half->flow.replied, sweep->now,
+			       sweep->tables->ct_scale);
+}
+
 int tables_ct_sweep(struct tables *tables, struct ct_sweep_stats *ret)
 {
 	uint32_t slots = tables_nendpoints(tables);
@@ -284,6 +294,10 @@ int tables_ct_sweep(struct tables *tables, struct ct_sweep_stats *ret)
 	for (uint32_t i = 0; i < slots && r == 0; i++)
 		if (tables->endpoints[i].ident)
 			correct(&sweep, i);
+	if (r == 0)
+		r = half_clear(tables, half_is_over, &sweep);
+	if (r > 0)
+		r = 0;
 	if (r == 0)
 		*ret = sweep.stats;
 	return r;
@@ -323,7 +337,7 @@ static int forget_entry(void *arg, const void *key, const void *value)
 }
 
 // A half-open flow is judged anew when it is not known.
-static bool half_is_outdated(void *arg, const struct bh_half *half)
+static bool half_is_outdated(void *arg, const struct bh_half *half, uint32_t last)
 {
 	const struct bh_endpoint *endpoint = owner(arg, half->key.ident);
 
@@ -368,7 +382,7 @@ static int flush_entry(void *arg, const void *key, const void *value)
 	return 0;
 }
 
-static bool half_is_of(void *arg, const struct bh_half *half)
+static bool half_is_of(void *arg, const struct bh_half *half, uint32_t last)
 {
 	const struct flush *flush = arg;
 

@@ -48,7 +48,8 @@ static int tell_bucket(void *arg, const void *key, const void *value)
 		const struct bh_half *half = &bucket->place[i];
 
 		if (!bucket->tag[i] || half->check != bh_half_check(&half->key, &half->flow) ||
-		    bh_half_expired(bucket->last[i], telling->now, telling->scale))
+		    bh_half_expired(bucket->last[i], half->key.proto, half->flow.replied, telling->now,
+				    telling->scale))
 			continue;
 		entry_of(half, bucket->last[i], &entry);
 		r = telling->fn(telling->arg, &entry);
@@ -81,7 +82,7 @@ static int clear_bucket(void *arg, const void *key, const void *value)
 	for (int i = 0; i < BH_HALF_WAYS; i++) {
 		uint32_t tag = seen->tag[i];
 
-		if (!tag || !c->fn(c->arg, &seen->place[i]))
+		if (!tag || !c->fn(c->arg, &seen->place[i], seen->last[i]))
 			continue;
 		if (__atomic_compare_exchange_n(&bucket->tag[i], &tag, 0, false, __ATOMIC_RELAXED,
 						__ATOMIC_RELAXED))

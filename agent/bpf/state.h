@@ -83,7 +83,7 @@ int ct_forget(struct tables *tables);
 // ---- half.c ----
 
 // Takes the half-open flows out that fn says true of. How many, or -errno. Helper thread.
-typedef bool (*half_fn)(void *arg, const struct bh_half *half);
+typedef bool (*half_fn)(void *arg, const struct bh_half *half, uint32_t last);
 int half_clear(struct tables *tables, half_fn fn, void *arg);
 
 // ---- inner.c: the inner maps of bh_policy; helper thread ----

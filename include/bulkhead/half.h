@@ -21,7 +21,8 @@
 #include <bulkhead/conntrack.h>
 
 #define BH_HALF_WAYS 4 /* places of a bucket */
-#define BH_HALF_SEC 60 /* idle time */
+#define BH_HALF_SEC 60 /* idle time of an unanswered flow; an answered one has its state's (BH_CT_REPLY) */
+#define BH_HALF_RESET_SEC 5 /* what is left of it after a reset, which anybody may have sent */
 #define BH_HALF_SETTLE_SEC 2 /* age at which an answered flow without a handshake is a connection */
 
 /* What is known of one. */
@@ -45,9 +46,10 @@ _Static_assert(sizeof(struct bh_half) == 64, "bh_half is one cache line");
 struct bh_half_bucket {
 	__u32 tag[BH_HALF_WAYS]; /* of the key's hash, 0: empty */
 	__u32 last[BH_HALF_WAYS]; /* bh_now() of the last packet, stored when stale */
+	__u32 owner[BH_HALF_WAYS]; /* ident of the key */
 	struct bh_half place[BH_HALF_WAYS];
 };
-_Static_assert(sizeof(struct bh_half_bucket) == 288, "bh_half_bucket has no holes");
+_Static_assert(sizeof(struct bh_half_bucket) == 304, "bh_half_bucket has no holes");
 
 /* Where a key belongs. Nobody who does not know the secret can choose keys of one bucket. */
 struct bh_half_place {
@@ -88,30 +90,42 @@ BH_CT_INLINE __u32 bh_half_check(const struct bh_ct6_key *key, const struct bh_h
 	return (x ^ (x >> 15)) | 1;
 }
 
-/* Idle too long, in bh_now() units. Another CPU's clock may be a tick ahead. */
-BH_CT_INLINE int bh_half_expired(__u32 last, __u32 now, __u32 scale)
+/* Since its last packet, in bh_now() units. Another CPU's clock may be a tick ahead. */
+BH_CT_INLINE __u32 bh_half_age(__u32 last, __u32 now)
 {
 	__u32 age = now - last;
 
-	return age <= 0xffff0000u && age > BH_HALF_SEC * (__u32)BH_TIME_HZ >> (scale & 31);
+	return age > 0xffff0000u ? 0 : age;
 }
 
-/* Which place a newcomer takes: its own, an empty one, else the one that was silent the longest. */
-BH_CT_INLINE __u32 bh_half_victim(const struct bh_half_bucket *bucket, __u32 tag, __u32 now)
+BH_CT_INLINE int bh_half_expired(__u32 last, __u8 proto, __u32 replied, __u32 now, __u32 scale)
 {
-	__u32 oldest = 0, victim = 0;
+	__u32 sec = replied ? bh_ct_timeout_sec(BH_CT_REPLY, proto) : BH_HALF_SEC;
+
+	return bh_half_age(last, now) > sec * (__u32)BH_TIME_HZ >> (scale & 31);
+}
+
+/*
+ * Which place a newcomer takes: its own, a free one; in a full bucket its pod's oldest if the pod is there
+ * already, so that a pod's flood has one place of each bucket and the other pods' three are theirs; else the one
+ * that was silent the longest.
+ */
+BH_CT_INLINE __u32 bh_half_victim(const struct bh_half_bucket *bucket, __u32 tag, __u32 owner,
+				  __u32 now, __u32 scale)
+{
+	__u32 worth = 0, victim = 0;
 
 	for (__u32 i = 0; i < BH_HALF_WAYS; i++) {
-		__u32 age = now - bucket->last[i];
+		__u32 age = bh_half_age(bucket->last[i], now), rank = age >> 1;
 
 		if (bucket->tag[i] == tag)
 			return i;
-		if (age > 0xffff0000u)
-			age = 0;
-		if (!bucket->tag[i])
-			age = 0xffffffffu;
-		if (age > oldest) {
-			oldest = age;
+		if (!bucket->tag[i] || age > BH_HALF_SEC * (__u32)BH_TIME_HZ >> (scale & 31))
+			rank = 0xffffffffu;
+		else if (bucket->owner[i] == owner)
+			rank |= 0x80000000u;
+		if (rank >= worth) {
+			worth = rank;
 			victim = i;
 		}
 	}

@@ -86,9 +86,14 @@ BH_PARSE_INLINE enum bh_reason bh_parse_sctp(struct bh_frame *frame, struct bh_p
 
 	if (l4->bytes < BH_SCTP_HEADER || bh_frame_load(frame, l4->offset, &pkt->ports, 4) < 0)
 		return BH_REASON_SHORT;
-	if (l4->bytes > BH_SCTP_HEADER && !BH_LOAD(frame, l4->offset + BH_SCTP_HEADER, &chunk) &&
-	    chunk == BH_SCTP_INIT)
+	if (l4->bytes <= BH_SCTP_HEADER || BH_LOAD(frame, l4->offset + BH_SCTP_HEADER, &chunk))
+		return BH_REASON_NONE;
+	if (chunk == BH_SCTP_INIT)
 		pkt->flags |= BH_PKT_OPENER;
+	if (chunk == BH_SCTP_INIT || chunk == BH_SCTP_INIT_ACK)
+		pkt->tcp = chunk == BH_SCTP_INIT ? BH_TCP_SYN : BH_TCP_SYN | BH_TCP_ACK;
+	else if (chunk == BH_SCTP_ABORT)
+		pkt->tcp = BH_TCP_RST;
 	return BH_REASON_NONE;
 }
 

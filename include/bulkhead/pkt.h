@@ -52,7 +52,7 @@ struct bh_pkt {
 	};
 	__u16 flags; /* enum bh_pkt_flag */
 	__u8 proto; /* past extension headers */
-	__u8 tcp; /* TCP flags */
+	__u8 tcp; /* TCP flags; of SCTP what is like them: INIT SYN, INIT ACK SYN and ACK, ABORT RST */
 	__u32 bytes; /* L3 length; set by the caller to the frame's length behind its link header */
 	__u16 smac[3];
 	__u16 fragment; /* FIRST: end of the headers, LATER: offset; bytes of the fragmentable part */

@@ -157,6 +157,8 @@ _Static_assert(sizeof(struct bh_eth) == 14 && sizeof(struct bh_ip4) == 20 &&
 
 #define BH_SCTP_HEADER 12
 #define BH_SCTP_INIT 1
+#define BH_SCTP_INIT_ACK 2
+#define BH_SCTP_ABORT 6
 
 #define BH_ND_RS 133
 #define BH_ND_RA 134

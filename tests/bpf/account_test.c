@@ -176,15 +176,16 @@ static uint32_t flood(struct bpfprog *prog, enum bh_dir dir, uint32_t n, enum bh
 	return passed;
 }
 
-// Connections of both sides, one after the other; how many have an entry then.
-static uint32_t connect_all(struct bpfprog *prog, uint32_t n)
+// Connections of both sides, one after the other; how many have an entry then. *retlast: why the last third
+// step did not pass.
+static uint32_t connect_all(struct bpfprog *prog, uint32_t n, enum bh_reason *retlast)
 {
 	for (uint32_t i = 0; i < n; i++) {
 		struct flow f = { FRIEND4, 2000 + i, 3000, IPPROTO_TCP };
 
 		assert_passes(send_tcp(prog, OUT, &f, P_SYN), ALLOWED);
 		assert_silent(send_tcp(prog, IN, &f, P_SYN | P_ACK));
-		assert_silent(send_tcp(prog, OUT, &f, P_ACK));
+		*retlast = send_tcp(prog, OUT, &f, P_ACK).reason;
 	}
 	return bpfprog_endpoint(prog)->ct_count;
 }
@@ -199,27 +200,34 @@ static void r11_a_flood_without_answers_uses_up_nothing(void **state)
 	isolate_both(prog);
 	assert_int_equal(flood(prog, IN, 5000, &last), 5000);
 	assert_int_equal(bpfprog_endpoint(prog)->ct_count, 0);
-	assert_int_equal(connect_all(prog, 32), 32);
+	assert_int_equal(connect_all(prog, 32, &last), 32);
 	assert_int_equal(bpfprog_stat(prog, BH_STAT_CT_QUOTA), 0);
 	bpfprog_free(prog);
 }
 
-// Beyond the share flows stay half open: judged by policy still, and cut by it.
-static void r11_beyond_its_share_a_pod_goes_on_and_is_judged(void **state)
+// Beyond the share a connection is not made, and is as soon as there is room; exchanges without a handshake go on.
+static void r11_beyond_its_share_a_pod_waits_for_room(void **state)
 {
 	struct bpfprog_options options = { .ct_quota = 16, .half = 4096 };
-	struct bpfprog *prog = prog_new(&options);
 	static const struct flow late = { FRIEND4, 2039, 3000, IPPROTO_TCP };
+	static const struct flow udp = { FRIEND4, 53, 3000, IPPROTO_UDP };
+	struct bpfprog *prog = prog_new(&options);
+	enum bh_reason last;
 
 	isolate_both(prog);
-	assert_int_equal(connect_all(prog, 40), 16);
+	assert_int_equal(connect_all(prog, 40, &last), 16);
+	assert_int_equal(last, BH_REASON_CT_QUOTA);
 	assert_int_equal(bpfprog_stat(prog, BH_STAT_CT_QUOTA), 24);
-	assert_silent(send_data(prog, IN, &late));
-	assert_silent(send_data(prog, OUT, &late));
+	assert_passes(send_tcp(prog, OUT, &udp, 0), ALLOWED);
+	assert_silent(send_tcp(prog, IN, &udp, 0));
+	assert_silent(send_tcp(prog, OUT, &udp, 0));
+	assert_silent(send_data(prog, IN, &(struct flow){ FRIEND4, 2000, 3000, IPPROTO_TCP }));
 	assert_drops(send_tcp(prog, IN, &foe4, P_SYN), POLICY_DENIED);
+	bpfprog_endpoint(prog)->ct_count--;
+	assert_silent(send_data(prog, OUT, &late));
 	change(prog, OUT, 1, true);
 	assert_drops(send_data(prog, IN, &late), CUT);
-	assert_drops(send_data(prog, OUT, &late), CUT);
+	assert_drops(send_tcp(prog, IN, &udp, 0), CUT);
 	bpfprog_free(prog);
 }
 
@@ -227,27 +235,30 @@ static void r11_one_pods_connections_leave_the_others_their_share(void **state)
 {
 	struct bpfprog_options options = { .ct_quota = 32 };
 	struct bpfprog *a = prog_new(&options), *b;
+	enum bh_reason last;
 
 	options.slot = 9;
 	options.share = a;
 	b = prog_new(&options);
 	isolate_both(a);
 	isolate_both(b);
-	assert_int_equal(connect_all(a, 64), 32);
-	assert_int_equal(connect_all(b, 32), 32);
+	assert_int_equal(connect_all(a, 64, &last), 32);
+	assert_int_equal(connect_all(b, 32, &last), 32);
 	bpfprog_free(b);
 	bpfprog_free(a);
 }
 
-static void r11_full_table_judges_as_before(void **state)
+static void r11_full_table_makes_no_connection_and_judges_as_before(void **state)
 {
 	struct bpfprog_options options = { .ct = 64, .half = 4096 };
 	struct bpfprog *prog = prog_new(&options);
+	enum bh_reason last;
 	uint32_t made;
 
 	isolate_both(prog);
-	made = connect_all(prog, 200);
+	made = connect_all(prog, 200, &last);
 	assert_in_range(made, 63, 63 + 16); // spare elements of a few CPUs
+	assert_int_equal(last, BH_REASON_CT_FULL);
 	assert_int_equal(bpfprog_stat(prog, BH_STAT_CT_FULL), 200 - made);
 	assert_drops(send_tcp(prog, IN, &foe4, P_SYN), POLICY_DENIED);
 	bpfprog_free(prog);
@@ -266,9 +277,9 @@ int main(void)
 		TEST(denied_detail_has_a_share_and_an_overflow),
 		TEST(source_checks_leave_no_detail),
 		TEST(r11_a_flood_without_answers_uses_up_nothing),
-		TEST(r11_beyond_its_share_a_pod_goes_on_and_is_judged),
+		TEST(r11_beyond_its_share_a_pod_waits_for_room),
 		TEST(r11_one_pods_connections_leave_the_others_their_share),
-		TEST(r11_full_table_judges_as_before),
+		TEST(r11_full_table_makes_no_connection_and_judges_as_before),
 	};
 
 	return cmocka_run_group_tests_name("account", tests, NULL, NULL);

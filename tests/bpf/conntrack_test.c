@@ -106,7 +106,7 @@ static void simultaneous_open_is_two_judgements(void **state)
 	assert_silent(send_data(prog, OUT, &out4));
 	assert_int_equal(state_of(prog, &out4), BH_CT_ESTABLISHED);
 	assert_true(bpfprog_ct(prog, IPPROTO_TCP, FRIEND4, 443, 40000, &ct));
-	assert_false(ct.flags & BH_CT_EGRESS); // who began last
+	assert_true(ct.flags & BH_CT_EGRESS); // who began first
 	assert_int_equal(bpfprog_endpoint(prog)->ct_count, 1);
 }
 
