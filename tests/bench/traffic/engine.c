@@ -167,7 +167,7 @@ static const struct engine engines[] = {
 	{ "bulkhead, 100 rules each way, clsact", ENGINE_ANY, put_ours, .way = BH_ATTACH_CLSACT,
 	  .denies = true },
 	{ "bulkhead, unselected pods, tcx", ENGINE_ANY, put_ours, .way = BH_ATTACH_TCX,
-	  .open = true, .denies = true }, // the stranger's address is none of the pod's
+	  .open = true, .denies = true, .timed = true }, // the stranger's address is none of the pod's
 	{ "nft, verdict map, 10,000 pairs", ENGINE_ANY, engine_put_nft_sets, .denies = true },
 	{ "nft, 1,000 rules in line", ENGINE_ANY, engine_put_nft_line, .denies = true },
 	{ "iptables, 110 pods' chains, ipset", ENGINE_ANY, engine_put_iptables, .denies = true },
