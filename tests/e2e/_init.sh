@@ -344,9 +344,10 @@ mac() { ip -n "$P-$1" -j link show eth0 | jq -r '.[0].address'; } # of a pod or 
 wire() { local name; for name; do tool_start "wire-$name" "$name" frame eth0; done; }
 
 # frames FROM TO POD DIRECTION: lines `REASON | WHAT | FRAME` on standard input. FROM sends the frame; it is
-# dropped at POD by this reason, counted once, or arrives at TO as it was sent (REASON pass).
+# dropped at POD by this reason, counted once, or arrives at TO as it was sent (REASON pass). NOISY=1: POD's own
+# kernel may send frames that count as well.
 frames() {
-	local from=$1 to=$2 pod=$3 direction=$4 reason what frame before
+	local from=$1 to=$2 pod=$3 direction=$4 reason what frame before counted
 	while IFS='|' read -r reason what frame; do
 		read -r reason <<<"$reason"
 		read -r what <<<"$what"
@@ -360,9 +361,9 @@ frames() {
 		else
 			until_true 5 reaches "$pod" "$direction" "$reason" $((before + 1))
 			tool_ask "wire-$to" "got 1 0"
-			equal "$reason: $what" \
-				"counted $(($(total "$pod" "$direction" "$reason") - before)), arrived ${R[got]}" \
-				"counted 1, arrived 0"
+			counted=$(($(total "$pod" "$direction" "$reason") - before))
+			[ -z "${NOISY:-}" ] || [ $counted -le 1 ] || counted=1
+			equal "$reason: $what" "counted $counted, arrived ${R[got]}" "counted 1, arrived 0"
 		fi
 	done
 }

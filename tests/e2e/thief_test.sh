@@ -145,7 +145,7 @@ agent_start
 sync
 expect "an agent that starts now is not fooled" <<<'open web api 8080 tcp'
 wire api
-frames job api job egress <<-EOT
+NOISY=1 frames job api job egress <<-EOT
 	policy-denied   | the thief as itself                | eth $job $api 0x0800 ip ${POD4[job]} $api4 6 tcp 5 80 2 1 0
 	spoofed-address | the thief with its stolen address  | eth $job $api 0x0800 ip $web4 $api4 6 tcp 5 80 2 1 0
 	spoofed-mac     | the thief with its stolen MAC      | eth $web $api 0x86dd ip $job6 $api6 6 tcp 5 80 2 1 0

@@ -217,7 +217,7 @@ static int ask_connect(const char *path, uint64_t until)
 int ask_main(int argc, char **argv)
 {
 	unsigned long ms = 5000;
-	static char answer[1 << 20];
+	static char answer[1 << 24];
 	size_t used = 0;
 	struct pollfd fd;
 	uint64_t until;
