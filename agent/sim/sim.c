@@ -265,9 +265,15 @@ static int load_one(void *arg, const char *path)
 	return 0;
 }
 
+static int skip_one(void *arg, const char *path, int error)
+{
+	add_problem(arg, path, manifest_skip_text(error));
+	return 0;
+}
+
 int sim_load(struct sim *sim, const char *path, struct err *reterr)
 {
-	struct manifest_walk walk = { .arg = sim, .file = load_one };
+	struct manifest_walk walk = { .arg = sim, .file = load_one, .skipped = skip_one };
 	struct stat st;
 	int r;
 

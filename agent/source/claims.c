@@ -240,7 +240,12 @@ int claims_problem(struct claims *claims, const char *where, const char *text)
 
 size_t claims_files(const struct claims *claims)
 {
-	return claims->files.n;
+	const struct file *file;
+	size_t at = 0, n = 0;
+
+	while ((file = hash_next(&claims->files, &at)))
+		n += !file->absent;
+	return n;
 }
 
 struct json_object *claims_problems(const struct claims *claims)

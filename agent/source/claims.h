@@ -27,6 +27,12 @@ void claims_scan_end(struct claims *claims);
 // (call again: what was not done is still known).
 int claims_apply(struct claims *claims);
 
+// What the path stands for is there and is not looked into: it and files below it keep what they held.
+int claims_skipped(struct claims *claims, const char *path, int error);
+
+// A file that no event tells of is no longer what was read: scan again.
+bool claims_stale(const struct claims *claims);
+
 // A file is being written just now and was not read: try again later.
 bool claims_waiting(const struct claims *claims);
 

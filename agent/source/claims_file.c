@@ -164,7 +164,7 @@ size_t claims_recalled(const struct claims *claims)
 	return claims->nrecalled;
 }
 
-static void file_gone(struct claims *claims, struct file *file)
+static void file_empty(struct claims *claims, struct file *file)
 {
 	text_vec none = { 0 };
 	struct object *object;
@@ -172,11 +172,17 @@ static void file_gone(struct claims *claims, struct file *file)
 
 	while ((object = hash_next(&file->objects, &at)))
 		slot_unclaim(claims, file, object);
+	objects_fini(&file->objects);
 	settle_problems(claims, file, &none);
 	file_set_busy(claims, file, false);
 	file_set_state(claims, file, false, false);
 	if (keep_folder(claims))
 		keep_forget(keep_folder(claims), file->path);
+}
+
+static void file_gone(struct claims *claims, struct file *file)
+{
+	file_empty(claims, file);
 	hash_remove(&claims->files, hash_string(file->path), file);
 	file_free(file);
 }
@@ -389,6 +395,104 @@ static bool is_lack(int error)
 	return error == EMFILE || error == ENFILE || error == ENOMEM;
 }
 
+static bool is_link(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 && S_ISLNK(st.st_mode);
+}
+
+static struct stamp stamp_of(const struct stat *st)
+{
+	return (struct stamp){ st->st_dev, st->st_ino, st->st_size, st->st_mtim, st->st_ctim };
+}
+
+// A link may get its target back, and nothing else would tell.
+static int read_nothing(struct claims *claims, const char *path, struct file *file)
+{
+	if (!is_link(path)) {
+		if (file)
+			file_gone(claims, file);
+		return 0;
+	}
+	file = file_get(claims, path);
+	if (!file)
+		return -ENOMEM;
+	file_empty(claims, file);
+	file->stamp = (struct stamp){ 0 };
+	file->seen = file->afar = file->absent = true;
+	file->known = false;
+	return 0;
+}
+
+static int read_failed(struct reading *reading, int error)
+{
+	struct file *file = reading->file;
+	int r = say_kept(reading, error ? strerror(error) : "is no regular file");
+
+	file_set_busy(reading->claims, file, is_lack(error));
+	file->afar = error;
+	if (error)
+		file->stamp = (struct stamp){ 0 };
+	settle_problems(reading->claims, file, &reading->wheres);
+	return r;
+}
+
+static bool is_below(const struct file *file, const char *folder)
+{
+	size_t len = strlen(folder);
+
+	return !strncmp(file->path, folder, len) && file->path[len] == '/';
+}
+
+int claims_skipped(struct claims *claims, const char *path, int error)
+{
+	struct reading reading = { .claims = claims, .file = file_get(claims, path) };
+	char sentence[ERR_TEXT_BYTES];
+	bool known = error == ELOOP; // never anything was
+	struct file *file;
+	size_t at = 0;
+
+	if (!reading.file)
+		return -ENOMEM;
+	reading.file->seen = true;
+	reading.file->afar = error != ELOOP;
+	reading.file->absent = !reading.file->known;
+	reading.file->stamp = (struct stamp){ 0 };
+	file_set_busy(claims, reading.file, is_lack(error));
+	while ((file = hash_next(&claims->files, &at))) {
+		if (!is_below(file, path))
+			continue;
+		file->seen = known = true;
+	}
+	file_set_state(claims, reading.file, reading.file->recalled,
+		       !known && !reading.file->known);
+	snprintf(sentence, sizeof(sentence), "%s: what it holds is not read; what was stays",
+		 manifest_skip_text(error));
+	note(&reading, path, sentence);
+	settle_problems(claims, reading.file, &reading.wheres);
+	return 0;
+}
+
+bool claims_stale(const struct claims *claims)
+{
+	const struct file *file;
+	size_t at = 0;
+
+	while ((file = hash_next(&claims->files, &at))) {
+		struct stamp stamp = { 0 };
+		struct stat st;
+
+		if (!file->afar)
+			continue;
+		if (stat(file->path, &st) == 0)
+			stamp = stamp_of(&st);
+		if (!same_stamp(&stamp, &file->stamp))
+			return true;
+	}
+	return false;
+}
+
 int claims_read(struct claims *claims, const char *path, bool force)
 {
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -396,27 +500,20 @@ int claims_read(struct claims *claims, const char *path, bool force)
 	struct reading reading = { .claims = claims };
 	struct stamp stamp;
 	struct stat st;
+	int error;
 
-	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP)) {
-		if (file)
-			file_gone(claims, file);
-		return 0;
-	}
+	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP))
+		return read_nothing(claims, path, file);
+	error = fd < 0 || fstat(fd, &st) < 0 ? errno : 0;
 	reading.file = file_get(claims, path);
 	if (!reading.file)
 		return -ENOMEM;
 	reading.file->seen = true;
-	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
-		bool lack = fd < 0 && is_lack(errno);
-		int r = say_kept(&reading, fd < 0 ? strerror(errno) : "is no regular file");
-
-		file_set_busy(claims, reading.file, lack);
-		if (lack)
-			reading.file->stamp = (struct stamp){ 0 };
-		settle_problems(claims, reading.file, &reading.wheres);
-		return r;
-	}
-	stamp = (struct stamp){ st.st_dev, st.st_ino, st.st_size, st.st_mtim, st.st_ctim };
+	reading.file->absent = false;
+	if (error || !S_ISREG(st.st_mode))
+		return read_failed(&reading, error);
+	reading.file->afar = st.st_nlink > 1 || is_link(path);
+	stamp = stamp_of(&st);
 	if (!force && same_stamp(&stamp, &reading.file->stamp))
 		return 0;
 	reading.file->stamp = stamp;
@@ -454,7 +551,9 @@ void claims_scan_end(struct claims *claims)
 
 	while ((file = find_unseen(claims)))
 		file_gone(claims, file);
-	if (keep_folder(claims) && !claims->pruned)
+	if (claims->pruned || claims->nunknown) // a folder that was not looked into may have them
+		return;
+	if (keep_folder(claims))
 		keep_prune(keep_folder(claims), is_file, claims);
 	claims->pruned = true;
 }

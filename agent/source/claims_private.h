@@ -28,6 +28,8 @@ struct file {
 	struct stamp stamp;
 	bool seen; // in this scan
 	bool busy; // is being written
+	bool afar; // a link or one of several names, or unreadable: no event tells of all changes
+	bool absent; // a link to nothing, or a folder that is not looked into
 	bool known; // read whole once, now or by an agent before
 	bool recalled; // by an agent before: its objects are what is kept of it
 	bool unknown; // cannot be read, and nobody knows what it holds

@@ -16,7 +16,9 @@ LOG_ROOM("source");
 
 #define DIR_QUIET_USEC 20000 // a burst ends when nothing happened for so long
 #define DIR_BURST_USEC 200000 // but is not waited for longer than this
-#define DIR_PATIENCE 10 // at start, so many retries: while a file of which nothing is known is written
+#define DIR_PATIENCE                                                                               \
+	10 // at start, so many retries: while a file of which nothing is known is written
+#define DIR_LOOK_USEC 2000000 // between looks at what no event tells of: where links lead
 #define DIR_RETRY_USEC 1000000 // while memory, the folder or the end of a file's writing is missing
 
 struct dir {
@@ -25,7 +27,7 @@ struct dir {
 	char *path;
 	struct watch *watch;
 	struct claims *claims;
-	struct event *timer;
+	struct event *timer, *look;
 	VEC(char *) changed; // paths of files to read again
 	bool rescan; // read the whole folder again
 	bool force; // even files that look unchanged
@@ -112,14 +114,20 @@ static int scan_file(void *arg, const char *path)
 	return claims_read(dir->claims, path, dir->force);
 }
 
+static int scan_skipped(void *arg, const char *path, int error)
+{
+	return claims_skipped(((struct dir *)arg)->claims, path, error);
+}
+
 // When the folder itself is away nothing is forgotten: what is enforced stays enforced.
 static int scan(struct dir *dir)
 {
-	const struct manifest_walk walk = { dir, scan_file, scan_folder };
+	const struct manifest_walk walk = { dir, scan_file, scan_folder, scan_skipped };
 	char text[ERR_TEXT_BYTES];
 	int r;
 
 	claims_scan_begin(dir->claims);
+	watch_scan_begin(dir->watch);
 	r = manifest_walk(dir->path, &walk);
 	if (r == -ENOMEM)
 		return r;
@@ -131,6 +139,7 @@ static int scan(struct dir *dir)
 	}
 	claims_problem(dir->claims, dir->path, NULL);
 	claims_scan_end(dir->claims);
+	watch_scan_end(dir->watch);
 	dir->rescan = dir->force = false;
 	return 0;
 }
@@ -215,6 +224,14 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	event_add(dir->timer, &retry);
 }
 
+static void on_look(evutil_socket_t fd, short what, void *arg)
+{
+	struct dir *dir = arg;
+
+	if (!dir->rescan && (watch_stale(dir->watch) || claims_stale(dir->claims)))
+		on_rescan(dir, false);
+}
+
 static void dir_close(struct source *source)
 {
 	struct dir *dir = (struct dir *)source;
@@ -224,6 +241,8 @@ static void dir_close(struct source *source)
 	watch_free(dir->watch);
 	if (dir->timer)
 		event_free(dir->timer);
+	if (dir->look)
+		event_free(dir->look);
 	claims_free(dir->claims);
 	forget_changed(dir);
 	vec_fini(&dir->changed);
@@ -265,6 +284,7 @@ static int dir_open(const char *where, struct event_base *base, struct store *st
 {
 	_cleanup_(dir_closep) struct dir *dir = calloc(1, sizeof(*dir));
 	const struct watch_events watch_events = { dir, on_changed, on_rescan };
+	const struct timeval look = usec(DIR_LOOK_USEC);
 	int r = check_folder(where, reterr);
 
 	if (r < 0)
@@ -276,7 +296,9 @@ static int dir_open(const char *where, struct event_base *base, struct store *st
 		dir->events = *events;
 	dir->path = trim_path(where);
 	dir->timer = evtimer_new(base, on_timer, dir);
-	if (!dir->path || !dir->timer || claims_new(store, &dir->events, &dir->claims) < 0)
+	dir->look = event_new(base, -1, EV_PERSIST, on_look, dir);
+	if (!dir->path || !dir->timer || !dir->look ||
+	    claims_new(store, &dir->events, &dir->claims) < 0)
 		return err_set(reterr, -ENOMEM, "out of memory");
 	r = watch_new(base, &watch_events, &dir->watch);
 	if (r < 0)
@@ -291,6 +313,7 @@ static int dir_open(const char *where, struct event_base *base, struct store *st
 		return err_set(reterr, r, "out of memory");
 	dir->patience = DIR_PATIENCE;
 	dir->synced = !must_wait(dir);
+	event_add(dir->look, &look);
 	arm(dir); // for the first batch, and for a file that is being written now
 	*ret = &TAKE_PTR(dir)->source;
 	return 0;

@@ -147,12 +147,12 @@ static int read_object(struct reading *reading, enum kind kind, struct json_obje
 	return 0;
 }
 
-static int read_value(struct reading *reading, struct json_object *json,
-		      const char *api_version, const char *kind_name, int depth);
+static int read_value(struct reading *reading, struct json_object *json, const char *api_version,
+		      const char *kind_name, int depth);
 
 // Items of typed lists carry no kind of their own; items of v1 List do.
-static int read_items(struct reading *reading, struct json_object *items,
-		      const char *api_version, const char *list_kind, int depth)
+static int read_items(struct reading *reading, struct json_object *items, const char *api_version,
+		      const char *list_kind, int depth)
 {
 	_cleanup_free_ char *kind = strndup(list_kind, strlen(list_kind) - strlen("List"));
 	int r = 0;
@@ -174,8 +174,8 @@ static int read_items(struct reading *reading, struct json_object *items,
 	return r;
 }
 
-static int read_value(struct reading *reading, struct json_object *json,
-		      const char *api_version, const char *kind_name, int depth)
+static int read_value(struct reading *reading, struct json_object *json, const char *api_version,
+		      const char *kind_name, int depth)
 {
 	const char *own_version = text_of(json, "apiVersion"), *own_kind = text_of(json, "kind");
 	struct json_object *items = NULL;
@@ -230,7 +230,8 @@ static int pass_on(const struct manifest_sink *sink, struct said *said)
 	if (said->object)
 		return sink->object(sink->arg, TAKE_PTR(said->object));
 	if (said->name)
-		return sink->refused ? sink->refused(sink->arg, said->kind, said->ns, said->name) : 0;
+		return sink->refused ? sink->refused(sink->arg, said->kind, said->ns, said->name) :
+				       0;
 	if (sink->problem)
 		sink->problem(sink->arg, said->where, said->text);
 	return 0;
@@ -295,11 +296,20 @@ static int public_file(void *arg, const char *path)
 	return r;
 }
 
+static int public_skipped(void *arg, const char *path, int error)
+{
+	const struct public_read *read = arg;
+
+	return err_set(read->reterr, -error, "%s: %s", path, manifest_skip_text(error));
+}
+
 int manifest_read(const char *path, const struct source_events *events,
 		  int (*fn)(void *arg, struct object *object), void *arg, struct err *reterr)
 {
 	struct public_read read = { events, fn, arg, reterr };
-	const struct manifest_walk walk = { .arg = &read, .file = public_file };
+	const struct manifest_walk walk = { .arg = &read,
+					    .file = public_file,
+					    .skipped = public_skipped };
 	struct stat st;
 
 	assert(fn);

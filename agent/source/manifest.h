@@ -31,5 +31,8 @@ struct manifest_walk {
 	void *arg;
 	int (*file)(void *arg, const char *path);
 	int (*folder)(void *arg, const char *path); // may be NULL
+	// Something that is there and cannot be looked into, or a folder that is too deep. error: an errno
+	int (*skipped)(void *arg, const char *path, int error);
 };
+const char *manifest_skip_text(int error);
 int manifest_walk(const char *path, const struct manifest_walk *walk);

@@ -22,6 +22,9 @@
 struct folder {
 	int wd;
 	char *path;
+	dev_t dev;
+	ino_t ino; // both of the path, just before it was watched
+	bool seen; // in this scan
 };
 
 struct watch {
@@ -66,32 +69,66 @@ static void drop_folder(struct watch *watch, int wd)
 
 int watch_folder(struct watch *watch, const char *path)
 {
-	int wd = inotify_add_watch(watch->fd, path, WATCH_MASK);
-	struct folder folder = { .wd = wd };
+	struct folder folder = { .seen = true };
 	struct folder *known;
+	struct stat st;
 	size_t i;
 
-	if (wd < 0)
+	if (stat(path, &st) < 0)
+		return -errno;
+	folder.dev = st.st_dev;
+	folder.ino = st.st_ino;
+	folder.wd = inotify_add_watch(watch->fd, path, WATCH_MASK);
+	if (folder.wd < 0)
 		return -errno;
 	folder.path = strdup(path);
 	if (!folder.path)
 		return -ENOMEM;
-	known = get_folder(watch, wd);
+	known = get_folder(watch, folder.wd);
 	if (known) { // it may have been moved
 		free(known->path);
-		known->path = folder.path;
+		*known = folder;
 		return 0;
 	}
 	if (vec_reserve(&watch->folders, 1) < 0) {
 		free(folder.path);
 		return -ENOMEM;
 	}
-	i = find_folder(watch, wd);
+	i = find_folder(watch, folder.wd);
 	memmove(watch->folders.v + i + 1, watch->folders.v + i,
 		(watch->folders.n - i) * sizeof(folder));
 	watch->folders.v[i] = folder;
 	watch->folders.n++;
 	return 0;
+}
+
+void watch_scan_begin(struct watch *watch)
+{
+	vec_each(struct folder, folder, &watch->folders)
+		folder->seen = false;
+}
+
+void watch_scan_end(struct watch *watch)
+{
+	for (size_t i = watch->folders.n; i--;) {
+		int wd = watch->folders.v[i].wd;
+
+		if (watch->folders.v[i].seen)
+			continue;
+		inotify_rm_watch(watch->fd, wd);
+		drop_folder(watch, wd);
+	}
+}
+
+bool watch_stale(const struct watch *watch)
+{
+	struct stat st;
+
+	vec_each(const struct folder, folder, &watch->folders)
+		if (stat(folder->path, &st) < 0 || st.st_dev != folder->dev ||
+		    st.st_ino != folder->ino)
+			return true;
+	return false;
 }
 
 // A file that was only created is not written yet; links come whole.

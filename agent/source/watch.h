@@ -22,3 +22,10 @@ void watch_free(struct watch *watch); // NULL is fine
 // Watches a folder (not those in it); once is enough, again does no harm. 0 or -errno; -ENOSPC: the
 // user's limit of watches is reached.
 int watch_folder(struct watch *watch, const char *path);
+
+// Around a scan of everything: folders that were not watched anew between the two are watched no more.
+void watch_scan_begin(struct watch *watch);
+void watch_scan_end(struct watch *watch);
+
+// A path stands for another folder than the one that is watched: a link was swapped, something mounted.
+bool watch_stale(const struct watch *watch);

@@ -83,4 +83,42 @@ only "a ConfigMap that was swapped" 81
 publish 80
 swapped
 only "and once more" 80
+agent_stop
+agent_cleanup
+
+# As git-sync publishes: the folder's path is a link, which one rename leads to another checkout.
+checkout() { # PORT: everything there is, as the checkout of the next generation
+	mkdir "$WORK/checkout$((++generation))"
+	cp "$real"/*.yaml "$WORK/checkout$generation/"
+	np "$1" >"$WORK/checkout$generation/api.json"
+	printf '{apiVersion: v1, kind: Namespace, metadata: {name: swap-%s}}\n' $generation >"$WORK/checkout$generation/swap.yaml"
+	ln -s checkout$generation "$WORK/next"
+	mv -T "$WORK/next" "$MANIFESTS"
+}
+MANIFESTS=$WORK/current
+checkout 80
+agent_start
+swapped
+only "a folder that is a link" 80
+checkout 81
+swapped
+only "and leads elsewhere" 81
+rm -r "$WORK/checkout$((generation - 1))"
+checkout 8080
+swapped
+only "and elsewhere again" 8080
+np 80 >"$MANIFESTS/api.json"
+sync
+only "what it leads to is watched" 80
+
+printf '{apiVersion: v1, kind: Namespace, metadata: {name: target}}\n' >"$WORK/target.yaml"
+ln -s "$WORK/target.yaml" "$MANIFESTS/link.yaml"
+sync
+{
+	printf '{apiVersion: v1, kind: Namespace, metadata: {name: swap-%s}}\n---\n' $((++generation))
+	np 81
+} >"$WORK/target.yaml"
+rm "$MANIFESTS/api.json"
+swapped
+only "a manifest that is a link, whose target was written" 81
 end

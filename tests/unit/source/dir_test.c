@@ -3,6 +3,7 @@
 #include "tests/harness/test.h"
 
 #include <fcntl.h>
+#include <sys/fsuid.h>
 #include <sys/stat.h>
 
 #include "agent/base/intern.h"
@@ -302,6 +303,88 @@ static void volumes_swap_by_link(void **state)
 	assert_int_equal(rig->problems, 0);
 }
 
+static void the_target_of_a_link_is_written_goes_and_returns(void **state)
+{
+	struct rig *rig = *state;
+
+	write_pod(rig, ".there.yaml", "a", "10.0.0.1");
+	link_name(rig, ".there.yaml", "a.yaml");
+	open_source(rig);
+	assert_true(pod_is(rig, "a", "10.0.0.1"));
+	write_pod(rig, ".there.yaml", "a", "10.0.0.20");
+	wait_story(rig, "~default/a");
+	assert_true(pod_is(rig, "a", "10.0.0.20"));
+	change_name(rig, ".there.yaml", ".away.yaml");
+	wait_story(rig, "-default/a");
+	change_name(rig, ".away.yaml", ".there.yaml");
+	wait_story(rig, "+default/a");
+}
+
+static void a_folder_too_deep_is_named(void **state)
+{
+	char path[256] = "d0", file[300];
+	struct rig *rig = *state;
+
+	make_folder(rig, path);
+	for (int i = 1; i < 9; i++) {
+		size_t len = strlen(path);
+
+		snprintf(path + len, sizeof(path) - len, "/d%d", i);
+		make_folder(rig, path);
+	}
+	snprintf(file, sizeof(file), "%s/a.yaml", path);
+	write_pod(rig, file, "a", "10.0.0.1");
+	open_source(rig);
+	assert_int_equal(store_count(rig->store, KIND_POD), 0);
+	assert_int_equal(rig->problems, 1);
+	assert_str_contains(rig->last_where, path);
+	assert_str_contains(rig->last_text, "too deep");
+	snprintf(file, sizeof(file), "%s", path);
+	change_name(rig, file, "d9");
+	wait_story(rig, "+default/a");
+	assert_str(rig->last_text, "");
+}
+
+static void set_mode(struct rig *rig, const char *name, mode_t mode)
+{
+	char path[PATH_MAX + 64];
+
+	snprintf(path, sizeof(path), "%s/%s", rig->dir, name);
+	assert_int_equal(chmod(path, mode), 0);
+}
+
+// As somebody to whom modes matter.
+static void an_unreadable_folder_keeps_what_it_held(void **state)
+{
+	struct rig *rig = *state;
+
+	make_folder(rig, "in");
+	set_mode(rig, "", 0755);
+	set_mode(rig, "in", 0755);
+	write_pod(rig, "in/a.yaml", "a", "10.0.0.1");
+	setfsuid(65534);
+	open_source(rig);
+	assert_true(pod_is(rig, "a", "10.0.0.1"));
+	setfsuid(0);
+	set_mode(rig, "in", 0700); // it cannot be opened
+	write_pod(rig, "in/a.yaml", "a", "10.0.0.2");
+	setfsuid(65534);
+	wait_for(rig, &rig->problems);
+	setfsuid(0);
+	make_folder(rig, "more");
+	setfsuid(65534);
+	wait_for(rig, &rig->problems);
+	assert_str_contains(rig->last_where, "/in");
+	assert_true(pod_is(rig, "a", "10.0.0.1"));
+	setfsuid(0);
+	set_mode(rig, "in", 0755);
+	setfsuid(65534);
+	wait_story(rig, "~default/a");
+	setfsuid(0);
+	assert_true(pod_is(rig, "a", "10.0.0.2"));
+	assert_str(rig->last_text, "");
+}
+
 static void a_removed_directory_keeps_its_objects(void **state)
 {
 	struct rig *rig = *state;
@@ -449,6 +532,9 @@ int main(void)
 		TEST(an_object_twice_in_a_file),
 		TEST(folders_are_followed),
 		TEST(volumes_swap_by_link),
+		TEST(the_target_of_a_link_is_written_goes_and_returns),
+		TEST(a_folder_too_deep_is_named),
+		TEST(an_unreadable_folder_keeps_what_it_held),
 		TEST(a_removed_directory_keeps_its_objects),
 		TEST(a_file_in_the_middle_of_writing),
 		TEST(lost_events_lose_nothing),
