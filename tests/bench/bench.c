@@ -13,10 +13,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <bulkhead/half.h>
 
 #include "tests/bench/measure.h"
 #include "tests/bench/rotate.skel.h"
@@ -80,6 +82,20 @@ struct bench *bench_add(const char *name, enum bench_mode mode, int fd,
 	if (++ncases == CASES_MAX)
 		bench_die("too many cases");
 	return b;
+}
+
+void bench_begins_in(struct bench *b, int fd)
+{
+	struct bpf_map_info info = { 0 };
+	uint32_t len = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(fd, &info, &len))
+		bench_die("half-open flows");
+	b->nhalves = info.max_entries;
+	b->halves = mmap(NULL, sizeof(*b->halves) * info.max_entries, PROT_READ | PROT_WRITE,
+			 MAP_SHARED, fd, 0);
+	if (b->halves == MAP_FAILED)
+		bench_die("half-open flows");
 }
 
 // ---- running --------------------------------------------------------------------------------------------------------------
@@ -173,8 +189,8 @@ static double measure(const struct bench *b)
 		return run(b, REPEAT);
 	for (int i = 0; i < batches; i++) {
 		empty_table(b->table);
-		if (b->ep)
-			b->ep->ct_count = 0;
+		for (uint32_t n = 0; n < b->nhalves; n++)
+			memset(b->halves[n].tag, 0, sizeof(b->halves[n].tag));
 		sum += run(b, BENCH_NEW_FLOWS);
 	}
 	return sum / batches;

@@ -35,8 +35,9 @@ struct bench {
 	struct packet packet;
 	int other_fd; // BENCH_PAIR: of the answers
 	struct packet other;
-	int table; // emptied before each run of BENCH_NEW; -1: none
-	struct bh_endpoint *ep; // its counts go with the table
+	int table; // of the floor's connections, emptied before each run of BENCH_NEW; -1: none
+	struct bh_half_bucket *halves; // ours, where flows begin; emptied as well
+	uint32_t nhalves;
 	uint32_t matrix_bytes; // 0: none to tell
 	double aim_ns, aim_floor; // net ns, times floor in the same mode; 0: none
 	const struct bench *flat; // aim_flat: at most so many times this case
@@ -49,6 +50,8 @@ struct bench {
 // A case of this program; the caller sets what it returns further. `empty` and `floor` are the yardsticks.
 struct bench *bench_add(const char *name, enum bench_mode mode, int fd,
 			const struct packet *packet, const struct bench_turns *turns);
+// The case begins flows in this table of half-open ones.
+void bench_begins_in(struct bench *b, int fd);
 __attribute__((noreturn)) void bench_die(const char *what);
 
 double bench_ms_since(const struct timespec *from);

@@ -84,6 +84,25 @@ static void must_pass(struct bpfprog *prog, enum bh_dir dir, const struct packet
 	exit(1);
 }
 
+static void add_udp(struct bpfprog *prog)
+{
+	struct bh_ct ct = { .gen = 100,
+			    .rule = BH_CELL_WORD(BH_VERDICT_ALLOW, 1),
+			    .last = bpfprog_now(),
+			    .state = BH_CT_REPLY };
+	struct packet p;
+
+	frame(&p, BH_INGRESS, false, false, 0);
+	bench_add("UDP v4 that nobody answers, to pod", BENCH_SAME,
+		  bpfprog_fd(pod(NULL, 600, 1), BH_INGRESS), &p, NULL);
+	for (uint32_t i = 0; i < BENCH_WARM_FLOWS; i++)
+		bpfprog_ct_set(prog, IPPROTO_UDP, PEER4, (uint16_t)(20000 + i), 80, &ct);
+	bench_add("established UDP v4, to pod", BENCH_SAME, bpfprog_fd(prog, BH_INGRESS), &p, NULL)
+		->aim_floor = 1.5;
+	bench_add("established UDP v4, to pod", BENCH_WARM, bpfprog_fd(prog, BH_INGRESS), &p, NULL)
+		->aim_floor = 1.5;
+}
+
 static void add_established(void)
 {
 	struct bpfprog_options record = { .features = BH_FEATURE_TRACK | BH_FEATURE_RECORD };
@@ -125,12 +144,7 @@ static void add_established(void)
 		b->other = back;
 		b->aim_floor = 1;
 	}
-	frame(&p, BH_INGRESS, false, false, 0);
-	must_pass(prog, BH_INGRESS, &p, true);
-	bench_add("established UDP v4, to pod", BENCH_SAME, bpfprog_fd(prog, BH_INGRESS), &p, NULL)
-		->aim_floor = 1.5;
-	bench_add("established UDP v4, to pod", BENCH_WARM, bpfprog_fd(prog, BH_INGRESS), &p, NULL)
-		->aim_floor = 1.5;
+	add_udp(prog);
 }
 
 static void add_open(void)
@@ -150,21 +164,6 @@ static void add_open(void)
 	frame(&p, BH_EGRESS, true, true, P_ACK);
 	bench_add("unselected pod v6, from pod", BENCH_SAME, bpfprog_fd(prog, BH_EGRESS), &p, NULL)
 		->aim_ns = 15;
-}
-
-// The type of the connection table, with a policy of ten peers.
-static void add_table(const char *name, const struct bpfprog_options *options)
-{
-	struct bpfprog *prog = pod(options, 10, 1);
-	struct packet p;
-	struct bench *b;
-
-	frame(&p, BH_INGRESS, false, true, P_SYN);
-	bpfprog_peer(prog, PEER4, 9);
-	must_pass(prog, BH_INGRESS, &p, true);
-	b = bench_add(name, BENCH_NEW, bpfprog_fd(prog, BH_INGRESS), &p, NULL);
-	b->table = bpfprog_map(prog, "bh_ct");
-	b->ep = bpfprog_endpoint(prog);
 }
 
 static uint32_t addr4(const char *text)
@@ -222,8 +221,7 @@ static struct bench *add_rules(enum node_rules rules, uint32_t n, bool in_turn)
 		     in_turn ? ", in turn" : "") < 0)
 		bench_die("memory");
 	b = bench_add(name, BENCH_NEW, node.fd, &p, &turns);
-	b->table = node.ct;
-	b->ep = node.ep;
+	bench_begins_in(b, node.half);
 	b->matrix_bytes = node.matrix_bytes;
 	if (rules != NODE_CIDRS && !in_turn)
 		b->aim_ns = 200;
@@ -297,21 +295,11 @@ static void add_yardsticks(const char *empty, const char *floor)
 
 void bench_cases(const char *empty, const char *floor)
 {
-	struct bpfprog_options big = { .ct = 131072, .peers = 16384, .ct_quota = 131072 };
-	struct bpfprog_options lru, grow;
-
-	big.half = 131072;
-	lru = grow = big;
-	lru.ct_type = BPF_MAP_TYPE_LRU_HASH;
-	grow.ct_flags = BPF_F_NO_PREALLOC;
 	add_yardsticks(empty, floor);
 	add_established();
 	add_open();
 	for (int i = 0; i < NODE_RULES_MAX; i++)
 		for (int in_turn = 0; in_turn < 2; in_turn++)
 			add_curve(i, in_turn);
-	add_table("new flow, 10 peers", &big);
-	add_table("new flow, 10 peers, connections in an LRU", &lru);
-	add_table("new flow, 10 peers, connections on demand", &grow);
 	add_denied();
 }

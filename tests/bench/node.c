@@ -150,7 +150,7 @@ void node_pod(enum node_rules rules, uint32_t n, struct node_pod *ret)
 	struct program_pair pair;
 	struct err err = { 0 };
 
-	*ret = (struct node_pod){ .ep = ep, .ct = tables_fd(tables, "bh_ct") };
+	*ret = (struct node_pod){ .half = tables_fd(tables, "bh_half") };
 	compile(tables, rules, n, &ret->compile_ms);
 	check(program_load(tables, &config, &pair, &err), &err);
 	ret->fd = pair.to_pod;

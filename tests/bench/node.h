@@ -22,8 +22,7 @@ enum node_rules { // what tells rules apart
 
 struct node_pod {
 	int fd; // the program of what comes to the pod
-	int ct; // its table of IPv4 connections
-	struct bh_endpoint *ep;
+	int half; // its table of half-open flows
 	uint32_t matrix_bytes;
 	double compile_ms;
 	uint8_t mac[6];
