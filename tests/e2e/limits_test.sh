@@ -87,7 +87,7 @@ equal "ids come back" "$(wheres)" ""
 
 # ---- endpoints ---------------------------------------------------------------------------------------------------------------
 pod fifth shop
-check "a pod too many is named" until_true 20 named 'endpoint' 'no free slot of 4'
+check "a pod too many is named" until_true 20 named 'shop/fifth' 'no free slot of 4'
 others "endpoints"
 manifest_rm pod-worse
 tool_stop serve-worse
