@@ -64,6 +64,8 @@ static const struct option limits[] = {
 	LIMIT("max-policies", policies, BH_LIMIT_POLICIES, "compiled policies at once"),
 	LIMIT("max-dense-cells", dense_cells, BH_LIMIT_DENSE_CELLS,
 	      "cells of a compiled policy, before it is stored sparse"),
+	LIMIT("max-dense-total", dense_total, BH_LIMIT_DENSE_TOTAL,
+	      "cells of all compiled policies that are not stored sparse"),
 	LIMIT("max-sparse-cells", sparse_cells, BH_LIMIT_SPARSE_CELLS,
 	      "exceptions of all sparse policies"),
 	LIMIT("max-connections", ct, BH_LIMIT_CT, "tracked connections per address family"),

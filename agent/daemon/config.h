@@ -17,7 +17,7 @@ struct config {
 	int source_checks; // index in "drop|report"
 	bool cleanup, version;
 	const char *force_off; // kernel features not to use, comma-separated
-	uint64_t endpoints, peers, cidrs, policies, peer_classes, port_classes, sparse_cells, dense_cells,
+	uint64_t endpoints, peers, cidrs, policies, peer_classes, port_classes, sparse_cells, dense_cells, dense_total,
 		ct, half, frags, denied, totals;
 	uint64_t policy_share, namespace_share;
 	uint64_t sweep_sec, watch_sec;

@@ -217,7 +217,8 @@ int daemon_policy_new(struct daemon *daemon, struct policy **ret)
 		.endpoints = (uint32_t)c->endpoints, .peers = (uint32_t)c->peers,
 		.cidrs = (uint32_t)c->cidrs, .peer_classes = (uint32_t)c->peer_classes,
 		.port_classes = (uint32_t)c->port_classes, .policies = (uint32_t)c->policies,
-		.dense_cells = (uint32_t)c->dense_cells, .sparse_cells = (uint32_t)c->sparse_cells,
+		.dense_cells = (uint32_t)c->dense_cells, .dense_total = (uint32_t)c->dense_total,
+		.sparse_cells = (uint32_t)c->sparse_cells,
 		.object_share = (uint32_t)c->policy_share,
 		.namespace_share = (uint32_t)c->namespace_share,
 	};

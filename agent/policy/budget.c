@@ -294,6 +294,7 @@ bool budget_force(struct policy *policy, struct polent *polent, enum scarce scar
 		[SCARCE_CIDRS] = "address blocks",
 		[SCARCE_PORT_CLASSES] = "port classes",
 		[SCARCE_CELLS] = "cells",
+		[SCARCE_DENSE] = "dense cells",
 	};
 
 	if (!polent->lowered || polent->refusal == REFUSAL_ALL)

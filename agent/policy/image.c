@@ -7,6 +7,7 @@
 #include "agent/policy/matrix.h"
 #include "agent/policy/must.h"
 
+#define THIN 32 // cells for each exception: an element of bh_cell takes the room of about ten
 #define SLACK_CLASSES 64
 #define LANES 8
 
@@ -56,14 +57,44 @@ static void put_lane(struct matrix *matrix, uint32_t off, uint32_t cls, uint32_t
 	touch(matrix, off + cls / LANES);
 }
 
+static uint64_t all_cells(const struct matrix *matrix)
+{
+	return (uint64_t)matrix->rows.n * matrix->ncols;
+}
+
+static uint64_t exceptions(const struct matrix *matrix)
+{
+	uint64_t cells = 0;
+
+	for (size_t i = 0; i < matrix->rows.n; i++)
+		cells += matrix->rows.v[i]->n;
+	return cells;
+}
+
+static bool is_shown(const struct matrix *matrix) // or a copy of what is
+{
+	return matrix->installed || matrix->forked;
+}
+
+// What is shown changes its form only when it must.
+static bool will_be_sparse(const struct matrix *matrix, uint32_t dense_cells)
+{
+	uint64_t cells = all_cells(matrix);
+
+	if (cells > dense_cells || (is_shown(matrix) && matrix->sparse))
+		return true;
+	return !is_shown(matrix) && cells > MATRIX_SMALL_CELLS &&
+	       exceptions(matrix) * THIN <= cells;
+}
+
 static void choose_form(struct matrix *matrix, uint32_t dense_cells)
 {
-	bool was_sparse = matrix->installed && matrix->sparse; // its exceptions are in bh_cell
 	uint32_t rows = (uint32_t)matrix->rows.n;
+	bool sparse = will_be_sparse(matrix, dense_cells);
 
 	matrix->row_cap = with_slack(rows, LANES);
-	matrix->sparse = was_sparse || (uint64_t)matrix->row_cap * matrix->ncols > dense_cells;
-	if (matrix->sparse && !was_sparse && rows && (uint64_t)rows * matrix->ncols <= dense_cells) {
+	matrix->sparse = sparse || (uint64_t)matrix->row_cap * matrix->ncols > dense_cells;
+	if (matrix->sparse && !sparse && rows) {
 		matrix->sparse = false;
 		matrix->row_cap = dense_cells / matrix->ncols;
 	}
@@ -73,14 +104,12 @@ static void choose_form(struct matrix *matrix, uint32_t dense_cells)
 
 uint64_t matrix_cells(const struct matrix *matrix, uint32_t dense_cells)
 {
-	uint64_t cells = 0;
+	return will_be_sparse(matrix, dense_cells) ? exceptions(matrix) : 0;
+}
 
-	if (!(matrix->installed && matrix->sparse) &&
-	    (uint64_t)matrix->rows.n * matrix->ncols <= dense_cells)
-		return 0;
-	for (size_t i = 0; i < matrix->rows.n; i++)
-		cells += matrix->rows.v[i]->n;
-	return cells;
+uint64_t matrix_dense(const struct matrix *matrix, uint32_t dense_cells)
+{
+	return will_be_sparse(matrix, dense_cells) ? 0 : all_cells(matrix);
 }
 
 static uint32_t map_units(uint32_t classes, size_t lanes)
@@ -171,6 +200,7 @@ struct matrix *matrix_fork(const struct matrix *matrix)
 	struct bh_cell *cells = must_new(matrix->ncols * sizeof(*cells));
 
 	fork->forked = true;
+	fork->sparse = matrix->sparse;
 	fork->gen = matrix->gen;
 	fork->ncols = matrix->ncols;
 	for (uint32_t row = 0; row < matrix->shown_rows; row++) {

@@ -124,65 +124,121 @@ static void plan_replaced(struct publish *pub, struct matrix *matrix)
 
 // ---- bh_cell holds the exceptions of old and new matrices while a plan runs ----------------------------------------
 
-// The exceptions that a matrix would have which does not exist yet: by a copy, as ids are given later.
-static uint64_t cells_of_fresh(const struct policy *policy, const struct matrix *matrix)
+struct cells {
+	uint64_t sparse, dense;
+};
+
+static uint64_t bound_of_fresh(const struct policy *policy)
 {
+	return (uint64_t)policy->classes.by_sig.n * policy->ports.classes.by_sig.n;
+}
+
+static struct cells cells_of(const struct policy *policy, const struct matrix *matrix)
+{
+	return (struct cells){
+		.sparse = matrix_cells(matrix, policy->limits.dense_cells),
+		.dense = matrix_dense(matrix, policy->limits.dense_cells),
+	};
+}
+
+// What a matrix would have which does not exist yet: by a copy, as ids are given later. exact: a bound is
+// not enough.
+static struct cells cells_of_fresh(const struct policy *policy, const struct matrix *matrix,
+				   bool exact)
+{
+	uint64_t bound = bound_of_fresh(policy);
 	struct matrix *trial;
+	struct cells cells;
 	struct cls *cls;
-	uint64_t cells;
 	size_t at = 0;
 
-	if (policy->classes.by_sig.n * policy->ports.classes.by_sig.n <= policy->limits.dense_cells)
-		return 0; // dense for certain
+	if (!exact && bound <= policy->limits.dense_cells && bound <= MATRIX_SMALL_CELLS)
+		return (struct cells){ .dense = bound }; // dense for certain
 	trial = matrix_new();
 	trial->key = matrix->key; // borrowed
 	matrix_index(trial, &policy->ports);
 	while ((cls = hash_next(&policy->classes.by_sig, &at)))
 		matrix_row(trial, cls);
-	cells = matrix_cells(trial, policy->limits.dense_cells);
+	cells = cells_of(policy, trial);
 	trial->key = (struct matrix_key){ 0 };
 	matrix_free(trial);
 	return cells;
 }
 
 // Rows that a matrix which stays is going to have, beside those it shows.
-static uint64_t cells_of_staying(struct publish *pub, struct matrix *matrix)
+static struct cells cells_of_staying(struct publish *pub, struct matrix *matrix)
 {
 	vec_each(struct pair, pair, &pub->peers.pairs)
 		matrix_row(matrix, pair->y);
-	return matrix_cells(matrix, pub->policy->limits.dense_cells);
+	return cells_of(pub->policy, matrix);
+}
+
+static struct cells weigh(struct publish *pub, struct matrix *matrix, bool exact)
+{
+	if (matrix->hopeless)
+		return (struct cells){ 0 };
+	if (matrix->users && matrix->installed && matrix->keyed)
+		return cells_of_staying(pub, matrix);
+	if (matrix->users && !matrix->installed)
+		return cells_of_fresh(pub->policy, matrix, exact);
+	return (struct cells){ .sparse = matrix->sparse_cells };
+}
+
+static uint64_t over(uint64_t sum, uint64_t limit)
+{
+	return sum > limit ? sum - limit : 0;
+}
+
+// What every matrix needs, by its position, and all together.
+struct needs {
+	VEC(uint64_t) sparse, dense;
+	struct cells sum;
+	uint64_t lasting; // of sum.sparse: of those that stay
+};
+
+static void needs_fini(struct needs *needs)
+{
+	vec_fini(&needs->sparse);
+	vec_fini(&needs->dense);
+	*needs = (struct needs){ 0 };
+}
+
+static void weigh_all(struct publish *pub, bool exact, struct needs *needs)
+{
+	needs_fini(needs);
+	vec_each(struct matrix *, matrix, &pub->policy->matrices) {
+		struct cells cells = weigh(pub, *matrix, exact);
+
+		must_push(&needs->sparse, cells.sparse);
+		must_push(&needs->dense, cells.dense);
+		needs->sum.sparse += cells.sparse;
+		needs->sum.dense += cells.dense;
+		needs->lasting += (*matrix)->users ? cells.sparse : 0;
+	}
 }
 
 bool lanes_weigh(struct publish *pub)
 {
 	struct policy *policy = pub->policy;
-	VEC(uint64_t) needs = { 0 };
-	uint64_t sum = 0, lasting = 0;
-	bool fits;
+	const struct policy_limits *limits = &policy->limits;
+	struct needs needs = { 0 };
+	bool fits = true;
 
 	if (policy->adopting)
 		return true; // most of it is in the tables already; build() looks again
-	vec_each(struct matrix *, at, &policy->matrices) {
-		struct matrix *matrix = *at;
-		uint64_t cells = matrix->sparse_cells;
-
-		if (matrix->hopeless)
-			cells = 0;
-		else if (matrix->users && matrix->installed && matrix->keyed)
-			cells = cells_of_staying(pub, matrix);
-		else if (matrix->users && !matrix->installed)
-			cells = cells_of_fresh(policy, matrix);
-		must_push(&needs, cells);
-		sum += cells;
-		lasting += matrix->users ? cells : 0;
+	weigh_all(pub, false, &needs);
+	if (needs.sum.dense > limits->dense_total)
+		weigh_all(pub, true, &needs);
+	if (needs.sum.sparse > limits->sparse_cells) {
+		fits = false;
+		overflow_cells(policy, needs.sparse.v, SCARCE_CELLS,
+			       over(needs.lasting, limits->sparse_cells));
+	} else if (needs.sum.dense > limits->dense_total) {
+		fits = false;
+		overflow_cells(policy, needs.dense.v, SCARCE_DENSE,
+			       over(needs.sum.dense, limits->dense_total));
 	}
-	fits = sum <= policy->limits.sparse_cells;
-	if (!fits)
-		overflow_cells(policy, needs.v,
-			       lasting > policy->limits.sparse_cells ?
-				       lasting - policy->limits.sparse_cells :
-				       0);
-	vec_fini(&needs);
+	needs_fini(&needs);
 	return fits;
 }
 
@@ -191,7 +247,7 @@ static void give_up(struct policy *policy, struct matrix *matrix)
 	ids_put(&policy->policy_ids, matrix->id);
 	matrix->id = IDS_NONE;
 	matrix->hopeless = true;
-	overflow_starve(policy, matrix, 1);
+	overflow_starve(policy, matrix, SCARCE_CELLS, 1);
 }
 
 // ---- ids ------------------------------------------------------------------------------------------------------------

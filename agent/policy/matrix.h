@@ -49,7 +49,7 @@ struct matrix {
 	bool keyed; // false: read from the kernel, its list is not known
 	bool installed;
 	bool indexed; // rules below are filled
-	bool hopeless; // does not fit into bh_cell: its users are denied
+	bool hopeless; // there is no room for it: its users are denied
 	bool released; // lost its last user: its atoms are given back
 	uint64_t hash;
 	struct matrix_key key;
@@ -135,12 +135,18 @@ bool matrix_tightens(const struct matrix *matrix, uint32_t from, uint32_t to);
 // ---- image.c: layout -------------------------------------------------------------------------------------
 
 // Lays out the image with room for more rows and classes than there are. dense_cells: the most that a
-// dense matrix may have.
+// dense matrix may have; a large one with few exceptions is sparse all the same.
 void matrix_layout(struct matrix *matrix, uint32_t classes, uint32_t port_classes,
 		   uint32_t dense_cells);
 
 // The exceptions in bh_cell that its rows come to when it is laid out; 0: it will be dense.
 uint64_t matrix_cells(const struct matrix *matrix, uint32_t dense_cells);
+
+// The cells that its rows come to when it is dense; 0: it will be sparse.
+uint64_t matrix_dense(const struct matrix *matrix, uint32_t dense_cells);
+
+// Up to so many cells a matrix that may be dense is, however few exceptions it has.
+#define MATRIX_SMALL_CELLS 65536
 
 // A copy of the rows and lanes that are shown, without a list, id or image.
 struct matrix *matrix_fork(const struct matrix *matrix);

@@ -32,6 +32,7 @@ static uint64_t limit_of(const struct policy *policy, enum scarce scarce)
 		[SCARCE_CIDRS] = policy->limits.cidrs,
 		[SCARCE_PORT_CLASSES] = policy->limits.port_classes,
 		[SCARCE_CELLS] = policy->limits.sparse_cells,
+		[SCARCE_DENSE] = policy->limits.dense_total,
 	};
 
 	return limits[scarce];
@@ -47,6 +48,16 @@ uint64_t overflow_cells_used(const struct policy *policy)
 	return cells;
 }
 
+static uint64_t dense_used(const struct policy *policy)
+{
+	uint64_t cells = 0;
+
+	for (size_t i = 0; i < policy->matrices.n; i++)
+		if (policy->matrices.v[i]->installed)
+			cells += matrix_dense(policy->matrices.v[i], policy->limits.dense_cells);
+	return cells;
+}
+
 // Of what the last plan left.
 static uint64_t used(const struct policy *policy, enum scarce scarce)
 {
@@ -56,6 +67,7 @@ static uint64_t used(const struct policy *policy, enum scarce scarce)
 		[SCARCE_CIDRS] = policy->cluster.space.cidrs,
 		[SCARCE_PORT_CLASSES] = policy->ports.classes.by_sig.n,
 		[SCARCE_CELLS] = overflow_cells_used(policy),
+		[SCARCE_DENSE] = dense_used(policy),
 	};
 
 	return n[scarce];
@@ -313,7 +325,8 @@ static const struct endpoint *user_of(const struct policy *policy, const struct 
 	return NULL;
 }
 
-bool overflow_starve(struct policy *policy, const struct matrix *matrix, uint64_t excess)
+bool overflow_starve(struct policy *policy, const struct matrix *matrix, enum scarce scarce,
+		     uint64_t excess)
 {
 	enum bh_dir dir = BH_INGRESS;
 	const struct endpoint *endpoint = user_of(policy, matrix, &dir);
@@ -322,7 +335,7 @@ bool overflow_starve(struct policy *policy, const struct matrix *matrix, uint64_
 	for (size_t i = 0; endpoint && i < endpoint->selecting[dir].n; i++)
 		if (weight(endpoint->selecting[dir].v[i]) > weight(largest))
 			largest = endpoint->selecting[dir].v[i];
-	return largest && budget_force(policy, largest, SCARCE_CELLS, excess);
+	return largest && budget_force(policy, largest, scarce, excess);
 }
 
 struct share {
@@ -340,12 +353,26 @@ static int by_owner(const void *a, const void *b) // within one, the largest fir
 	return x->cells > y->cells ? -1 : x->cells < y->cells;
 }
 
-void overflow_cells(struct policy *policy, const uint64_t *needs, uint64_t excess)
+// One tenant's matrices, the largest first, until the excess is paid.
+static void starve(struct policy *policy, const struct share *from, size_t n, enum scarce scarce,
+		   uint64_t excess)
 {
-	struct matrix *worst = NULL;
+	bool alone = from->cells >= excess;
+	uint64_t paid = 0;
+
+	for (size_t i = 0; i < n && (!i || paid < excess); i++) {
+		if (!overflow_starve(policy, from[i].matrix, scarce, alone ? excess : 0))
+			from[i].matrix->hopeless = true;
+		paid += from[i].cells;
+	}
+}
+
+void overflow_cells(struct policy *policy, const uint64_t *needs, enum scarce scarce,
+		    uint64_t excess)
+{
+	size_t first = 0, worst = 0, nworst = 0;
 	uint64_t sum = 0, most = 0;
 	shares all = { 0 };
-	size_t first = 0;
 
 	for (size_t i = 0; i < policy->matrices.n; i++)
 		if (policy->matrices.v[i]->users && needs[i])
@@ -359,11 +386,12 @@ void overflow_cells(struct policy *policy, const uint64_t *needs, uint64_t exces
 		sum += all.v[i].cells;
 		if (sum > most) {
 			most = sum;
-			worst = all.v[first].matrix;
+			worst = first;
+			nworst = i + 1 - first;
 		}
 	}
-	if (worst && !overflow_starve(policy, worst, excess))
-		worst->hopeless = true;
+	if (nworst)
+		starve(policy, all.v + worst, nworst, scarce, excess);
 	vec_fini(&all);
 }
 

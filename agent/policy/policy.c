@@ -18,6 +18,7 @@ static void default_limits(struct policy_limits *limits)
 		.port_classes = BH_LIMIT_PORT_CLASSES,
 		.policies = BH_LIMIT_POLICIES,
 		.dense_cells = BH_LIMIT_DENSE_CELLS,
+		.dense_total = BH_LIMIT_DENSE_TOTAL,
 		.sparse_cells = BH_LIMIT_SPARSE_CELLS,
 		.object_share = BH_LIMIT_SHARE,
 		.namespace_share = BH_LIMIT_SHARE,

@@ -24,7 +24,7 @@ struct policy;
 
 struct policy_limits { // 0: the default of bulkhead/abi.h
 	uint32_t endpoints, peers, cidrs, peer_classes, port_classes, policies;
-	uint32_t dense_cells, sparse_cells;
+	uint32_t dense_cells, dense_total, sparse_cells;
 	uint32_t object_share; // share of a table one policy object may use, in percent (25)
 	uint32_t namespace_share; // same for one namespace (25)
 	// Processors may let a program's loads overtake each other: always so where they do, else by this (tests).

@@ -32,7 +32,7 @@ struct publish {
 
 // ---- lanes.c ----------------------------------------------------------------------------------------------
 void lanes_sort(struct publish *pub); // fills staying, replaced, fresh
-bool lanes_weigh(struct publish *pub); // false: bh_cell could not hold it, someone was refused
+bool lanes_weigh(struct publish *pub); // false: it is too much, someone was refused
 void lanes_take_over(
 	struct publish *pub); // matrices read from the kernel that say what is wanted stay
 void lanes_fork(

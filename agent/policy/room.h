@@ -24,7 +24,7 @@ struct usage {
 enum refusal { REFUSAL_NONE, REFUSAL_ACCEPTS, REFUSAL_ALL };
 
 // What only shows to be too much when everything is put together.
-enum scarce { SCARCE_CLASSES, SCARCE_PEERS, SCARCE_CIDRS, SCARCE_PORT_CLASSES, SCARCE_CELLS, SCARCE_MAX };
+enum scarce { SCARCE_CLASSES, SCARCE_PEERS, SCARCE_CIDRS, SCARCE_PORT_CLASSES, SCARCE_CELLS, SCARCE_DENSE, SCARCE_MAX };
 
 // When a policy was refused by an overflow. It is tried again when enough is gone since.
 struct shortage {
@@ -131,11 +131,13 @@ bool budget_force(struct policy *policy, struct polent *polent, enum scarce scar
 bool overflow_check(struct policy *policy);
 // A policy that an overflow refused and that may fit now is let in again and marked: true, compile again.
 bool overflow_retry(struct policy *policy);
-// The cells of all matrices are too many: the largest policy of the tenant who takes most is refused. needs[] by
-// position in policy->matrices.
-void overflow_cells(struct policy *policy, const uint64_t *needs, uint64_t excess);
-// bh_cell cannot hold this matrix: the largest policy of one of its endpoints is refused.
-bool overflow_starve(struct policy *policy, const struct matrix *matrix, uint64_t excess);
+// The cells of all matrices, sparse or dense, are too many: the largest policies of the tenant who takes most are
+// refused. needs[] by position in policy->matrices.
+void overflow_cells(struct policy *policy, const uint64_t *needs, enum scarce scarce,
+		    uint64_t excess);
+// There is no room for this matrix: the largest policy of one of its endpoints is refused.
+bool overflow_starve(struct policy *policy, const struct matrix *matrix, enum scarce scarce,
+		     uint64_t excess);
 uint64_t overflow_cells_used(const struct policy *policy);
 
 // ---- compile.c ---------------------------------------------------------------------------------------------

@@ -29,6 +29,7 @@
 #define BH_LIMIT_PORT_CLASSES 4096 /* equivalence classes of (protocol, port) */
 #define BH_LIMIT_POLICIES 8192 /* compiled policies (matrices) alive at once */
 #define BH_LIMIT_DENSE_CELLS 1048576 /* cells of a dense matrix; beyond it the matrix is sparse */
+#define BH_LIMIT_DENSE_TOTAL 8388608 /* cells of all dense matrices together: 64 MiB */
 #define BH_LIMIT_SPARSE_CELLS 262144 /* exceptions of all sparse matrices together (bh_cell) */
 #define BH_LIMIT_SHARE 25 /* percent of a table that one policy, or one namespace, may use */
 #define BH_LIMIT_CT 131072 /* connections per family */

@@ -369,6 +369,88 @@ static void cells_of_one_tenant_leave_the_others_theirs(void **state)
 	judge_stop(&j);
 }
 
+static const struct matrix *judging(uint32_t slot)
+{
+	return j.policy->slots.v[slot]->shown[IN];
+}
+
+static void a_large_matrix_with_few_exceptions_takes_little(void **state)
+{
+	uint32_t a;
+
+	start(NULL);
+	a = judge_local(&j, "a", "p", "", "10.0.0.1", "");
+	put_blocks("a", "small", 16);
+	judge_compile(&j);
+	assert_false(judging(a)->sparse);
+	put_blocks("a", "large", 256); // a diagonal
+	judge_compile(&j);
+	assert_true(judging(a)->ncols * judging(a)->rows.n > MATRIX_SMALL_CELLS);
+	assert_true(judging(a)->nunits < 1000);
+	assert_int_equal(j.tables->cells.n, 256);
+	assert_allowed(&j, a, IN, "20.200.0.1", "tcp", 1200);
+	assert_denied(&j, a, IN, "20.200.0.1", "tcp", 1201);
+	assert_int_equal(problems().n, 0);
+	judge_stop(&j);
+}
+
+static void dense_cells_of_one_tenant_leave_the_others_theirs(void **state)
+{
+	uint32_t a, b;
+
+	start(&(struct policy_limits){ .dense_total = 300 });
+	a = judge_local(&j, "a", "p", "", "10.0.0.1", "");
+	b = judge_local(&j, "b", "p", "", "10.0.0.2", "");
+	put_blocks("a", "most", 16); // 17 x 17
+	judge_compile(&j);
+	assert_int_equal(problems().n, 0);
+	put_blocks("b", "few", 4); // 5 x 5
+	judge_compile(&j);
+	assert_int_equal(problems().n, 1);
+	assert_str(problems().name, "most");
+	assert_str_contains(problems().text, "dense cells");
+	assert_allowed(&j, b, IN, "20.1.0.1", "tcp", 1001);
+	assert_denied(&j, a, IN, "20.1.0.1", "tcp", 1001);
+	judge_remove(&j, KIND_NETPOL, "b", "few");
+	assert_allowed(&j, a, IN, "20.1.0.1", "tcp", 1001);
+	assert_int_equal(problems().n, 0);
+	judge_stop(&j);
+}
+
+// A large policy and a small one of each pod's own: a matrix for each pod.
+static void a_policy_in_many_dense_matrices_is_refused_once(void **state)
+{
+	char name[16], labels[32], addr[16];
+	uint32_t slots[4];
+
+	start(&(struct policy_limits){ .dense_total = 1000 });
+	put_blocks("a", "big", 16);
+	for (uint32_t i = 0; i < ARRAY_SIZE(slots); i++) {
+		snprintf(name, sizeof(name), "p%u", i);
+		snprintf(labels, sizeof(labels), "'app':'p%u'", i);
+		snprintf(addr, sizeof(addr), "10.0.0.%u", i + 1);
+		slots[i] = judge_local(&j, "a", name, labels, addr, "");
+		judge_put(&j, KIND_NETPOL,
+			  "{'metadata':{'namespace':'a','name':'own%u'},'spec':{'podSelector':"
+			  "{'matchLabels':{%s}},'ingress':[{'from':[{'ipBlock':{'cidr':"
+			  "'30.%u.0.0/16'}}],'ports':[{'port':%u}]}]}}",
+			  i, labels, i, 2000 + i);
+	}
+	judge_compile(&j);
+	assert_int_equal(problems().n, 1);
+	assert_str(problems().name, "big");
+	for (uint32_t i = 0; i < ARRAY_SIZE(slots); i++) {
+		snprintf(addr, sizeof(addr), "30.%u.0.1", i);
+		assert_allowed(&j, slots[i], IN, addr, "tcp", 2000 + i);
+		assert_denied(&j, slots[i], IN, "20.1.0.1", "tcp", 1001);
+	}
+	judge_remove(&j, KIND_NETPOL, "a", "own0");
+	judge_remove(&j, KIND_NETPOL, "a", "own1");
+	assert_allowed(&j, slots[2], IN, "20.1.0.1", "tcp", 1001);
+	assert_int_equal(problems().n, 0);
+	judge_stop(&j);
+}
+
 // A matrix that stays gets rows with every new class it tells apart: that, too, must have room.
 static void cells_that_a_matrix_grows_by_have_a_limit(void **state)
 {
@@ -649,6 +731,9 @@ int main(void)
 		cmocka_unit_test(too_many_peers_refuse_the_largest_policy),
 		cmocka_unit_test(too_many_sparse_cells_refuse_the_largest_policy),
 		cmocka_unit_test(cells_of_one_tenant_leave_the_others_theirs),
+		cmocka_unit_test(a_large_matrix_with_few_exceptions_takes_little),
+		cmocka_unit_test(dense_cells_of_one_tenant_leave_the_others_theirs),
+		cmocka_unit_test(a_policy_in_many_dense_matrices_is_refused_once),
 		cmocka_unit_test(cells_that_a_matrix_grows_by_have_a_limit),
 		cmocka_unit_test(no_policy_id_left_denies),
 		cmocka_unit_test(policy_ids_of_one_tenant_leave_the_others_theirs),
