@@ -90,13 +90,16 @@ static void add_udp(struct bpfprog *prog)
 			    .rule = BH_CELL_WORD(BH_VERDICT_ALLOW, 1),
 			    .last = bpfprog_now(),
 			    .state = BH_CT_REPLY };
+	uint32_t walk = 0;
 	struct packet p;
 
 	frame(&p, BH_INGRESS, false, false, 0);
 	bench_add("UDP v4 that nobody answers, to pod", BENCH_SAME,
 		  bpfprog_fd(pod(NULL, 600, 1), BH_INGRESS), &p, NULL);
-	for (uint32_t i = 0; i < BENCH_WARM_FLOWS; i++)
-		bpfprog_ct_set(prog, IPPROTO_UDP, PEER4, (uint16_t)(20000 + i), 80, &ct);
+	for (uint32_t i = 0; i < BENCH_WARM_FLOWS; i++) { // in the order of rotate.bpf.c, as packets make the floor's
+		walk = (walk * 5 + 12345) & (BENCH_WARM_FLOWS - 1);
+		bpfprog_ct_set(prog, IPPROTO_UDP, PEER4, (uint16_t)(20000 + walk), 80, &ct);
+	}
 	bench_add("established UDP v4, to pod", BENCH_SAME, bpfprog_fd(prog, BH_INGRESS), &p, NULL)
 		->aim_floor = 1.5;
 	bench_add("established UDP v4, to pod", BENCH_WARM, bpfprog_fd(prog, BH_INGRESS), &p, NULL)
