@@ -4,7 +4,9 @@
 #include "agent/bpf/state.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <bulkhead/half.h>
 
@@ -67,25 +69,45 @@ int tables_half_each(struct tables *tables, ct_each_fn fn, void *arg)
 // ---- taking out -------------------------------------------------------------------------------------
 
 struct clearing {
-	struct tables *tables;
+	const struct map *map;
+	struct bh_half_bucket *buckets; // mapping, for as long as it takes; NULL: nothing was to clear yet
 	half_fn fn;
 	void *arg;
 	int cleared;
 };
 
+static size_t map_bytes(const struct map *map)
+{
+	return sizeof(struct bh_half_bucket) * map->max_entries;
+}
+
+static int buckets_map(struct clearing *c)
+{
+	void *memory = mmap(NULL, map_bytes(c->map), PROT_READ | PROT_WRITE, MAP_SHARED, c->map->fd, 0);
+
+	if (memory == MAP_FAILED)
+		return -errno;
+	c->buckets = memory;
+	return 0;
+}
+
 static int clear_bucket(void *arg, const void *key, const void *value)
 {
 	const struct bh_half_bucket *seen = value;
 	struct clearing *c = arg;
-	struct bh_half_bucket *bucket = &c->tables->halves[*(const uint32_t *)key];
+	uint32_t at = *(const uint32_t *)key;
+	int r;
 
 	for (int i = 0; i < BH_HALF_WAYS; i++) {
 		uint32_t tag = seen->tag[i];
 
 		if (!tag || !c->fn(c->arg, &seen->place[i], seen->last[i]))
 			continue;
-		if (__atomic_compare_exchange_n(&bucket->tag[i], &tag, 0, false, __ATOMIC_RELAXED,
-						__ATOMIC_RELAXED))
+		r = c->buckets ? 0 : buckets_map(c);
+		if (r < 0)
+			return r;
+		if (__atomic_compare_exchange_n(&c->buckets[at].tag[i], &tag, 0, false,
+						__ATOMIC_RELAXED, __ATOMIC_RELAXED))
 			c->cleared++;
 	}
 	return 0;
@@ -93,8 +115,10 @@ static int clear_bucket(void *arg, const void *key, const void *value)
 
 int half_clear(struct tables *tables, half_fn fn, void *arg)
 {
-	struct clearing c = { tables, fn, arg, 0 };
-	int r = map_each(&tables->maps[TABLE_HALF], clear_bucket, &c);
+	struct clearing c = { .map = &tables->maps[TABLE_HALF], .fn = fn, .arg = arg };
+	int r = map_each(c.map, clear_bucket, &c);
 
+	if (c.buckets)
+		munmap(c.buckets, map_bytes(c.map));
 	return r < 0 ? r : c.cleared;
 }

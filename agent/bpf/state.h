@@ -56,7 +56,6 @@ struct tables {
 	struct map maps[TABLE_MAX]; // fd -1: none
 	struct bh_endpoint *endpoints; // mapping
 	struct bh_port *ports; // mapping
-	struct bh_half_bucket *halves; // mapping
 	uint32_t ct_scale;
 	uint32_t judges; // bit by features: loaded by this process; helper thread
 

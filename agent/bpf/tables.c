@@ -305,9 +305,6 @@ static int open_memory(struct tables *tables)
 
 	if (r == 0)
 		r = map_memory(tables, TABLE_PORT, sizeof(struct bh_port), (void **)&tables->ports);
-	if (r == 0)
-		r = map_memory(tables, TABLE_HALF, sizeof(struct bh_half_bucket),
-			       (void **)&tables->halves);
 	if (r < 0)
 		return r;
 	tables->matrices =
@@ -379,9 +376,6 @@ void tables_close(struct tables *tables)
 	if (tables->ports)
 		munmap(tables->ports,
 		       sizeof(*tables->ports) * tables->maps[TABLE_PORT].max_entries);
-	if (tables->halves)
-		munmap(tables->halves,
-		       sizeof(*tables->halves) * tables->maps[TABLE_HALF].max_entries);
 	closep(&tables->empty);
 	closep(&tables->wait_outer);
 	closep(&tables->wait_inner);
