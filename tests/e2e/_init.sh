@@ -293,7 +293,7 @@ sync() {
 
 # ---- traffic -----------------------------------------------------------------------------------------------
 line() { # ID: the next line of a tool's output into LINE
-	read -rt 20 -u "${OUT[$1]}" LINE || die "$1 says nothing: $(cat "$WORK/$1.err")"
+	read -rt 60 -u "${OUT[$1]}" LINE || die "$1 says nothing: $(cat "$WORK/$1.err")"
 }
 tool_start() { # ID NAME ARGS...
 	local id=$1 name=$2 in out

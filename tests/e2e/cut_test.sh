@@ -51,7 +51,7 @@ alive() { # WHAT STREAM...
 	shift
 	for s; do
 		tool_ask "$s" "echoed 20 5000"
-		tool_ask "$s" "drain 20000" # TCP that was cut for long has a queue to clear
+		tool_ask "$s" "drain 40000" # TCP that was cut for long has a queue to clear
 		equal "$what: $s lost nothing" "${R[state]} $((R[sent] - R[echoed]))" "open 0"
 	done
 }
@@ -116,7 +116,7 @@ ingress "job, web"
 egress "$world"
 sync
 alive "r6_loosening_disturbs_nothing" keep4 keep6
-for s in $cut; do tool_ask "$s" "echoed 20 20000"; equal "r6_loosening_revives: $s" "${R[state]}" open; done
+for s in $cut; do tool_ask "$s" "echoed 20 40000"; equal "r6_loosening_revives: $s" "${R[state]}" open; done
 ingress "job, web, more"
 policy_rm web depot
 sync
