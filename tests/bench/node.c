@@ -117,7 +117,7 @@ static struct tables *make_tables(void)
 	return tables;
 }
 
-static struct policy *compile(struct tables *tables, enum node_rules rules, uint32_t n, double *retms)
+static void compile(struct tables *tables, enum node_rules rules, uint32_t n)
 {
 	struct policy_limits limits = {
 		.port_classes = ROOM, .object_share = 100, .namespace_share = 100
@@ -126,7 +126,6 @@ static struct policy *compile(struct tables *tables, enum node_rules rules, uint
 	struct apply_stats stats;
 	struct store *store;
 	struct policy *policy;
-	struct timespec from;
 	struct err err = { 0 };
 
 	check(store_new(&store), &err);
@@ -134,11 +133,8 @@ static struct policy *compile(struct tables *tables, enum node_rules rules, uint
 	check(store_subscribe(store, on_change, policy), &err);
 	check(policy_endpoint_add(policy, "bench", "local", SLOT), &err);
 	put_objects(store, rules, n);
-	clock_gettime(CLOCK_MONOTONIC, &from);
 	check(policy_compile(policy, &plan), &err);
-	*retms = bench_ms_since(&from);
 	check(tables_apply(tables, plan, &stats, &err), &err);
-	return policy;
 }
 
 void node_pod(enum node_rules rules, uint32_t n, struct node_pod *ret)
@@ -151,7 +147,7 @@ void node_pod(enum node_rules rules, uint32_t n, struct node_pod *ret)
 	struct err err = { 0 };
 
 	*ret = (struct node_pod){ .half = tables_fd(tables, "bh_half") };
-	compile(tables, rules, n, &ret->compile_ms);
+	compile(tables, rules, n);
 	check(program_load(tables, &config, &pair, &err), &err);
 	ret->fd = pair.to_pod;
 	ret->matrix_bytes = matrix_bytes(tables, ep->policy[BH_INGRESS]);

@@ -24,7 +24,6 @@ struct node_pod {
 	int fd; // the program of what comes to the pod
 	int half; // its table of half-open flows
 	uint32_t matrix_bytes;
-	double compile_ms;
 	uint8_t mac[6];
 };
 

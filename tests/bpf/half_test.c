@@ -358,6 +358,22 @@ static void nobody_inherits_the_nodes_flow(void **state)
 	assert_silent(bpfprog_run(prog, IN, &p, &host));
 }
 
+// The pod may reach its node at every port; what answers from behind the node's address is not the node.
+static void a_nodes_port_that_leads_elsewhere_gives_no_connection(void **state)
+{
+	static const struct flow port = { NODE4, 30080, 41000, IPPROTO_TCP };
+	struct bpfprog_ctx host = { .ingress_ifindex = 0 }, elsewhere = { .ingress_ifindex = 77 };
+	struct bpfprog *prog = *state;
+	struct packet p;
+
+	isolate_both(prog);
+	bpfprog_host(prog, NODE4, BH_HOST_LOCAL | BH_HOST_NODE);
+	assert_passes(send_tcp(prog, OUT, &port, P_SYN), OWN_NODE);
+	segment(&p, IN, &port, P_SYN | P_ACK, 0);
+	assert_drops(bpfprog_run(prog, IN, &p, &elsewhere), POLICY_DENIED);
+	assert_silent(bpfprog_run(prog, IN, &p, &host));
+}
+
 static void places_are_spread_by_the_secret(void **state)
 {
 	uint32_t secret[2][BH_SECRET_WORDS], hits[64] = { 0 }, same = 0;
@@ -404,6 +420,7 @@ int main(void)
 		TEST(r11_a_flood_takes_the_places_of_the_oldest),
 		TEST(a_place_whose_check_is_wrong_is_empty),
 		TEST(nobody_inherits_the_nodes_flow),
+		TEST(a_nodes_port_that_leads_elsewhere_gives_no_connection),
 		cmocka_unit_test(places_are_spread_by_the_secret),
 	};
 

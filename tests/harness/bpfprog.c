@@ -47,13 +47,8 @@ static void set_knobs(struct pod_bpf *skel, const struct bpfprog_options *o)
 
 static void set_sizes(struct pod_bpf *skel, const struct bpfprog_options *o)
 {
-	struct bpf_map *ct[] = { skel->maps.bh_ct, skel->maps.bh_ct6 };
-
-	for (int i = 0; i < 2; i++) {
-		bpf_map__set_max_entries(ct[i], or_default(o->ct, 4096));
-		bpf_map__set_type(ct[i], or_default(o->ct_type, BPF_MAP_TYPE_HASH));
-		bpf_map__set_map_flags(ct[i], o->ct_flags);
-	}
+	bpf_map__set_max_entries(skel->maps.bh_ct, or_default(o->ct, 4096));
+	bpf_map__set_max_entries(skel->maps.bh_ct6, or_default(o->ct, 4096));
 	bpf_map__set_max_entries(skel->maps.bh_half, or_default(o->half, BPFPROG_HALF) / BH_HALF_WAYS);
 	bpf_map__set_max_entries(skel->maps.bh_frag, or_default(o->frags, BPFPROG_FRAGS));
 	bpf_map__set_max_entries(skel->maps.bh_denied, or_default(o->denied, 1024));

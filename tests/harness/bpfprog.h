@@ -49,7 +49,6 @@ struct bpfprog_options { // 0: the default
 	uint32_t ct, frags, denied, totals, peers, cidrs; // elements: 1024 each (ct: 4096)
 	// Another pod of the same node: its maps and its judges, with its features and knobs; is freed later.
 	struct bpfprog *share;
-	uint32_t ct_type, ct_flags; // of bh_ct and bh_ct6 (benchmark); BPF_MAP_TYPE_HASH
 	uint32_t log_level; // of the verifier, to stderr
 };
 
