@@ -7,7 +7,7 @@ packages="gcc libc6-dev clang llvm pkg-config git
 libbpf-dev bpftool libelf-dev zlib1g-dev
 libnl-3-dev libnl-route-3-dev libmnl-dev
 libjson-c-dev libevent-dev libyaml-dev libcmocka-dev
-iproute2 nftables iptables ipset jq procps util-linux shellcheck clang-format libclang-rt-14-dev libasan8 libubsan1"
+iproute2 nftables iptables conntrack ipset jq procps util-linux shellcheck clang-format libclang-rt-14-dev libasan8 libubsan1"
 
 missing=""
 for package in $packages; do

@@ -205,7 +205,7 @@ namespace() { # NAME [LABEL: VALUE, ...]
 	EOT
 }
 
-# pod_manifest NAME NAMESPACE [LABELS]: the object of a pod whose link is up.
+# pod_manifest NAME NAMESPACE [LABELS [NODE]]: the object of a pod whose link is up.
 pod_manifest() {
 	NAMESPACE[$1]=$2
 	manifest "pod-$1" <<-EOT
@@ -213,7 +213,7 @@ pod_manifest() {
 		kind: Pod
 		metadata: {name: $1, namespace: $2, uid: uid-$P-$1, labels: {${3:-app: $1}}}
 		spec:
-		  nodeName: $NODE
+		  nodeName: ${4:-$NODE}
 		  containers:
 		  - {name: main, ports: [{name: http, containerPort: 80}, {name: dns, containerPort: 53, protocol: UDP}]}
 		status: {phase: Running, podIP: ${POD4[$1]}, podIPs: [{ip: ${POD4[$1]}}, {ip: "${POD6[$1]}"}]}
@@ -375,14 +375,17 @@ probe() { # FROM TO PORT PROTO FAMILY [OPTIONS]: prints the outcome of one new c
 }
 
 # expect WHAT: lines `OUTCOME FROM TO PORT PROTO [FAMILY]` on standard input, all tried at once, on both
-# families unless one is named. One check for all; a failure names each that differs.
+# families unless one is named. PORT@BACKEND: by that backend of a Service. One check for all; a failure names each
+# that differs.
 expect() {
-	local what=$1 outcome from to port proto family f i=0 n=0 bad=''
+	local what=$1 outcome from to port proto family f by i=0 n=0 bad=''
 	local -A targets=() wants=()
 	while read -r outcome from to port proto family; do
 		[ -n "$outcome" ] || continue
 		for f in ${family:-4 6}; do
-			targets[$from]+=" $(address "$to" "$f") $port $proto"
+			by=''
+			if [[ $port = *@* ]]; then via "${port#*@}" && by=@$VIA; fi
+			targets[$from]+=" $(address "$to" "$f") ${port%@*}$by $proto"
 			wants[$from]+="$outcome $to $port $proto $f"$'\n'
 		done
 	done

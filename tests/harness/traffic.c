@@ -32,7 +32,7 @@ static const struct {
 	const char *usage;
 } verbs[] = {
 	{ "serve", serve_main, "PORT/PROTO..." },
-	{ "probe", probe_main, "[-t MS] [-s SRC] [-b BYTES] ADDR PORT PROTO [ADDR PORT PROTO...]" },
+	{ "probe", probe_main, "[-t MS] [-s SRC] [-b BYTES] ADDR PORT[@SRCPORT] PROTO [ADDR PORT PROTO...]" },
 	{ "stream", stream_main, "[-i MS] [-s SRC] [-p SRCPORT] ADDR PORT PROTO" },
 	{ "frame", frame_main, "DEVICE" },
 	{ "alive", alive_main, "[map|prog|link ID]..." },

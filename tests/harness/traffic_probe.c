@@ -31,6 +31,7 @@ struct probe {
 	struct end end;
 	size_t bytes; // of a message
 	int fd;
+	unsigned int source_port; // 0: any
 	bool connected;
 	enum outcome outcome;
 	uint64_t sent_ms;
@@ -85,7 +86,7 @@ static void fail(struct probe *probe, int error)
 
 static void start(struct probe *probe, const char *source)
 {
-	probe->fd = end_socket(&probe->end, source, 0);
+	probe->fd = end_socket(&probe->end, source, probe->source_port);
 	if (connect(probe->fd, (struct sockaddr *)&probe->end.addr, probe->end.len))
 		fail(probe, errno);
 	probe->connected = end_type(&probe->end) != SOCK_STREAM;
@@ -152,6 +153,17 @@ static void run(struct probe *probes, size_t n, uint64_t until)
 	}
 }
 
+// ADDR PORT[@SOURCEPORT] PROTO
+static void target_parse(struct probe *probe, char **target)
+{
+	char port[16];
+	const char *at = strchr(target[1], '@');
+
+	snprintf(port, sizeof(port), "%.*s", (int)strcspn(target[1], "@"), target[1]);
+	probe->end = end_parse(target[0], port, target[2]);
+	probe->source_port = at ? (unsigned int)number_parse(at + 1, 65535) : 0;
+}
+
 int probe_main(int argc, char **argv)
 {
 	static struct probe probes[PROBES_MAX];
@@ -171,9 +183,9 @@ int probe_main(int argc, char **argv)
 			return 2;
 	}
 	if (optind == argc || (argc - optind) % 3 || (argc - optind) / 3 > PROBES_MAX)
-		die("probe: ADDR PORT PROTO, up to %d times", PROBES_MAX);
+		die("probe: ADDR PORT[@SOURCEPORT] PROTO, up to %d times", PROBES_MAX);
 	for (int i = optind; i < argc; i += 3) {
-		probes[n].end = end_parse(argv[i], argv[i + 1], argv[i + 2]);
+		target_parse(&probes[n], argv + i);
 		probes[n].bytes = bytes;
 		start(&probes[n++], source);
 	}
