@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
  * maps.bpf.h - every table. Keys and values are described where their structs are: bulkhead/abi.h,
- * policy.h, conntrack.h, fragment.h.
+ * policy.h, conntrack.h, fragment.h, service.h.
  *
  * World: BPF. The agent creates or adopts the tables, sets their sizes and hands them to the loader; sizes
  * here are the defaults. No pinning attributes.
@@ -18,12 +18,14 @@
 #include <bulkhead/fragment.h>
 #include <bulkhead/half.h>
 #include <bulkhead/policy.h>
+#include <bulkhead/service.h>
 
 #include "datapath/gate.bpf.h" /* bh_judge, bh_stat */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
 	__type(value, struct bh_node);
 } bh_node SEC(".maps");
@@ -129,6 +131,38 @@ struct {
 	__type(key, struct bh_addr);
 	__type(value, struct bh_host);
 } bh_host SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, BH_LIMIT_SERVICES);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct bh_service_key);
+	__type(value, struct bh_service);
+} bh_service SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, BH_LIMIT_SELF);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct bh_self_key);
+	__type(value, struct bh_self);
+} bh_self SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, BH_LIMIT_ENDPOINTS * 2);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct bh_addr);
+	__type(value, struct bh_local);
+} bh_local SEC(".maps");
+
+/* LRU: who is evicted is learned again from its next packet. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, BH_LIMIT_BACKENDS);
+	__type(key, struct bh_ct6_key);
+	__type(value, struct bh_backend);
+} bh_backend SEC(".maps");
 
 /* The agent's own; no program reads it. */
 struct {

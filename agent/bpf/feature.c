@@ -156,7 +156,7 @@ static const struct {
 	[FEATURE_BATCH] = { { "batch", "5.6", "one system call per table element" }, probe_batch },
 	[FEATURE_BATCH_POLICY] = { { "batch-policy", "5.13", "one grace period per matrix" },
 				   probe_batch_policy },
-	[FEATURE_NETFILTER_LINK] = { { "netfilter-link", "6.4",
+	[FEATURE_NETFILTER_LINK] = { { "netfilter", "6.4",
 				       "Services whose backends differ in verdict are denied" },
 				     probe_netfilter_link },
 };

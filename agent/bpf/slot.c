@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// slot.c - one endpoint's element, who it is, its counters; addresses of the host and further ones of pods.
+// slot.c - elements of the node and of one endpoint, who it is, counters; host addresses, further ones of pods.
 #include <endian.h>
 #include <errno.h>
 #include <string.h>
@@ -43,16 +43,25 @@ int tables_identity_del(struct tables *tables, uint32_t slot)
 // Written before it is handed out: a crash skips a number, never repeats one.
 uint32_t tables_next_incarnation(struct tables *tables)
 {
-	struct bh_node node = { 0 };
-	uint32_t zero = 0, incarnation;
+	uint32_t incarnation = tables->node->next_incarnation % INCARNATIONS;
 
-	bpf_map_lookup_elem(tables->maps[TABLE_NODE].fd, &zero, &node);
-	incarnation = node.next_incarnation % INCARNATIONS;
 	if (!incarnation)
 		incarnation = 1;
-	node.next_incarnation = incarnation + 1;
-	bpf_map_update_elem(tables->maps[TABLE_NODE].fd, &zero, &node, BPF_ANY);
+	__atomic_store_n(&tables->node->next_incarnation, incarnation + 1, __ATOMIC_RELAXED);
 	return incarnation;
+}
+
+void tables_node_flag(struct tables *tables, enum bh_node_flag flag, bool on)
+{
+	if (on)
+		__atomic_fetch_or(&tables->node->flags, flag, __ATOMIC_SEQ_CST);
+	else
+		__atomic_fetch_and(&tables->node->flags, ~(__u32)flag, __ATOMIC_SEQ_CST);
+}
+
+bool tables_node_has(const struct tables *tables, enum bh_node_flag flag)
+{
+	return __atomic_load_n(&tables->node->flags, __ATOMIC_RELAXED) & flag;
 }
 
 // ---- host addresses ---------------------------------------------------------------------------------

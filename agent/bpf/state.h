@@ -32,6 +32,10 @@ enum table {
 	TABLE_FRAG,
 	TABLE_EXTRA,
 	TABLE_HOST,
+	TABLE_SERVICE,
+	TABLE_SELF,
+	TABLE_LOCAL,
+	TABLE_BACKEND,
 	TABLE_IDENTITY,
 	TABLE_TOTAL,
 	TABLE_DENIED,
@@ -54,6 +58,7 @@ struct tables {
 	char pin_dir[PIN_DIR_BYTES];
 	int lock; // of the pin folder: keeps other agents out
 	struct map maps[TABLE_MAX]; // fd -1: none
+	struct bh_node *node; // mapping
 	struct bh_endpoint *endpoints; // mapping
 	struct bh_port *ports; // mapping
 	uint32_t ct_scale;

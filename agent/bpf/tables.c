@@ -17,6 +17,7 @@
 #include <bpf/bpf.h>
 
 #include <bulkhead/half.h>
+#include <bulkhead/service.h>
 
 #include "agent/base/log.h"
 #include "agent/bpf/feature.h"
@@ -33,7 +34,9 @@ const char *const table_names[TABLE_MAX] = {
 	[TABLE_CELL] = "bh_cell",         [TABLE_CT] = "bh_ct",
 	[TABLE_CT6] = "bh_ct6",           [TABLE_HALF] = "bh_half",
 	[TABLE_FRAG] = "bh_frag",         [TABLE_EXTRA] = "bh_extra",
-	[TABLE_HOST] = "bh_host",         [TABLE_IDENTITY] = "bh_identity",
+	[TABLE_HOST] = "bh_host",         [TABLE_SERVICE] = "bh_service",
+	[TABLE_SELF] = "bh_self",         [TABLE_LOCAL] = "bh_local",
+	[TABLE_BACKEND] = "bh_backend",   [TABLE_IDENTITY] = "bh_identity",
 	[TABLE_TOTAL] = "bh_total",       [TABLE_DENIED] = "bh_denied",
 	[TABLE_COUNT] = "bh_count",       [TABLE_STAT] = "bh_stat",
 	[TABLE_JUDGE] = "bh_judge",
@@ -236,7 +239,9 @@ static int pin_map(struct tables *tables, enum table table, const struct bpf_map
 
 static int create_maps(struct tables *tables, struct bpf_object *object)
 {
-	struct bh_node node = { .abi_version = BH_ABI_VERSION, .next_incarnation = 1 };
+	struct bh_node node = { .abi_version = BH_ABI_VERSION,
+				.next_incarnation = 1,
+				.any_ports = BH_ANY_PORTS_NONE };
 	uint64_t boot;
 	uint32_t zero = 0;
 	int r = bpf_object__load(object);
@@ -300,9 +305,11 @@ static int map_memory(const struct tables *tables, enum table table, size_t elem
 
 static int open_memory(struct tables *tables)
 {
-	int r = map_memory(tables, TABLE_ENDPOINT, sizeof(struct bh_endpoint),
-			   (void **)&tables->endpoints);
+	int r = map_memory(tables, TABLE_NODE, sizeof(struct bh_node), (void **)&tables->node);
 
+	if (r == 0)
+		r = map_memory(tables, TABLE_ENDPOINT, sizeof(struct bh_endpoint),
+			       (void **)&tables->endpoints);
 	if (r == 0)
 		r = map_memory(tables, TABLE_PORT, sizeof(struct bh_port), (void **)&tables->ports);
 	if (r < 0)
@@ -371,6 +378,8 @@ void tables_close(struct tables *tables)
 	inner_unmap_all(tables);
 	free(tables->matrices);
 	free(tables->drift);
+	if (tables->node)
+		munmap(tables->node, sizeof(*tables->node));
 	if (tables->endpoints)
 		munmap(tables->endpoints, sizeof(*tables->endpoints) * tables_nendpoints(tables));
 	if (tables->ports)

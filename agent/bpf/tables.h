@@ -43,6 +43,10 @@ int tables_unpin(const char *pin_dir, struct err *reterr);
 
 int tables_fd(const struct tables *tables, const char *map_name); // borrowed; -ENOENT
 
+// Sets or clears a flag of bh_node, for every program at once. Any thread.
+void tables_node_flag(struct tables *tables, enum bh_node_flag flag, bool on);
+bool tables_node_has(const struct tables *tables, enum bh_node_flag flag);
+
 // ---- endpoints: plain stores into the mapping -------------------------------------------------------------------
 // NULL beyond the end.
 volatile struct bh_endpoint *tables_endpoint(struct tables *tables, uint32_t slot);

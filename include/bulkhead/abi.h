@@ -11,7 +11,7 @@
 
 #include <linux/types.h>
 
-#define BH_ABI_VERSION 4
+#define BH_ABI_VERSION 5
 
 /* Pins. The folder is an option of the agent; this is its default. */
 #define BH_PIN_DIR "/sys/fs/bpf/bulkhead"
@@ -34,6 +34,9 @@
 #define BH_LIMIT_SHARE 25 /* percent of a table that one policy, or one namespace, may use */
 #define BH_LIMIT_CT 131072 /* connections per family */
 #define BH_LIMIT_HALF 65536 /* half-open flows */
+#define BH_LIMIT_SERVICES 65536 /* addresses and ports of Services (bh_service) */
+#define BH_LIMIT_SELF 16384 /* Services of which a pod of this node is a backend, denied to it (bh_self) */
+#define BH_LIMIT_BACKENDS 65536 /* flows whose backend is known (bh_backend) */
 #define BH_LIMIT_FRAGS 8192 /* fragmented datagrams in flight */
 #define BH_LIMIT_DENIED 16384 /* aggregated denies */
 #define BH_LIMIT_TOTALS 65536 /* endpoint x direction x reason x rule counters */
@@ -154,13 +157,21 @@ enum bh_attach {
 
 #define BH_SECRET_WORDS 8
 
-/* Element 0 of bh_node: what an agent checks before it adopts pinned tables. */
+/* What holds on the whole node: bh_node.flags. */
+enum bh_node_flag {
+	BH_NODE_SERVICES = 1 << 0, /* bh_service may hold something; set before its first element is written */
+	BH_NODE_HOOK = 1 << 1, /* the netfilter program is in force: it judges what passes as MIXED */
+};
+
+/* Element 0 of bh_node, an mmapable ARRAY: what an agent checks before it adopts pinned tables. */
 struct bh_node {
 	__u32 abi_version; /* BH_ABI_VERSION */
 	__u32 next_incarnation;
 	__u64 boot_id; /* low bits of the kernel's boot id: pins do not outlive a boot, this proves it */
 	__u32 secret[BH_SECRET_WORDS]; /* what spreads flows over bh_half; random, as old as the tables */
-	__u64 pad[2];
+	__u32 flags; /* enum bh_node_flag */
+	__u32 any_ports; /* lowest | highest << 16 of bh_service keys of address 0: bh_any_ports_add() */
+	__u64 pad;
 };
 
 /* Host addresses: bh_host, by bh_addr. */
@@ -241,5 +252,6 @@ enum bh_stat {
 	BH_STAT_CT_CUT, /* entries that a re-judgement cut */
 	BH_STAT_CLASS_RETRY, /* a reused element was seen and looked up again */
 	BH_STAT_NO_JUDGE, /* packets dropped: a gate found no judge to jump to */
+	BH_STAT_TRANSLATED, /* judgements behind a Service's translation */
 	BH_STAT_MAX,
 };

@@ -50,6 +50,7 @@ enum bh_ct_flag {
 	BH_CT_CUT =
 		1
 		<< 3, /* denied by a re-judgement: judged in the initiator's direction until idle */
+	BH_CT_SERVICE = 1 << 4, /* begun towards a Service: its backend may be in bh_backend */
 };
 
 /* Connection states; what moves between them and the time-outs stand in the tables below. */

@@ -21,6 +21,7 @@
 	X(CONTROL, 6, "control", "ARP, neighbour discovery, MLD, DHCP: the link works")             \
 	X(OPEN, 7, "open", "no policy selects the pod")                                             \
 	X(ADOPTED, 8, "adopted", "a connection older than enforcement, judged in one direction")    \
+	X(SERVICE, 9, "service", "to a Service of which only some backends are allowed: judged when one is chosen") \
 	X(POLICY_DENIED, 32, "policy-denied", "a rule denies it, or no rule of the isolating policies allows it") \
 	X(CUT, 33, "cut", "a policy change cut this connection")                                    \
 	X(QUARANTINE, 34, "quarantine", "the pod's policy is not known yet, or its programs cannot judge by it yet")                        \
@@ -47,11 +48,14 @@
 	X(CLASS_UNKNOWN, 55, "class-unknown", "an address class that the pod's policy does not know") \
 	X(NO_POLICY, 56, "no-policy", "the pod's policy is missing from the tables")                \
 	X(INTERNAL, 57, "internal", "a table lookup failed that never may")                         \
-	X(SOURCE_ROUTE, 58, "source-route", "the packet says itself by whom it goes on: its destination is not its last one")
+	X(SOURCE_ROUTE, 58, "source-route", "the packet says itself by whom it goes on: its destination is not its last one") \
+	X(SERVICE_MIXED, 59, "service-mixed", "only some backends of the Service are allowed, and nothing here can judge which one it gets") \
+	X(SERVICE_EMPTY, 60, "service-empty", "the Service has no endpoints") \
+	X(BACKEND_UNKNOWN, 61, "backend-unknown", "only some backends of the Service are allowed, and which one this came from or goes to is not known")
 
 enum bh_reason {
 #define BH_REASON_ENUM(sym, num, name, text) BH_REASON_##sym = (num),
 	BH_REASONS(BH_REASON_ENUM)
 #undef BH_REASON_ENUM
-	BH_REASON_MAX = 59,
+	BH_REASON_MAX = 62,
 };
