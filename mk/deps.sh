@@ -6,7 +6,7 @@ set -eu
 packages="gcc libc6-dev clang llvm pkg-config git
 libbpf-dev bpftool libelf-dev zlib1g-dev
 libnl-3-dev libnl-route-3-dev libmnl-dev
-libjson-c-dev libevent-dev libyaml-dev libcmocka-dev
+libjson-c-dev libevent-dev libyaml-dev libcurl4-openssl-dev libssl-dev libcmocka-dev
 iproute2 nftables iptables conntrack ipset jq procps util-linux shellcheck clang-format libclang-rt-14-dev libasan8 libubsan1"
 
 missing=""

@@ -11,6 +11,7 @@ function library_of(header) {
 	if (header ~ /^event2\//) return "libevent"
 	if (header ~ /^yaml\.h/) return "libyaml"
 	if (header ~ /^curl\//) return "libcurl"
+	if (header ~ /^openssl\//) return "libcrypto"
 	if (header ~ /^(netlink|libnl)/) return "libnl"
 	if (header ~ /^libmnl\//) return "libmnl"
 	if (header ~ /^bpf\//) return "libbpf"
