@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "agent/source/claims_private.h"
+#include "agent/source/keep.h"
 
 #define WHERE_BYTES (PATH_MAX + 512)
 
@@ -200,14 +201,16 @@ int claims_apply(struct claims *claims)
 	return -ENOMEM;
 }
 
-int claims_new(struct store *store, const struct source_events *events, struct claims **ret)
+int claims_new(struct store *store, const char *root, const struct source_events *events, struct claims **ret)
 {
 	struct claims *claims = calloc(1, sizeof(*claims));
 
 	if (!claims)
 		return -ENOMEM;
 	claims->store = store;
+	claims->root = root;
 	claims->problems.events = events;
+	claims->whole = events && events->keep && events->in_force && keep_is_whole(events->keep, root);
 	*ret = claims;
 	return 0;
 }

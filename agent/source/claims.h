@@ -11,7 +11,8 @@
 
 struct claims;
 
-int claims_new(struct store *store, const struct source_events *events, struct claims **ret);
+// root: the source's path, borrowed.
+int claims_new(struct store *store, const char *root, const struct source_events *events, struct claims **ret);
 void claims_free(struct claims *claims); // the store keeps what it holds
 DEFINE_CLEANUP(struct claims *, claims_free)
 
@@ -39,6 +40,9 @@ bool claims_waiting(const struct claims *claims);
 // Files that nobody has ever read whole, and files of which only a reading of an agent before is known.
 size_t claims_unknown(const struct claims *claims);
 size_t claims_recalled(const struct claims *claims);
+
+// All that was there at the start is taken, and is in force from now on: a file that comes is new.
+void claims_settled(struct claims *claims);
 
 int claims_problem(struct claims *claims, const char *where, const char *text);
 size_t claims_files(const struct claims *claims);

@@ -13,6 +13,7 @@
 #include "agent/source/manifest.h"
 
 #define KEPT "the objects that it held stay"
+#define NOTHING_HELD "nothing of it is in force"
 #define NOTHING_KNOWN "nothing is known of what it held"
 #define LARGE_BYTES (256u << 10) // of text: the memory that it took to read is given back
 
@@ -23,8 +24,9 @@ struct reading {
 	struct hash objects;
 	text_vec wheres;
 	bool silent; // of a text that was read before
-	bool policies; // or namespaces: what isolates hangs on them
+	bool policies; // or namespaces
 	bool refused; // an object
+	bool held; // in its place the one before is used
 	bool unknown; // an object that nobody has read before
 };
 
@@ -178,6 +180,7 @@ static void file_empty(struct claims *claims, struct file *file)
 	file_set_state(claims, file, false, false);
 	if (keep_folder(claims))
 		keep_forget(keep_folder(claims), file->path);
+	file->kept = false;
 }
 
 static void file_gone(struct claims *claims, struct file *file)
@@ -209,6 +212,12 @@ static void say_twice(struct reading *reading, const struct object *object)
 	note(reading, where, "stands twice in the file; the last one is used");
 }
 
+// What isolates hangs on them.
+static bool isolates(enum kind kind)
+{
+	return kind == KIND_NETPOL || kind == KIND_CLUSTERNETPOL || kind == KIND_NAMESPACE;
+}
+
 // Of two in one file the last counts, as with kubectl apply.
 static int take_object(void *arg, struct object *object)
 {
@@ -216,8 +225,7 @@ static int take_object(void *arg, struct object *object)
 	struct place place = { object->kind, object->ns, object->name };
 	struct object *first = find_object(&reading->objects, &place);
 
-	reading->policies |= object->kind == KIND_NETPOL || object->kind == KIND_CLUSTERNETPOL ||
-			     object->kind == KIND_NAMESPACE;
+	reading->policies |= isolates(object->kind);
 	if (first) {
 		say_twice(reading, object);
 		hash_replace(&reading->objects, place_hash(&place), first, object);
@@ -253,7 +261,8 @@ static int settle_objects(struct reading *reading)
 	return 0;
 }
 
-// At the first reading of a file that cannot be read as it is: what an agent before has read of it.
+// At the first reading of a file that cannot be read as it is: what an agent before has read of it. Where all is
+// kept, a file that is not is new.
 static int recall(struct claims *claims, struct file *file)
 {
 	struct reading before = { .claims = claims, .file = file, .silent = true };
@@ -261,18 +270,23 @@ static int recall(struct claims *claims, struct file *file)
 	_cleanup_free_ char *text = NULL;
 	struct err ignored = { 0 };
 	size_t at, len;
-	int r;
+	int r = -ENOENT;
 
-	if (file->known || !keep_folder(claims))
+	if (file->known)
 		return 0;
-	r = keep_load(keep_folder(claims), file->path, &text, &at, &len);
+	if (keep_folder(claims))
+		r = keep_load(keep_folder(claims), file->path, &text, &at, &len);
+	if (r == -ENOENT && claims->whole) {
+		file->known = true;
+		return 0;
+	}
 	if (r >= 0)
 		r = manifest_parse(file->path, text + at, len, &sink, &ignored);
 	if (r >= 0)
 		r = settle_objects(&before);
 	objects_fini(&before.objects);
-	file->known = r >= 0;
-	file_set_state(claims, file, r >= 0, false);
+	file->known = file->kept = r >= 0;
+	file_set_state(claims, file, r >= 0 && (file->objects.n || !len), false);
 	return r == -ENOMEM ? r : 0;
 }
 
@@ -284,12 +298,14 @@ static int take_refused(void *arg, enum kind kind, const char *ns, const char *n
 	struct object *held;
 
 	reading->refused = true;
+	reading->policies |= isolates(kind);
 	reading->unknown |= !reading->file->known;
 	if (r < 0 || !place.name || (ns && !place.ns))
 		return r;
 	held = find_object(&reading->file->objects, &place);
 	if (!held || find_object(&reading->objects, &place))
 		return 0;
+	reading->held = true;
 	return take_object(reading, object_get(held));
 }
 
@@ -300,12 +316,14 @@ static int say_kept(struct reading *reading, const char *text)
 	int r = recall(reading->claims, file);
 
 	file_set_state(reading->claims, file, file->recalled, !file->known);
-	snprintf(sentence, sizeof(sentence), "%s; %s", text, file->known ? KEPT : NOTHING_KNOWN);
+	snprintf(sentence, sizeof(sentence), "%s; %s", text,
+		 !file->known ? NOTHING_KNOWN : file->objects.n ? KEPT : NOTHING_HELD);
 	note(reading, file->path, sentence);
 	return r;
 }
 
-// An object that was refused is still the one of before: what is kept of the file stays, too.
+// An object that was refused is still the one of before: what is kept of the file stays, too. Of one that was never
+// read without a mistake, what could be read counts.
 static void keep(struct reading *reading, const char *text, size_t len)
 {
 	const char *folder = keep_folder(reading->claims);
@@ -313,13 +331,18 @@ static void keep(struct reading *reading, const char *text, size_t len)
 	char sentence[ERR_TEXT_BYTES];
 	int r;
 
-	file_set_state(reading->claims, file, file->recalled && reading->refused, reading->unknown);
-	if (reading->refused)
+	file_set_state(reading->claims, file, file->recalled && reading->held, reading->unknown);
+	if (reading->refused && (file->kept || reading->unknown))
 		return;
 	file->known = true;
 	if (!folder)
 		return;
 	r = keep_save(folder, file->path, text, reading->policies ? len : 0);
+	file->kept = r >= 0;
+	if (r < 0) {
+		reading->claims->lossy = true;
+		keep_set_whole(folder, NULL, false);
+	}
 	snprintf(sentence, sizeof(sentence),
 		 "cannot be written: %s; a file that is broken at the next start is waited for",
 		 strerror(-r));
@@ -438,18 +461,20 @@ static int read_failed(struct reading *reading, int error)
 	return r;
 }
 
-static bool is_below(const struct file *file, const char *folder)
+static bool is_below(const void *folder, const char *path)
 {
 	size_t len = strlen(folder);
 
-	return !strncmp(file->path, folder, len) && file->path[len] == '/';
+	return !strncmp(path, folder, len) && path[len] == '/';
 }
 
 int claims_skipped(struct claims *claims, const char *path, int error)
 {
 	struct reading reading = { .claims = claims, .file = file_get(claims, path) };
 	char sentence[ERR_TEXT_BYTES];
-	bool known = error == ELOOP; // never anything was
+	const char *folder = keep_folder(claims);
+	bool known = error == ELOOP || // never anything was
+		     (claims->whole && !(folder && keep_any(folder, is_below, path)));
 	struct file *file;
 	size_t at = 0;
 
@@ -461,7 +486,7 @@ int claims_skipped(struct claims *claims, const char *path, int error)
 	reading.file->stamp = (struct stamp){ 0 };
 	file_set_busy(claims, reading.file, is_lack(error));
 	while ((file = hash_next(&claims->files, &at))) {
-		if (!is_below(file, path))
+		if (!is_below(path, file->path))
 			continue;
 		file->seen = known = true;
 	}
@@ -543,6 +568,13 @@ static struct file *find_unseen(const struct claims *claims)
 static bool is_file(const void *claims, const char *path)
 {
 	return file_find(claims, path);
+}
+
+void claims_settled(struct claims *claims)
+{
+	claims->whole = true;
+	if (keep_folder(claims) && !claims->lossy)
+		keep_set_whole(keep_folder(claims), claims->root, true);
 }
 
 void claims_scan_end(struct claims *claims)

@@ -30,7 +30,8 @@ struct file {
 	bool busy; // is being written
 	bool afar; // a link or one of several names, or unreadable: no event tells of all changes
 	bool absent; // a link to nothing, or a folder that is not looked into
-	bool known; // read whole once, now or by an agent before
+	bool known; // what of it is in force is known: it was read, now or by an agent before, or is new
+	bool kept; // what is in force of it is kept for the next start
 	bool recalled; // by an agent before: its objects are what is kept of it
 	bool unknown; // cannot be read, and nobody knows what it holds
 	struct hash objects; // by kind, namespace and name; a reference each
@@ -59,7 +60,10 @@ struct claims {
 	struct hash files; // by path
 	struct hash slots; // by kind, namespace and name
 	struct slot *touched;
+	const char *root; // borrowed
 	size_t nbusy, nrecalled, nunknown;
+	bool whole; // a file that is neither read nor kept is new: nothing of it is in force
+	bool lossy; // something could not be kept
 	bool pruned; // what is kept of files that went while no agent ran is forgotten
 };
 

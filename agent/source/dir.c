@@ -176,6 +176,20 @@ static bool must_wait(const struct dir *dir)
 	return dir->events.in_force || (claims_waiting(dir->claims) && dir->patience > 0);
 }
 
+static void settle(struct dir *dir)
+{
+	char text[ERR_TEXT_BYTES];
+
+	dir->synced = !must_wait(dir);
+	snprintf(text, sizeof(text),
+		 "waits for %zu files that cannot be read, as nothing is known of what they held: "
+		 "until they can or are gone, nothing is changed",
+		 claims_unknown(dir->claims));
+	claims_problem(dir->claims, "source", dir->synced ? NULL : text);
+	if (dir->synced)
+		claims_settled(dir->claims);
+}
+
 // -ENOMEM: nothing is lost, the next call does what was not done.
 static int refresh(struct dir *dir)
 {
@@ -194,7 +208,7 @@ static int refresh(struct dir *dir)
 	if (r < 0)
 		return r;
 	if (!dir->synced) {
-		dir->synced = !must_wait(dir);
+		settle(dir);
 		dir->told = false;
 	}
 	if ((r > 0 || !dir->told) && dir->events.batch)
@@ -298,7 +312,7 @@ static int dir_open(const char *where, struct event_base *base, struct store *st
 	dir->timer = evtimer_new(base, on_timer, dir);
 	dir->look = event_new(base, -1, EV_PERSIST, on_look, dir);
 	if (!dir->path || !dir->timer || !dir->look ||
-	    claims_new(store, &dir->events, &dir->claims) < 0)
+	    claims_new(store, dir->path, &dir->events, &dir->claims) < 0)
 		return err_set(reterr, -ENOMEM, "out of memory");
 	r = watch_new(base, &watch_events, &dir->watch);
 	if (r < 0)
@@ -312,7 +326,7 @@ static int dir_open(const char *where, struct event_base *base, struct store *st
 	if (r < 0)
 		return err_set(reterr, r, "out of memory");
 	dir->patience = DIR_PATIENCE;
-	dir->synced = !must_wait(dir);
+	settle(dir);
 	event_add(dir->look, &look);
 	arm(dir); // for the first batch, and for a file that is being written now
 	*ret = &TAKE_PTR(dir)->source;

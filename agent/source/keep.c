@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// keep.c - one file for each: its path, a 0, its text.
+// keep.c - one file for each: its path, a 0, its text. And one that says of which source these are all.
 #include "agent/source/keep.h"
 
 #include <dirent.h>
@@ -16,6 +16,7 @@
 #include "agent/source/manifest.h"
 
 #define KEEP_MAX_BYTES (PATH_MAX + (size_t)MANIFEST_MAX_BYTES)
+#define WHOLE_NAME ".whole"
 
 // FNV-1a: the same in every process, as hash.h's are not.
 static uint64_t number_of(const char *path)
@@ -79,34 +80,81 @@ void keep_forget(const char *folder, const char *path)
 		unlink(name);
 }
 
-static bool is_known(const char *name, bool (*known)(const void *arg, const char *path), const void *arg)
+typedef bool (*path_fn)(const void *arg, const char *path);
+
+static bool path_is(const char *name, path_fn is, const void *arg)
 {
 	_cleanup_free_ char *data = NULL;
 	size_t len;
 
-	return file_read(name, KEEP_MAX_BYTES, &data, &len) >= 0 && memchr(data, 0, len) &&
-	       known(arg, data);
+	return file_read(name, KEEP_MAX_BYTES, &data, &len) >= 0 && memchr(data, 0, len) && is(arg, data);
 }
 
-void keep_prune(const char *folder, bool (*known)(const void *arg, const char *path), const void *arg)
+// The next of the files that are kept; false: no more.
+static bool next_name(DIR *dir, const char *folder, char ret[static PATH_MAX])
 {
-	DIR *dir = opendir(folder);
 	struct dirent *entry;
-	char name[PATH_MAX];
 
-	while (dir && (entry = readdir(dir))) {
-		if (entry->d_name[0] == '.' ||
-		    snprintf(name, sizeof(name), "%s/%s", folder, entry->d_name) >= (int)sizeof(name))
-			continue;
-		if (!known || !is_known(name, known, arg))
-			unlink(name);
-	}
+	while (dir && (entry = readdir(dir)))
+		if (entry->d_name[0] != '.' &&
+		    snprintf(ret, PATH_MAX, "%s/%s", folder, entry->d_name) < PATH_MAX)
+			return true;
 	if (dir)
 		closedir(dir);
+	return false;
+}
+
+void keep_prune(const char *folder, path_fn known, const void *arg)
+{
+	DIR *dir = opendir(folder);
+	char name[PATH_MAX];
+
+	while (next_name(dir, folder, name))
+		if (!known || !path_is(name, known, arg))
+			unlink(name);
+}
+
+bool keep_any(const char *folder, path_fn is, const void *arg)
+{
+	DIR *dir = opendir(folder);
+	char name[PATH_MAX];
+	bool any = false;
+
+	while (next_name(dir, folder, name))
+		any = any || path_is(name, is, arg);
+	return any;
+}
+
+static int whole_name(const char *folder, char ret[static PATH_MAX])
+{
+	return snprintf(ret, PATH_MAX, "%s/" WHOLE_NAME, folder) >= PATH_MAX ? -ENAMETOOLONG : 0;
+}
+
+void keep_set_whole(const char *folder, const char *source, bool whole)
+{
+	char name[PATH_MAX];
+
+	if (whole_name(folder, name) < 0)
+		return;
+	if (!whole)
+		unlink(name);
+	else if (mkdir(folder, 0700) == 0 || errno == EEXIST)
+		file_write(name, source, strlen(source), 0600);
+}
+
+bool keep_is_whole(const char *folder, const char *source)
+{
+	_cleanup_free_ char *text = NULL;
+	char name[PATH_MAX];
+	size_t len;
+
+	return whole_name(folder, name) == 0 && file_read(name, PATH_MAX, &text, &len) >= 0 &&
+	       strcmp(text, source) == 0;
 }
 
 void keep_remove(const char *folder)
 {
 	keep_prune(folder, NULL, NULL);
+	keep_set_whole(folder, NULL, false);
 	rmdir(folder);
 }

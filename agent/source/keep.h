@@ -20,5 +20,13 @@ void keep_forget(const char *folder, const char *path);
 // Forgets every file that known() does not know.
 void keep_prune(const char *folder, bool (*known)(const void *arg, const char *path), const void *arg);
 
+// True if something is kept of a path for which is() is true.
+bool keep_any(const char *folder, bool (*is)(const void *arg, const char *path), const void *arg);
+
+// Whether all files of this source that count are kept: of one that is not, nothing is in force. Failing to
+// remember that it is so is no loss.
+void keep_set_whole(const char *folder, const char *source, bool whole);
+bool keep_is_whole(const char *folder, const char *source);
+
 // Removes the folder with all that is kept; a folder that is not there is fine.
 void keep_remove(const char *folder);

@@ -80,6 +80,49 @@ told "an object that cannot be read" 'operator'
 manifest np-shop-default-deny <<<"$good"
 mended "an object that cannot be read"
 
+# A file that was broken from its beginning: nothing of it is in force, and a start does not wait for it.
+new() { # WHEN POD TEXT: the agent goes on with all else
+	pod "$2" shop
+	sync
+	expect "$1: a new pod is protected" <<<"silent web $2 80 tcp"
+	matches "$1: the file is named" "$(status '.problems[] | "\(.where) \(.text)"')" "$MANIFESTS/new.yaml.*$3"
+	equal "$1: ready" "$(status .ready)" true
+}
+selecting() { # NAME OPERATOR
+	echo "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: $1, namespace: shop}," \
+		"spec: {podSelector: {matchExpressions: [{key: app, operator: $2}]}, policyTypes: [Ingress]}}"
+}
+selecting odd Bogus | manifest new
+sync
+restart
+new "a policy that could never be read" new1 operator
+manifest new <<<'{ [ broken'
+sync
+restart
+new "a file that could never be read" new2 'nothing of it is in force'
+manifest_rm new
+sync
+agent_kill
+manifest new <<<'{ [ broken'
+agent_start
+new "a broken file that came while no agent ran" new3 'nothing of it is in force'
+
+# What could be read of it is in force, and stays when nothing of it can be read any more.
+namespace solo
+pod alone solo
+isolated() { expect "$1: what could be read of a file stays" <<<'silent world alone 80 tcp'; }
+{ selecting all Exists | sed 's/shop/solo/'; echo ---; selecting odd Bogus; } | manifest new
+sync
+isolated "while the agent runs"
+echo "{ [ broken" >>"$MANIFESTS/new.yaml"
+restart
+sync
+isolated "after a restart"
+matches "a file that can be read no more is named" "$(status '.problems[] | "\(.where) \(.text)"')" \
+	"$MANIFESTS/new.yaml.*the objects that it held stay"
+manifest_rm new
+sync
+
 # Nothing is known of the file: the tables stay as they are until it can be read or is gone.
 agent_kill
 rm -r "$RUN/last-good"
@@ -88,6 +131,7 @@ agent_start
 protected "a broken file of which nothing is known"
 told "a broken file of which nothing is known" 'nothing is known'
 equal "nothing is touched" "$(status '"\(.synced) \(.generation.applied)"')" "false 0"
+matches "what is waited for is said" "$(status '.problems[] | "\(.where) \(.text)"')" "source waits for 1 files"
 manifest np-shop-default-deny <<<"$good"
 mended "a broken file of which nothing is known"
 

@@ -285,16 +285,6 @@ void cast_clear(struct cast *cast)
 			item_clear(cast, i);
 }
 
-void cast_forget(struct cast *cast)
-{
-	for (size_t i = 0; i < WORLD_ITEMS; i++) {
-		if (!cast->broken[i])
-			continue;
-		json_object_put(cast->world.items[i].json);
-		cast->world.items[i].json = NULL;
-	}
-}
-
 void cast_init(struct cast *cast, uint64_t seed)
 {
 	memset(cast, 0, sizeof(*cast));

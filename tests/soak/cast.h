@@ -68,8 +68,6 @@ void cast_churn(struct cast *cast, bool calm);
 void cast_fill(struct cast *cast);
 // Only the keepers and the nodes stay.
 void cast_clear(struct cast *cast);
-// The agent started anew: it does not know what objects were like before they broke.
-void cast_forget(struct cast *cast);
 
 // What is in force, or (shown) what the files say.
 void cast_state(struct cast *cast, bool shown, struct state *ret);

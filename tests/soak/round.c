@@ -100,7 +100,6 @@ static int restart(struct soak *soak, struct err *reterr)
 	soak_result(soak, "an agent that is asked to end leaves with 0",
 		    status == (killed ? SIGKILL : 0), "status %#x", status);
 	*(killed ? &soak->kills : &soak->stops) += 1;
-	cast_forget(&soak->cast);
 	if (rng_chance(&soak->rng, 50)) {
 		cast_churn(&soak->cast, false);
 		r = round_show(soak, reterr);
