@@ -14,7 +14,7 @@ E2E := $(sort $(wildcard tests/e2e/*_test.sh))
 E2E_FILTER = $(if $(T),$(foreach b,$(E2E),$(if $(findstring $(T),$(b)),$(b))),$(E2E))
 HARNESS_OBJ := $(patsubst %.c,$(B)/%.o,$(sort $(filter-out %.bpf.c tests/harness/traffic%,$(wildcard tests/harness/*.c))))
 TRAFFIC_OBJ := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard tests/harness/traffic*.c)) tests/harness/packet.c)
-E2E_TOOLS := $(B)/tests/harness/traffic $(B)/tests/harness/foreign.bpf.o
+E2E_TOOLS := $(B)/tests/harness/traffic $(B)/tests/harness/foreign.bpf.o $(B)/tests/apiserver/apiserver
 
 $(B)/tests/%.o: CPPFLAGS += -Werror=unused-function
 
@@ -50,6 +50,15 @@ conformance: all $(B)/tests/conformance/conformance ## case files, by the simula
 		printf '%s %s\n' $$engine $$cases; \
 		B=$(B) tests/conformance/run --engine $$engine --cases $$cases $(if $(T),--filter '$(T)') || status=1; \
 	done; done; exit $$status
+
+# ---- apiserver: a stand-in for a Kubernetes API server, for tests only -------------------------------------------
+APISERVER := $(B)/tests/apiserver/apiserver
+APISERVER_OBJ := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard tests/apiserver/*.c)))
+APISERVER_ROOMS := base object source store control
+
+$(APISERVER): $(APISERVER_OBJ) $(call archives,$(APISERVER_ROOMS))
+	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(APISERVER_OBJ) $(call link,$(APISERVER_ROOMS)) \
+		-levent_openssl -lssl -lcrypto -lz
 
 # ---- diff: the kernel against the naive evaluator ----------------------------------------------------------
 DIFF_OBJ := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard tests/diff/*.c)))

@@ -291,6 +291,27 @@ sync() {
 		die "sync: $answer $(tail -n 5 "$WORK/agent.log")"
 }
 
+# ---- a stand-in API server (tests/apiserver/README.md) in the node's namespace ------------------------------
+API=$WORK/api
+api_start() { # further arguments
+	mkdir -p "$API"
+	rm -f "$WORK/api.ready"
+	mkfifo "$WORK/api.ready"
+	nsenter --net="/run/netns/$NODE_NS" "$B/tests/apiserver/apiserver" --dir "$API" "$@" \
+		>"$WORK/api.ready" 2>>"$WORK/api.log" </dev/null &
+	read -rt 20 API_URL <"$WORK/api.ready" || die "the stand-in server does not start: $(tail -n 3 "$WORK/api.log")"
+	API_URL=${API_URL#ready }
+}
+api() { "$TRAFFIC" ask -t 30000 "$API/control.sock" "$1"; } # one operation of its control socket
+# api_put: manifests on standard input become objects, each as a change of its own.
+api_put() {
+	cat >"$WORK/api-put.yaml"
+	api "{\"op\":\"load\",\"path\":\"$WORK/api-put.yaml\"}" >/dev/null || die "api_put: $(api '{"op":"status"}')"
+}
+api_delete() { # RESOURCE NAMESPACE NAME
+	api "{\"op\":\"delete\",\"resource\":\"$1\",\"namespace\":\"$2\",\"name\":\"$3\"}" >/dev/null
+}
+
 # ---- traffic -----------------------------------------------------------------------------------------------
 line() { # ID: the next line of a tool's output into LINE
 	read -rt 60 -u "${OUT[$1]}" LINE || die "$1 says nothing: $(cat "$WORK/$1.err")"
