@@ -6,7 +6,7 @@ UNIT_SRC := $(sort $(shell find tests/unit -name '*_test.c' 2>/dev/null))
 UNIT_BIN := $(UNIT_SRC:%.c=$(B)/%)
 UNIT_FILTER = $(if $(T),$(foreach b,$(UNIT_BIN),$(if $(findstring $(T),$(b)),$(b))),$(UNIT_BIN))
 # A test of a room links that room and all it may use; the kernel's rooms stay out unless named here.
-UNIT_ROOMS := base object source store policy sim control cli daemon
+UNIT_ROOMS := base object kube source store policy sim control cli daemon
 BPFTEST_SRC := $(sort $(wildcard tests/bpf/*_test.c))
 BPFTEST_BIN := $(BPFTEST_SRC:%.c=$(B)/%)
 BPFTEST_FILTER = $(if $(T),$(foreach b,$(BPFTEST_BIN),$(if $(findstring $(T),$(b)),$(b))),$(BPFTEST_BIN))
@@ -194,7 +194,7 @@ FUZZ_WORDS = $$([ $$name = packet ] || echo -dict=tests/fuzz/words)
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/*_fuzz.c))
 FUZZ_BIN := $(FUZZ_SRC:tests/fuzz/%.c=$(B)/fuzz/%)
 FUZZ_FILTER = $(if $(T),$(foreach b,$(FUZZ_BIN),$(if $(findstring $(T),$(b)),$(b))),$(FUZZ_BIN))
-FUZZ_ROOMS := base object source policy control
+FUZZ_ROOMS := base object kube source policy control
 FUZZ_OBJ := $(foreach r,$(FUZZ_ROOMS),$(patsubst %.c,$(B)/fuzz/%.o,$(call room_src,$(r)))) $(B)/fuzz/agent/store/store.o \
 	    $(B)/fuzz/tests/harness/naive.o
 FUZZ_CFLAGS := -std=gnu17 -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -Wno-gnu-variable-sized-type-not-at-end
@@ -205,7 +205,7 @@ $(B)/fuzz/%.o: %.c
 
 $(B)/fuzz/%_fuzz: tests/fuzz/%_fuzz.c $(FUZZ_OBJ)
 	@mkdir -p $(@D)
-	$(call say,FUZZLD,$@)$(CLANG) -I. -Iinclude -D_GNU_SOURCE $(FUZZ_CFLAGS) -fsanitize=fuzzer -o $@ $< $(FUZZ_OBJ) -ljson-c -lyaml -levent -lpthread
+	$(call say,FUZZLD,$@)$(CLANG) -I. -Iinclude -D_GNU_SOURCE $(FUZZ_CFLAGS) -fsanitize=fuzzer -o $@ $< $(FUZZ_OBJ) $(LIB_kube) -lyaml -lpthread
 
 .SECONDARY: $(FUZZ_OBJ)
 .PHONY: fuzz

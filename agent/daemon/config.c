@@ -10,6 +10,7 @@
 #include "agent/base/cleanup.h"
 #include "agent/base/file.h"
 #include "agent/base/option.h"
+#include "agent/kube/config.h"
 
 #define CONFIG_FILE_BYTES 65536
 #define TEXT_(x) #x
@@ -22,8 +23,9 @@
 	}
 
 static const struct option options[] = {
-	{ "source", 's', OPTION_TEXT, FIELD(source), "dir:PATH",
-	  "where objects come from: a directory of manifests", .env = "BULKHEAD_SOURCE" },
+	{ "source", 's', OPTION_TEXT, FIELD(source), "dir:PATH|kube[:FILE]",
+	  "where objects come from: a directory of manifests, or the API server of the pod that this "
+	  "runs in or of a kubeconfig", .env = "BULKHEAD_SOURCE" },
 	{ "node", 'n', OPTION_TEXT, FIELD(node), "NAME", "this node's name, as in spec.nodeName",
 	  .env = "BULKHEAD_NODE" },
 	{ "config", 'c', OPTION_TEXT, FIELD(file), "FILE",
@@ -84,7 +86,25 @@ static const struct option limits[] = {
 	{ NULL },
 };
 
-static const struct option *const tables[] = { options, limits, NULL };
+static const struct option server[] = {
+	{ "service-account-dir", 0, OPTION_TEXT, FIELD(service_account), "DIR",
+	  "folder of the token and the CA, for --source kube", KUBE_SERVICE_ACCOUNT,
+	  .complete = "directory" },
+	{ "api-pause", 0, OPTION_NUMBER, FIELD(api_pause_sec), "SEC",
+	  "the longest between two tries to reach the API server", "30", .min = 1, .max = 3600 },
+	{ "api-watch", 0, OPTION_NUMBER, FIELD(api_watch_sec), "SEC",
+	  "how long a watch is asked for: at random so long to twice as long", "300", .min = 1,
+	  .max = 3600 },
+	{ "api-absent", 0, OPTION_NUMBER, FIELD(api_absent_sec), "SEC",
+	  "how often a resource is asked for that the API server does not have", "60", .min = 1,
+	  .max = 86400 },
+	{ "api-cut-off", 0, OPTION_NUMBER, FIELD(api_cut_off_sec), "SEC",
+	  "cut off from the API server for so long the agent is not ready any more, though it goes on "
+	  "enforcing; 0: it stays ready", "0", .max = UINT32_MAX },
+	{ NULL },
+};
+
+static const struct option *const tables[] = { options, server, limits, NULL };
 
 static const struct option_note notes[] = {
 	{ "SIGNALS", "SIGTERM and SIGINT end the daemon; what is in force stays in force, and the next "
@@ -98,7 +118,8 @@ static const struct option_note notes[] = {
 static const struct option_page page = {
 	.program = "bulkheadd",
 	.summary = "enforce NetworkPolicy on this node's pods",
-	.text = "Watches Pod, Namespace, Node, NetworkPolicy and ClusterNetworkPolicy objects, compiles "
+	.text = "Watches Pod, Namespace, Node, Service, EndpointSlice, NetworkPolicy and "
+		"ClusterNetworkPolicy objects, compiles "
 		"them and enforces them by eBPF programs on the host side of every pod's veth. It "
 		"replaces neither the CNI nor kube-proxy.",
 	.tables = tables,
@@ -150,7 +171,7 @@ static int check(const struct config *config, struct err *reterr)
 	if (config->cleanup || config->version)
 		return 0;
 	if (!config->source)
-		return err_set(reterr, -EINVAL, "--source is missing: say dir:PATH");
+		return err_set(reterr, -EINVAL, "--source is missing: say dir:PATH or kube");
 	if (!config->node || !*config->node)
 		return err_set(reterr, -EINVAL,
 			       "--node is missing: say this node's name as pods have it in spec.nodeName");

@@ -22,6 +22,9 @@ struct config {
 	uint64_t policy_share, namespace_share;
 	uint64_t sweep_sec, watch_sec;
 
+	const char *service_account;
+	uint64_t api_pause_sec, api_watch_sec, api_absent_sec, api_cut_off_sec;
+
 	char *text; // of the file
 };
 

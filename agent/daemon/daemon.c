@@ -332,7 +332,15 @@ static int timers_open(struct daemon *daemon)
 
 static int open_all(struct daemon *daemon, struct err *reterr)
 {
-	struct source_events events = { daemon, on_batch, on_problem, daemon->keep, false };
+	const struct config *c = daemon->config;
+	struct source_events events = {
+		.arg = daemon,
+		.batch = on_batch,
+		.problem = on_problem,
+		.keep = daemon->keep,
+		.server = { c->service_account, (uint32_t)c->api_pause_sec, (uint32_t)c->api_watch_sec,
+			    (uint32_t)c->api_absent_sec, (uint32_t)c->api_cut_off_sec },
+	};
 	int r;
 
 	r = feature_force_off(daemon->config->force_off, reterr);

@@ -69,6 +69,8 @@ struct http_events {
 	int (*data)(void *arg, const char *data, size_t len);
 	// Once, last. The call is gone when it is called; it may start others. May be NULL.
 	void (*done)(void *arg, const struct http_answer *answer);
+	// The head of the answer is here; nothing of its body yet. May be NULL.
+	void (*head)(void *arg, int status);
 };
 
 // Takes over the configuration, also when it fails.

@@ -51,12 +51,25 @@ const char *http_call_watch(struct http_call *call)
 
 // ---- what the answer brings ---------------------------------------------------------------------------------
 
-static bool is_final(struct http_call *call)
+static int status_of(const struct http_call *call)
 {
 	long status = 0;
 
 	curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
-	return status >= 200;
+	return (int)status;
+}
+
+// Its last line; "100 Continue" has a head of its own.
+static void head_ends(struct http_call *call)
+{
+	int status = status_of(call);
+
+	if (status < 200)
+		return;
+	call->head_seen = true;
+	http_call_watch(call);
+	if (call->events.head && !call->cancelled)
+		call->events.head(call->events.arg, status);
 }
 
 static size_t on_header(char *line, size_t size, size_t n, void *arg)
@@ -69,20 +82,17 @@ static size_t on_header(char *line, size_t size, size_t n, void *arg)
 		call->headless = true;
 		return 0;
 	}
-	if (n == 2 && !memcmp(line, "\r\n", 2) && is_final(call)) {
-		call->head_seen = true;
-		http_call_watch(call);
-	}
+	if (n == 2 && !memcmp(line, "\r\n", 2))
+		head_ends(call);
 	return n;
 }
 
 static bool is_collected(struct http_call *call)
 {
-	long status = 0;
+	int status = status_of(call);
 
 	if (!call->events.data)
 		return true;
-	curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
 	if (status >= 200 && status < 300)
 		return false;
 	call->body_max = HTTP_ERROR_MAX;
@@ -175,13 +185,11 @@ void http_call_answer(struct http_call *call, CURLcode code, struct http_answer 
 {
 	const char *type = NULL;
 	curl_off_t after = 0;
-	long status = 0;
 
-	curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
 	curl_easy_getinfo(call->easy, CURLINFO_CONTENT_TYPE, &type);
 	curl_easy_getinfo(call->easy, CURLINFO_RETRY_AFTER, &after);
 	*ret = (struct http_answer){
-		.status = call->head_seen ? (int)status : 0,
+		.status = call->head_seen ? status_of(call) : 0,
 		.error = error_of(call, code),
 		.text = text_of(call, code),
 		.content_type = type ? type : "",

@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
-static const struct source_ops *const sources[] = { &source_dir };
+static const struct source_ops *const sources[] = { &source_dir, &source_kube };
 
 int source_open(const char *spec, struct event_base *base, struct store *store,
 		const struct source_events *events, struct source **ret, struct err *reterr)
@@ -19,7 +19,7 @@ int source_open(const char *spec, struct event_base *base, struct store *store,
 		if (strlen(sources[i]->scheme) == len && !strncmp(sources[i]->scheme, spec, len))
 			return sources[i]->open(spec[len] ? spec + len + 1 : "", base, store,
 						events, ret, reterr);
-	return err_set(reterr, -EINVAL, "unknown source \"%.*s\"; there is: dir:PATH", (int)len,
+	return err_set(reterr, -EINVAL, "unknown source \"%.*s\"; there are: dir:PATH, kube, kube:KUBECONFIG", (int)len,
 		       spec);
 }
 

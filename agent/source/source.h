@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// source.h - where objects come from: a directory of manifests, later a Kubernetes API server.
+// source.h - where objects come from: a directory of manifests, or a Kubernetes API server.
 //
 // World: host, one thread (events of the agent's loop). Pure: no. Owns: its files, sockets and events.
 //
@@ -14,6 +14,15 @@
 #include "agent/store/store.h"
 
 struct source;
+
+// How a source that asks a server does it; 0 and NULL: as the source has it by default.
+struct source_server {
+	const char *service_account; // folder of the token and the CA
+	uint32_t pause_sec; // the longest between two tries
+	uint32_t watch_sec; // the length of a watch: up to twice of it
+	uint32_t absent_sec; // until what the server does not have is asked for again
+	uint32_t cut_off_sec; // current() turns false when cut off for so long; 0: never
+};
 
 // Told by a source to its owner; each may be NULL.
 struct source_events {
@@ -30,6 +39,7 @@ struct source_events {
 	// Something is in force already: it is better to wait for an input of which nothing is known than to go
 	// on without it.
 	bool in_force;
+	struct source_server server;
 };
 
 struct source_ops {
@@ -38,9 +48,10 @@ struct source_ops {
 		    const struct source_events *events, struct source **ret, struct err *reterr);
 	void (*close)(struct source *source);
 	bool (*synced)(const struct source *source);
-	// False while some input has only been read by an agent before, as it cannot be read now.
+	// False while some input has only been read by an agent before, as it cannot be read now, or the source has been
+	// cut off from its server for longer than is fine.
 	bool (*current)(const struct source *source);
-	// {"kind": "dir", "path": ..., "files": n, "problems": [{"where","text"}...]} for status.
+	// {"kind": "dir", "path": ..., "problems": [{"where","text"}...], ...} for status: docs/json.md.
 	struct json_object *(*describe)(const struct source *source);
 };
 
@@ -50,11 +61,15 @@ struct source {
 };
 
 extern const struct source_ops source_dir;
+extern const struct source_ops source_kube;
 
-// Finds the source for "dir:PATH" ("kube" comes with the API client) and opens it.
+// Finds the source for "dir:PATH", "kube" or "kube:KUBECONFIG" and opens it.
 int source_open(const char *spec, struct event_base *base, struct store *store,
 		const struct source_events *events, struct source **ret, struct err *reterr);
 void source_close(struct source *source); // NULL is fine
+
+// The client of the API server that the source reads from, borrowed; NULL: it reads from none. kube.c.
+struct http *source_http(const struct source *source);
 
 static inline bool source_synced(const struct source *source)
 {
