@@ -39,6 +39,24 @@ static void row(struct table *table, const char *name, enum cli_colour colour, c
 	table_cell(table, colour, "%s", text);
 }
 
+// Each reason why not on a line of its own.
+static void row_ready(struct table *table, struct json_object *answer)
+{
+	size_t n = json_length(answer, "unready");
+
+	if (json_true(answer, "ready"))
+		row(table, "ready", CLI_GOOD, "yes");
+	else if (n == 0)
+		row(table, "ready", CLI_BAD, "no");
+	for (size_t i = 0; i < n; i++) {
+		char text[256];
+
+		snprintf(text, sizeof(text), "no, %s: %s", json_text(json_item(answer, "unready", i), "name"),
+			 json_text(json_item(answer, "unready", i), "text"));
+		row(table, i == 0 ? "ready" : "", CLI_BAD, text);
+	}
+}
+
 static void row_agent(struct table *table, struct json_object *answer)
 {
 	char text[256], age[32];
@@ -48,9 +66,7 @@ static void row_agent(struct table *table, struct json_object *answer)
 		 json_text(answer, "commit"),
 		 format_age(json_number(answer, "uptime_sec"), age, sizeof(age)));
 	row(table, "agent", CLI_PLAIN, text);
-	snprintf(text, sizeof(text), "%s%s", json_true(answer, "ready") ? "yes" : "no",
-		 json_true(answer, "synced") ? "" : ", still reading what is there");
-	row(table, "ready", json_true(answer, "ready") ? CLI_GOOD : CLI_BAD, text);
+	row_ready(table, answer);
 	snprintf(text, sizeof(text), "%s %s", json_text(answer, "source.kind"),
 		 json_text(answer, "source.path"));
 	row(table, "source", CLI_PLAIN, text);

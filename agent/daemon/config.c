@@ -11,6 +11,7 @@
 #include "agent/base/file.h"
 #include "agent/base/option.h"
 #include "agent/kube/config.h"
+#include "agent/metrics/http.h"
 
 #define CONFIG_FILE_BYTES 65536
 #define TEXT_(x) #x
@@ -48,6 +49,8 @@ static const struct option options[] = {
 	  .env = "BULKHEAD_LOG_LEVEL" },
 	{ "log-format", 0, OPTION_CHOICE, FIELD(log_format), "FORMAT", "shape of log lines", "text",
 	  .choices = "text|json" },
+	{ "http", 0, OPTION_TEXT, FIELD(http), "ADDRESS:PORT",
+	  "where /healthz and /readyz are answered, to whoever asks; or off", "127.0.0.1:9964" },
 	{ "cleanup", 0, OPTION_FLAG, FIELD(cleanup), NULL,
 	  "remove programs, links, tables and files of this node, then leave", NULL },
 	{ "version", 0, OPTION_FLAG, FIELD(version), NULL, "print the version and leave", NULL },
@@ -181,6 +184,8 @@ static int check(const struct config *config, struct err *reterr)
 		return err_set(reterr, -EINVAL, "--max-peer-classes: at most %u", BH_MAX_PEER_CLASSES);
 	if (config->port_classes > BH_MAX_PORT_CLASSES)
 		return err_set(reterr, -EINVAL, "--max-port-classes: at most %u", BH_MAX_PORT_CLASSES);
+	if (http_address_check(config->http, reterr) < 0)
+		return err_wrap(reterr, "--http");
 	return 0;
 }
 

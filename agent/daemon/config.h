@@ -10,7 +10,7 @@
 #include "agent/base/err.h"
 
 struct config {
-	const char *source, *node, *pin_dir, *run_dir, *log_level, *file;
+	const char *source, *node, *pin_dir, *run_dir, *log_level, *file, *http;
 	int attach; // index in "auto|tcx|clsact"
 	int log_format; // index in "text|json"
 	int router_advertisements; // index in "pass|drop"

@@ -19,18 +19,6 @@ int64_t daemon_now_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-bool daemon_hung(const struct daemon *daemon)
-{
-	return worker_busy_ms(daemon->worker) > HUNG_AFTER_MS;
-}
-
-bool daemon_ready(const struct daemon *daemon)
-{
-	return source_synced(daemon->source) && source_current(daemon->source) && daemon->scanned &&
-	       !daemon->scan_failed && daemon->tables_adopted && !daemon->stopped && !daemon->lacking &&
-	       !endpoints_overdue(daemon->endpoints) && !daemon_hung(daemon);
-}
-
 // ---- scanning -------------------------------------------------------------------------------------------
 
 struct scan_job {

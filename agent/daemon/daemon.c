@@ -13,6 +13,7 @@
 #include "agent/base/log.h"
 #include "agent/bpf/feature.h"
 #include "agent/daemon/cycle.h"
+#include "agent/daemon/health.h"
 #include "agent/source/keep.h"
 
 LOG_ROOM("daemon");
@@ -370,6 +371,7 @@ static int open_all(struct daemon *daemon, struct err *reterr)
 	r = timers_open(daemon);
 	if (r < 0)
 		return err_set(reterr, r, "timers: %s", strerror(-r));
+	daemon_http_open(daemon);
 	daemon->dirty = true;
 	daemon_kick(daemon);
 	return 0;
@@ -409,6 +411,8 @@ void daemon_close(struct daemon *daemon)
 	daemon_sync_refuse(daemon);
 	control_server_free(daemon->control);
 	daemon->control = NULL;
+	http_server_free(daemon->http);
+	daemon->http = NULL;
 	source_close(daemon->source);
 	daemon->source = NULL; // no further cycle begins
 	if (!worker_stop(daemon->worker, LEAVE_AFTER_MS)) {

@@ -21,6 +21,7 @@
 #include "agent/control/control.h"
 #include "agent/daemon/config.h"
 #include "agent/endpoint/endpoint.h"
+#include "agent/metrics/http.h"
 #include "agent/policy/policy.h"
 #include "agent/source/source.h"
 #include "agent/store/store.h"
@@ -56,6 +57,7 @@ struct daemon {
 	struct event *links_event;
 	struct source *source;
 	struct control_server *control;
+	struct http_server *http; // NULL: off, or it cannot listen
 	struct event *timers[4]; // enum daemon_timer
 	struct event *signals[2];
 
@@ -111,8 +113,10 @@ void daemon_plan_in(struct daemon *daemon, unsigned ms);
 int daemon_policy_new(struct daemon *daemon, struct policy **ret);
 void daemon_sweep(struct daemon *daemon);
 void daemon_watch(struct daemon *daemon);
+
+// health.c
+bool daemon_hung(const struct daemon *daemon); // its helper thread
 // All that was read is in force, or on its way, and nothing is known to fail.
-bool daemon_hung(const struct daemon *daemon);
 bool daemon_ready(const struct daemon *daemon);
 
 // hosts.c: addresses of this host and of its Node object, into bh_host.

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "agent/base/file.h"
+#include "agent/daemon/health.h"
 #include "agent/daemon/json.h"
 #include "commit.h"
 
@@ -139,6 +140,15 @@ static void add_apply(struct json_object *json, const struct daemon *daemon)
 	add_number(generation, "applied", daemon->applied);
 }
 
+static void add_unready_one(void *arg, const char *name, const char *text)
+{
+	struct json_object *one = json_object_new_object();
+
+	add_text(one, "name", name);
+	add_text(one, "text", text);
+	json_object_array_add(arg, one);
+}
+
 int op_status(void *arg, struct json_object *request, struct json_object **ret, struct err *reterr)
 {
 	static const char *const attaches[] = { "auto", "tcx", "clsact" };
@@ -150,7 +160,8 @@ int op_status(void *arg, struct json_object *request, struct json_object **ret, 
 	add_text(json, "node", daemon->config->node);
 	add_number(json, "uptime_sec", (uint64_t)(daemon_now_ms() - daemon->started_ms) / 1000);
 	add_bool(json, "synced", daemon->source && source_synced(daemon->source));
-	add_bool(json, "ready", daemon->source && daemon_ready(daemon));
+	add_bool(json, "ready", daemon_ready(daemon));
+	daemon_unready_each(daemon, add_unready_one, add_array(json, "unready"));
 	add_apply(json, daemon);
 	if (daemon->source)
 		json_object_object_add(json, "source", daemon->source->ops->describe(daemon->source));

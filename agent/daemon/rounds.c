@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "agent/base/log.h"
-#include "agent/daemon/daemon.h"
+#include "agent/daemon/health.h"
 
 LOG_ROOM("rounds");
 
@@ -115,6 +115,7 @@ void daemon_watch(struct daemon *daemon)
 
 	daemon_problem(daemon, "helper thread",
 		       daemon_hung(daemon) ? "its work does not come back: nothing new gets into force" : NULL);
+	daemon_http_open(daemon);
 	endpoints_check(daemon->endpoints, daemon_now_ms());
 	if (daemon->readdressed)
 		endpoints_devices_changed(daemon->endpoints);

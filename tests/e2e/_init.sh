@@ -322,7 +322,8 @@ tool_start() { # ID NAME ARGS...
 	mkfifo "$WORK/$id.in" "$WORK/$id.out"
 	exec {in}<>"$WORK/$id.in" {out}<>"$WORK/$id.out"
 	IN[$id]=$in OUT[$id]=$out
-	in_ns "$name" "$TRAFFIC" "$@" <&"$in" >&"$out" 2>"$WORK/$id.err" &
+	# no function here: tool_stop must end the tool itself
+	nsenter --net="/run/netns/$P-$name" "$TRAFFIC" "$@" <&"$in" >&"$out" 2>"$WORK/$id.err" &
 	PIDS[$id]=$!
 	line "$id"
 	[ "$LINE" = ready ] || die "$id: $LINE"

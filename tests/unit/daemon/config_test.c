@@ -109,6 +109,18 @@ static void limits_are_bounded(void **state)
 			 -EINVAL);
 }
 
+static void the_http_address_is_checked(void **state)
+{
+	struct config config;
+	struct err err = { 0 };
+
+	assert_int_equal(parse(&config, ARGS("-s", "dir:/x", "-n", "n"), &err), 0);
+	assert_str(config.http, "127.0.0.1:9964");
+	assert_int_equal(parse(&config, ARGS("-s", "dir:/x", "-n", "n", "--http", "off"), &err), 0);
+	assert_int_equal(parse(&config, ARGS("-s", "dir:/x", "-n", "n", "--http", "9964"), &err), -EINVAL);
+	assert_str_contains(err.text, "--http: '9964'");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -118,6 +130,7 @@ int main(void)
 		cmocka_unit_test(a_bad_line_is_named),
 		cmocka_unit_test(help_is_an_answer_not_an_error),
 		cmocka_unit_test(limits_are_bounded),
+		cmocka_unit_test(the_http_address_is_checked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
