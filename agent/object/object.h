@@ -90,6 +90,13 @@ struct container_port {
 	uint8_t protocol;
 };
 
+// A port of the node that leads to a container's.
+struct host_port {
+	struct bh_addr addr; // all 0: every address of the node
+	uint16_t port, target; // target: of the container
+	uint8_t protocol;
+};
+
 #define POD_ADDRS_MAX 8
 
 struct pod {
@@ -105,7 +112,8 @@ struct pod {
 	struct bh_addr *addrs; // status.podIPs (or podIP)
 	uint32_t nports;
 	struct container_port *ports; // containers and sidecar init containers (restartPolicy: Always)
-	uint32_t nhost_ports; // kept for Services
+	uint32_t nhost_ports;
+	struct host_port *host_ports; // of the same containers
 };
 
 struct namespace_ {
@@ -204,6 +212,7 @@ struct service {
 	uint32_t nports;
 	struct service_port *ports;
 	bool external_name;
+	bool headless; // without a clusterIP: nobody translates anything, whatever else it says
 };
 
 struct slice_endpoint {

@@ -7,15 +7,50 @@
 #include "agent/object/kind.h"
 
 typedef VEC(struct container_port) container_port_vec;
+typedef VEC(struct host_port) host_port_vec;
 
-static int read_container_port(const struct at *at, struct container_port *ret, bool *rethost,
-			       struct err *reterr)
+struct ports {
+	container_port_vec own;
+	host_port_vec host;
+};
+
+// hostIP "", "0.0.0.0" and "::" are every address.
+static int read_host_addr(const struct at *at, struct host_port *ret, struct err *reterr)
+{
+	const char *text = "";
+	int r = at_string(at, &text, reterr);
+
+	if (r < 0 || !*text || !strcmp(text, "0.0.0.0") || !strcmp(text, "::"))
+		return r;
+	if (addr_parse(text, &ret->addr) < 0)
+		return at_fail(at, reterr, "\"%.80s\" is no address", text);
+	return 0;
+}
+
+static int read_host_port(const struct at *at, const struct container_port *own, struct ports *ports,
+			  struct err *reterr)
+{
+	struct at number = at_field(at, "hostPort");
+	struct at addr = at_field(at, "hostIP");
+	struct host_port host = { .target = own->port, .protocol = own->protocol };
+	int64_t port = 0;
+	int r = at_int(&number, 0, UINT16_MAX, &port, reterr);
+
+	if (r < 0 || !port)
+		return r;
+	host.port = (uint16_t)port;
+	r = read_host_addr(&addr, &host, reterr);
+	if (r < 0)
+		return r;
+	return vec_push(&ports->host, host) < 0 ? no_memory(reterr) : 0;
+}
+
+static int read_container_port(const struct at *at, struct container_port *ret, struct err *reterr)
 {
 	struct at number = at_field(at, "containerPort");
-	struct at host = at_field(at, "hostPort");
 	struct at protocol = at_field(at, "protocol");
 	struct at name = at_field(at, "name");
-	int64_t port = 0, host_port = 0;
+	int64_t port = 0;
 	int r = at_object(at, reterr);
 
 	if (r >= 0)
@@ -26,17 +61,12 @@ static int read_container_port(const struct at *at, struct container_port *ret, 
 		return r;
 	if (!port)
 		return at_fail(&number, reterr, "is missing");
-	r = at_int(&host, 0, UINT16_MAX, &host_port, reterr);
-	if (r < 0)
-		return r;
 	ret->port = (uint16_t)port;
-	*rethost = host_port > 0;
 	return at_intern(&name, &ret->name, reterr);
 }
 
 // Named ports must not be resolved by halves: one that cannot be read refuses the pod.
-static int read_container(const struct at *at, struct pod *pod, container_port_vec *ports,
-			  struct err *reterr)
+static int read_container(const struct at *at, struct ports *ports, struct err *reterr)
 {
 	struct at list = at_field(at, "ports");
 	uint32_t n = 0;
@@ -44,21 +74,22 @@ static int read_container(const struct at *at, struct pod *pod, container_port_v
 
 	if (r < 0)
 		return r;
-	if (ports->n + n > OBJECT_MAX_CONTAINER_PORTS)
+	if (ports->own.n + n > OBJECT_MAX_CONTAINER_PORTS)
 		return at_fail(&list, reterr, "the pod has more than %d ports",
 			       OBJECT_MAX_CONTAINER_PORTS);
-	if (vec_reserve(ports, n) < 0)
+	if (vec_reserve(&ports->own, n) < 0)
 		return no_memory(reterr);
 	for (uint32_t i = 0; i < n; i++) {
 		struct at item = at_item(&list, i);
 		struct container_port port = {0};
-		bool host = false;
 
-		r = read_container_port(&item, &port, &host, reterr);
+		r = read_container_port(&item, &port, reterr);
 		if (r < 0)
 			return r;
-		ports->v[ports->n++] = port;
-		pod->nhost_ports += host;
+		ports->own.v[ports->own.n++] = port;
+		r = read_host_port(&item, &port, ports, reterr);
+		if (r < 0)
+			return r;
 	}
 	return 0;
 }
@@ -71,8 +102,8 @@ static bool is_sidecar(const struct at *container)
 	return at_string(&policy, &text, NULL) > 0 && !strcmp(text, "Always");
 }
 
-static int read_containers(const struct at *spec, const char *field, bool sidecars, struct pod *pod,
-			   container_port_vec *ports, struct err *reterr)
+static int read_containers(const struct at *spec, const char *field, bool sidecars,
+			   struct ports *ports, struct err *reterr)
 {
 	struct at list = at_field(spec, field);
 	uint32_t n = 0;
@@ -83,21 +114,23 @@ static int read_containers(const struct at *spec, const char *field, bool sideca
 
 		r = at_object(&item, reterr);
 		if (r > 0 && (!sidecars || is_sidecar(&item)))
-			r = read_container(&item, pod, ports, reterr);
+			r = read_container(&item, ports, reterr);
 	}
 	return r;
 }
 
 static int read_ports(const struct at *spec, struct pod *pod, struct err *reterr)
 {
-	container_port_vec ports = {0};
+	struct ports ports = {0};
 	int r;
 
-	r = read_containers(spec, "containers", false, pod, &ports, reterr);
+	r = read_containers(spec, "containers", false, &ports, reterr);
 	if (r >= 0)
-		r = read_containers(spec, "initContainers", true, pod, &ports, reterr);
-	pod->nports = (uint32_t)ports.n;
-	pod->ports = TAKE_PTR(ports.v);
+		r = read_containers(spec, "initContainers", true, &ports, reterr);
+	pod->nports = (uint32_t)ports.own.n;
+	pod->ports = TAKE_PTR(ports.own.v);
+	pod->nhost_ports = (uint32_t)ports.host.n;
+	pod->host_ports = TAKE_PTR(ports.host.v);
 	return r;
 }
 
@@ -244,6 +277,7 @@ static void pod_fini(struct object *object)
 	for (uint32_t i = 0; i < pod->nports; i++)
 		intern_put(pod->ports[i].name);
 	free(pod->ports);
+	free(pod->host_ports);
 	free(pod->addrs);
 }
 
@@ -255,6 +289,13 @@ static bool ports_equal(const struct pod *a, const struct pod *b)
 		if (a->ports[i].name != b->ports[i].name || a->ports[i].port != b->ports[i].port ||
 		    a->ports[i].protocol != b->ports[i].protocol)
 			return false;
+	for (uint32_t i = 0; i < a->nhost_ports; i++) {
+		const struct host_port *x = &a->host_ports[i], *y = &b->host_ports[i];
+
+		if (x->port != y->port || x->target != y->target || x->protocol != y->protocol ||
+		    !bh_addr_equal(&x->addr, &y->addr))
+			return false;
+	}
 	return true;
 }
 

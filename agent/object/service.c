@@ -167,6 +167,7 @@ static int read_addrs(const struct at *root, const struct at *spec, struct servi
 	r = add_addr(&single, &addrs, reterr);
 	if (r >= 0)
 		r = add_list(spec, "clusterIPs", &addrs, reterr);
+	service->headless = !addrs.n;
 	if (r >= 0)
 		r = add_list(spec, "externalIPs", &addrs, reterr);
 	if (r >= 0)
@@ -215,7 +216,8 @@ static bool service_equal(const struct object *a, const struct object *b)
 {
 	const struct service *x = (const struct service *)a, *y = (const struct service *)b;
 
-	return x->external_name == y->external_name && x->has_selector == y->has_selector &&
+	return x->external_name == y->external_name && x->headless == y->headless &&
+	       x->has_selector == y->has_selector &&
 	       selector_equal(&x->selector, &y->selector) &&
 	       addrs_equal(x->addrs, x->naddrs, y->addrs, y->naddrs) &&
 	       service_ports_equal(x->ports, x->nports, y->ports, y->nports);
