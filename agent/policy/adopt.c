@@ -70,6 +70,31 @@ static void adopt_ports(struct policy *policy, const struct bh_port *ports)
 	}
 }
 
+static void adopt_services(struct policy *policy, const struct policy_tables *tables)
+{
+	struct services *services = &policy->services;
+
+	for (uint32_t i = 0; i < tables->nservices; i++) {
+		struct svckey *key = svckey_get(services, &tables->services[i].key);
+		uint32_t id = BH_SERVICE_CLASS(tables->services[i].word);
+
+		if (id != BH_CLASS_NONE)
+			loc_show(&policy->classes, &key->loc, adopted_class(&policy->classes, id));
+		key->loc.in_table = true;
+		key->word = tables->services[i].word;
+		svckey_touch(services, key);
+	}
+	for (uint32_t i = 0; i < tables->nselves; i++) {
+		struct svckey *key = svckey_get(services, &tables->selves[i].key.service);
+
+		must_push(&key->selves, (struct svcself){ tables->selves[i].key.slot,
+							  tables->selves[i].how });
+		svckey_touch(services, key);
+	}
+	services->in_table = tables->nservices;
+	services->selves = tables->nselves;
+}
+
 static int by_key(const void *a, const void *b)
 {
 	const struct bh_cell_key *x = &((const struct policy_tables_cell *)a)->key;
@@ -166,6 +191,7 @@ int policy_adopt(struct policy *policy, const struct policy_tables *tables)
 	free(cells);
 	adopt_locations(policy, tables);
 	adopt_ports(policy, tables->ports);
+	adopt_services(policy, tables);
 	for (uint32_t i = 0; i < tables->nendpoints; i++)
 		if (tables->endpoints[i].slot < policy->limits.endpoints)
 			adopt_endpoint(policy, &tables->endpoints[i]);

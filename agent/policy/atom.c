@@ -84,7 +84,8 @@ static uint64_t atom_hash(const struct atom *atom)
 {
 	uint64_t hash = hash_mix((uintptr_t)atom->ns, (uintptr_t)atom->port_name);
 
-	hash = hash_mix(hash, (uint64_t)atom->port_proto << 16 | atom->port_number);
+	hash = hash_mix(hash, (uint64_t)atom->dir << 24 | (uint64_t)atom->port_proto << 16 |
+				      atom->port_number);
 	for (uint32_t i = 0; i < atom->npeers; i++)
 		hash = peer_hash(hash, atom->peers[i]);
 	return hash_mix(hash, atom->any);
@@ -94,7 +95,7 @@ static bool equal(const void *item, const void *key)
 {
 	const struct atom *a = item, *b = key;
 
-	if (a->ns != b->ns || a->any != b->any || a->npeers != b->npeers ||
+	if (a->ns != b->ns || a->any != b->any || a->dir != b->dir || a->npeers != b->npeers ||
 	    a->port_name != b->port_name || a->port_proto != b->port_proto ||
 	    a->port_number != b->port_number)
 		return false;
@@ -179,7 +180,8 @@ static struct atom *enroll(struct atoms *atoms, const struct atom *draft,
 
 struct atom *atom_get(struct atoms *atoms, const struct atom_spec *spec)
 {
-	struct atom draft = { .port_name = spec->port_name,
+	struct atom draft = { .dir = spec->dir,
+			      .port_name = spec->port_name,
 			      .port_proto = spec->port_proto,
 			      .port_number = spec->port_number };
 	struct atom *atom;

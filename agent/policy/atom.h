@@ -2,9 +2,12 @@
 // atom.h - peer atoms: one rule's whole peer list, interned by content.
 //
 // World: host, one thread. Pure: yes. Owns: the atoms (counted) and a reference on the object that each
-// took its selectors from. An atom with a port is the part of a rule that holds for pods where a named
+// took its selectors from. Rules of ingress and egress have atoms of their own, as what Services are told
+// apart by is egress alone. An atom with a port is the part of a rule that holds for pods where a named
 // port means this number; it never matches an address that is no pod's.
 #pragma once
+
+#include <bulkhead/abi.h>
 
 #include "agent/base/hash.h"
 #include "agent/object/object.h"
@@ -17,6 +20,7 @@ struct atom {
 	bool queued; // in atoms.changed
 	bool in_force; // part of signatures
 	bool any; // every pod (only with a port)
+	uint8_t dir; // enum bh_dir: of the rules
 	const char *ns; // of the policy, when a peer is of the own namespace; else NULL
 	const char *port_name; // NULL: no port condition
 	uint8_t port_proto; // enum protocol
@@ -37,6 +41,7 @@ struct atoms {
 struct atom_spec {
 	const struct object *owner; // the policy
 	const struct rule *rule;
+	enum bh_dir dir;
 	const char *port_name;
 	uint8_t port_proto;
 	uint16_t port_number;

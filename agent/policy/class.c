@@ -71,12 +71,14 @@ void cls_intern(struct classes *classes, struct cls *cls)
 {
 	cls->hash = hash_bytes(cls->sig, cls->n * sizeof(*cls->sig));
 	cls->interned = true;
+	classes->services += cls_is_service(cls);
 	must_ok(hash_add(&classes->by_sig, cls->hash, cls));
 }
 
 void cls_unintern(struct classes *classes, struct cls *cls)
 {
 	hash_remove(&classes->by_sig, cls->hash, cls);
+	classes->services -= cls_is_service(cls);
 	cls->interned = false;
 }
 

@@ -14,10 +14,13 @@
 
 struct loc;
 
+// What is shown as a class: a prefix, an exact address, the address and port of a Service (service.h).
+enum loc_kind { LOC_PREFIX, LOC_EXACT, LOC_SERVICE, LOC_KIND_MAX };
+
 struct cls {
 	uint32_t id; // IDS_NONE: not in the tables yet
 	uint32_t members; // locations that the tables show as this class
-	struct loc *prefixes, *exacts; // of peers: those locations
+	struct loc *locs[LOC_KIND_MAX]; // of peers: those locations
 	uint64_t hash;
 	bool interned; // found by its signature; adopted classes and fragments are not
 	bool adopted; // read from the kernel: what it stands for is not known
@@ -30,14 +33,22 @@ struct cls {
 	uint32_t addresses; // exact ones that need an element for it, in that round
 	bool lent; // the id is the heir's now
 	uint32_t n;
-	uint32_t sig[]; // ids of atoms, ascending
+	uint32_t sig[]; // ids of atoms, ascending; of a Service's class see svcsig.h
 };
+
+#define SIG_SERVICE UINT32_MAX // no atom has this id
+
+static inline bool cls_is_service(const struct cls *cls)
+{
+	return cls->n && cls->sig[0] == SIG_SERVICE;
+}
 
 struct classes {
 	struct hash by_sig;
 	struct ids ids;
 	VEC(struct cls *) by_id;
 	VEC(struct cls *) touched;
+	uint32_t services; // of those found by their signature
 };
 
 void classes_init(struct classes *classes, uint32_t first, uint32_t max);

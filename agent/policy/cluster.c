@@ -354,3 +354,12 @@ void cluster_node(struct cluster *cluster, const struct node *before, const stru
 	must_ok(hash_add(&cluster->nodes, hash_string(name), node));
 	node_claims(cluster, node, true);
 }
+
+void cluster_node_touch(struct cluster *cluster, const char *name)
+{
+	struct nodeent *node =
+		name ? hash_find(&cluster->nodes, hash_string(name), is_node, name) : NULL;
+
+	for (uint32_t i = 0; node && i < node->object->naddrs; i++)
+		space_touch(&cluster->space, address(cluster, &node->object->addrs[i]));
+}

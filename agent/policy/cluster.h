@@ -44,6 +44,7 @@ struct podent {
 	struct nsent *ns;
 	size_t at; // in ns->pods
 	struct endpoint *endpoint; // NULL: not of this node
+	front_list fronts; // hostPorts, while it is an endpoint
 };
 
 struct nodeent {
@@ -95,6 +96,9 @@ void cluster_ns_drop(struct cluster *cluster, struct nsent *ns); // if nobody ne
 
 // Marks a pod's addresses (the winner among claimants may have changed).
 void cluster_pod_touch(struct cluster *cluster, struct podent *pod);
+
+// The signatures of a node's addresses may have changed; name NULL: nothing.
+void cluster_node_touch(struct cluster *cluster, const char *name);
 
 // Borrowed until the next change. labels of a namespace without an object: its name only.
 struct labels nsent_labels(const struct nsent *ns);

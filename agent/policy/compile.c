@@ -84,7 +84,7 @@ static struct port_atom *own_ports(struct policy *policy, const struct rule *rul
 		}
 	}
 	if (ranges.n)
-		atom = port_atom_get(&policy->ports, &ranges);
+		atom = port_atom_get(&policy->ports, BH_INGRESS, &ranges);
 	vec_fini(&ranges);
 	return atom;
 }
@@ -169,7 +169,8 @@ static void put_rules(struct policy *policy, struct matrix_key *key)
 }
 
 // Takes over the key. ns: of the endpoint.
-static struct matrix *matrix_for(struct policy *policy, struct matrix_key *key, const char *ns)
+static struct matrix *matrix_for(struct policy *policy, struct matrix_key *key, enum bh_dir dir,
+				 const char *ns)
 {
 	uint64_t hash = matrix_key_hash(key);
 	struct matrix *matrix;
@@ -185,6 +186,7 @@ static struct matrix *matrix_for(struct policy *policy, struct matrix_key *key, 
 	matrix = matrix_new();
 	matrix->hash = hash;
 	matrix->keyed = true;
+	matrix->dir = dir;
 	matrix->key = *key;
 	matrix->ns = intern_get(ns);
 	must_ok(hash_add(&policy->by_key, hash, matrix));
@@ -227,7 +229,7 @@ static struct matrix *compile_direction(struct policy *policy, struct endpoint *
 		add_rules(policy, endpoint, *at, dir, &key);
 	}
 	isolate(policy, endpoint, dir, &key);
-	return matrix_for(policy, &key, endpoint->pod->ns->name);
+	return matrix_for(policy, &key, dir, endpoint->pod->ns->name);
 }
 
 void endpoint_compile(struct policy *policy, struct endpoint *endpoint)

@@ -299,7 +299,8 @@ static bool crowded(const struct policy *policy)
 static bool moved_since(const struct plan *plan, uint32_t from)
 {
 	for (uint32_t i = from; i < plan->nsteps; i++)
-		if (plan->steps[i].kind != STEP_MATRIX_NEW && plan->steps[i].kind != STEP_CELL_SET)
+		if (plan->steps[i].kind != STEP_MATRIX_NEW && plan->steps[i].kind != STEP_CELL_SET &&
+		    plan->steps[i].kind != STEP_RESOLVE)
 			return true;
 	return false;
 }
@@ -312,6 +313,7 @@ static void finish(struct publish *pub, bool switched)
 	wait_here(pub);
 	free_matrices(pub);
 	moves_clean(pub);
+	svcmoves_clean(pub);
 	if (plan->nsteps == before + 1 && !switched)
 		plan->nsteps = before; // nothing goes, nobody is left behind
 	else if (plan->nsteps == before + 1)
@@ -328,6 +330,8 @@ void emit(struct publish *pub)
 	grow_all(pub);
 	first = pub->plan->nsteps;
 	prepare(pub);
+	svcmoves_before(pub);
 	moves_run(pub);
+	svcmoves_run(pub);
 	finish(pub, flip(pub, moved_since(pub->plan, first)));
 }

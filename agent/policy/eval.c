@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // eval.c - asking the compiled state: verdicts by the datapath's own lines, rules by name, numbers.
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -46,13 +47,87 @@ static enum bh_reason judge_fixed(const struct matrix *matrix, struct bh_judgeme
 	return allow ? BH_REASON_ALLOWED : BH_REASON_POLICY_DENIED;
 }
 
+static const struct matrix *judge_of(const struct policy *policy, uint32_t slot, enum bh_dir dir)
+{
+	const struct endpoint *endpoint = slot < policy->slots.n ? policy->slots.v[slot] : NULL;
+
+	return endpoint ? endpoint->shown[dir] : NULL;
+}
+
+static enum bh_reason judge_address(const struct policy *policy, const struct matrix *matrix,
+				    const struct bh_addr *remote, uint8_t proto, uint16_t port,
+				    bool as_node, struct bh_judgement *ret)
+{
+	const struct cls *cls = class_of(policy, remote);
+	const struct cls *pcls = portset_find(&policy->ports, proto, port);
+	enum bh_reason reason;
+
+	reason = read_matrix(matrix, &matrix->units->head, matrix->id,
+			     cls && cls->id != IDS_NONE ? cls->id : BH_CLASS_NONE, pcls->id, ret);
+	if (as_node && reason == BH_REASON_POLICY_DENIED &&
+	    BH_CELL_VERDICT(ret->verdict) == BH_VERDICT_DENY)
+		return BH_REASON_OWN_NODE;
+	return reason;
+}
+
+// ---- Services -----------------------------------------------------------------------------------------------
+
+static const struct svckey *key_in_table(const struct policy *policy, const struct bh_addr *addr,
+					 uint8_t proto, uint16_t port)
+{
+	struct bh_service_key key = { .port = htons(port), .proto = proto };
+	const struct svckey *found;
+
+	memcpy(key.addr, addr, sizeof(key.addr));
+	found = svckey_find(&policy->services, &key);
+	return found && found->loc.in_table ? found : NULL;
+}
+
+static const struct svckey *service_key(const struct policy *policy, const struct bh_addr *addr,
+					uint8_t proto, uint16_t port, bool as_node)
+{
+	const struct bh_addr any = { 0 };
+	const struct svckey *key;
+
+	if (portset_proto(proto) < 0)
+		return NULL;
+	key = key_in_table(policy, addr, proto, port);
+	return key || !as_node ? key : key_in_table(policy, &any, proto, port);
+}
+
+static uint32_t self_of(const struct svckey *key, uint32_t slot)
+{
+	for (size_t i = 0; i < key->selves.n; i++)
+		if (key->selves.v[i].slot == slot)
+			return key->selves.v[i].how;
+	return BH_SELF_NOT;
+}
+
+static enum bh_reason judge_service(const struct matrix *matrix, const struct svckey *key,
+				    uint32_t slot, struct bh_judgement *ret)
+{
+	enum bh_reason reason = read_matrix(matrix, &matrix->units->head, matrix->id,
+					    BH_SERVICE_CLASS(key->word), BH_PORT_CLASS_NONE, ret);
+	uint32_t how;
+
+	if (reason != BH_REASON_POLICY_DENIED)
+		return reason;
+	if (key->word & BH_SERVICE_EMPTY)
+		return BH_REASON_SERVICE_EMPTY;
+	how = BH_CELL_VERDICT(ret->verdict) == BH_VERDICT_DENY ? self_of(key, slot) : BH_SELF_NOT;
+	if (how == BH_SELF_ONLY)
+		return BH_REASON_HAIRPIN;
+	if (how == BH_SELF_ONE || BH_CELL_VERDICT(ret->verdict) == BH_VERDICT_MIXED)
+		return BH_REASON_SERVICE_MIXED;
+	return reason;
+}
+
 enum bh_reason policy_eval(const struct policy *policy, uint32_t slot, enum bh_dir dir,
 			   const struct bh_addr *remote, uint8_t proto, uint16_t port, bool as_node,
 			   struct bh_judgement *ret)
 {
-	const struct endpoint *endpoint = slot < policy->slots.n ? policy->slots.v[slot] : NULL;
-	const struct matrix *matrix = endpoint ? endpoint->shown[dir] : NULL;
-	const struct cls *cls, *pcls;
+	const struct matrix *matrix = judge_of(policy, slot, dir);
+	const struct svckey *key;
 	enum bh_reason reason;
 
 	*ret = (struct bh_judgement){ 0 };
@@ -60,18 +135,74 @@ enum bh_reason policy_eval(const struct policy *policy, uint32_t slot, enum bh_d
 		return BH_REASON_NO_POLICY;
 	if (matrix_fixed(policy, matrix)) {
 		reason = judge_fixed(matrix, ret);
-	} else {
-		ret->gen = matrix->gen;
-		cls = class_of(policy, remote);
-		pcls = portset_find(&policy->ports, proto, port);
-		reason = read_matrix(matrix, &matrix->units->head, matrix->id,
-				     cls && cls->id != IDS_NONE ? cls->id : BH_CLASS_NONE, pcls->id,
-				     ret);
+		return as_node && reason == BH_REASON_POLICY_DENIED ? BH_REASON_OWN_NODE : reason;
 	}
-	if (as_node && reason == BH_REASON_POLICY_DENIED &&
-	    BH_CELL_VERDICT(ret->verdict) == BH_VERDICT_DENY)
-		return BH_REASON_OWN_NODE;
+	ret->gen = matrix->gen;
+	key = dir == BH_EGRESS ? service_key(policy, remote, proto, port, as_node) : NULL;
+	if (key)
+		return judge_service(matrix, key, slot, ret);
+	return judge_address(policy, matrix, remote, proto, port, as_node, ret);
+}
+
+bool policy_service_find(const struct policy *policy, const struct bh_addr *addr, uint8_t proto,
+			 uint16_t port, bool as_node, struct policy_service *ret)
+{
+	const struct svckey *key = service_key(policy, addr, proto, port, as_node);
+	const struct front *front;
+
+	if (!key || !key->fronts.n)
+		return false;
+	front = key->fronts.v[0];
+	*ret = (struct policy_service){
+		.kind = front->service ? KIND_SERVICE : KIND_POD,
+		.ns = front->service ? front->service->ns : front->pod->ns->name,
+		.name = front->service ? front->service->name : front->pod->name,
+		.port = front->name,
+		.any = svckey_is_any(&key->key),
+	};
+	for (size_t i = 0; i < key->fronts.n; i++)
+		ret->nbackends += (uint32_t)key->fronts.v[i]->backends.n;
+	return true;
+}
+
+static enum bh_reason judge_backend(const struct policy *policy, uint32_t slot,
+				    const struct backend *backend, struct bh_judgement *ret)
+{
+	const struct matrix *matrix = judge_of(policy, slot, BH_EGRESS);
+	const struct podent *pod = spot_winner(backend->spot);
+	enum bh_reason reason;
+
+	*ret = (struct bh_judgement){ 0 };
+	if (!matrix)
+		return BH_REASON_NO_POLICY;
+	if (matrix_fixed(policy, matrix))
+		return judge_fixed(matrix, ret);
+	ret->gen = matrix->gen;
+	reason = judge_address(policy, matrix, &backend->spot->cidr.addr, backend->target->protocol,
+			       backend->target->port, spot_is_own_node(policy, backend->spot), ret);
+	if (reason == BH_REASON_POLICY_DENIED && pod && pod->endpoint &&
+	    pod->endpoint->slot == slot && BH_CELL_VERDICT(ret->verdict) == BH_VERDICT_DENY)
+		return BH_REASON_HAIRPIN;
 	return reason;
+}
+
+void policy_backend_each(const struct policy *policy, uint32_t slot, const struct bh_addr *addr,
+			 uint8_t proto, uint16_t port, bool as_node, policy_backend_fn fn, void *arg)
+{
+	const struct svckey *key = service_key(policy, addr, proto, port, as_node);
+
+	for (size_t i = 0; key && i < key->fronts.n; i++)
+		for (size_t j = 0; j < key->fronts.v[i]->backends.n; j++) {
+			const struct backend *backend = &key->fronts.v[i]->backends.v[j];
+			struct bh_judgement judgement;
+			enum bh_reason reason;
+
+			if (!svckey_has(&key->key, &backend->spot->cidr.addr))
+				continue;
+			reason = judge_backend(policy, slot, backend, &judgement);
+			fn(arg, &backend->spot->cidr.addr, backend->target->port, reason,
+			   &judgement);
+		}
 }
 
 // ---- names --------------------------------------------------------------------------------------------------
@@ -201,6 +332,9 @@ void policy_stats(const struct policy *policy, struct policy_stats *ret)
 		.rules = (uint32_t)policy->ruleids.by_id.n,
 		.compiles = policy->compiles,
 		.lookups = policy->lookups,
+		.services = policy->services.in_table,
+		.selves = policy->services.selves,
+		.mixed = services_mixed(policy),
 	};
 	for (size_t i = 0; i < policy->slots.n; i++)
 		ret->endpoints += policy->slots.v[i] && !policy->slots.v[i]->gone;

@@ -7,11 +7,15 @@
 // replaced keeps the row of the id. Where two classes come to the same signature, the locations of one move.
 #include "agent/policy/must.h"
 #include "agent/policy/room.h"
+#include "agent/policy/svcsig.h"
 
 typedef VEC(struct cls *) cls_list;
 
-static bool any_fades(const struct atoms *atoms)
+static bool any_fades(const struct atoms *atoms, const struct portset *ports)
 {
+	for (size_t i = 0; ports->changed && i < ports->atoms.n; i++)
+		if (ports->atoms.v[i] && !ports->atoms.v[i]->refs)
+			return true;
 	for (size_t i = 0; i < atoms->changed.n; i++)
 		if (atoms->changed.v[i]->in_force && !atoms->changed.v[i]->refs)
 			return true;
@@ -45,8 +49,8 @@ static void touch_list(struct space *space, struct loc *loc)
 // Below a prefix that moves, any exact address may come to need no entry of its own, or to need one.
 static void touch_members(struct space *space, const struct cls *cls)
 {
-	touch_list(space, cls->exacts);
-	for (struct loc *loc = cls->prefixes; loc; loc = loc->next)
+	touch_list(space, cls->locs[LOC_EXACT]);
+	for (struct loc *loc = cls->locs[LOC_PREFIX]; loc; loc = loc->next)
 		space_stir(space, spot_of(loc));
 }
 
@@ -55,7 +59,7 @@ static uint32_t narrowness(const struct cls *cls)
 {
 	uint32_t least = UINT32_MAX;
 
-	for (struct loc *loc = cls->prefixes; loc; loc = loc->next)
+	for (struct loc *loc = cls->locs[LOC_PREFIX]; loc; loc = loc->next)
 		if (spot_of(loc)->cidr.prefixlen < least)
 			least = spot_of(loc)->cidr.prefixlen;
 	return least;
@@ -92,6 +96,29 @@ static void settle(struct policy *policy, struct cls *cls)
 		cls_intern(&policy->classes, cls);
 }
 
+// A Service's class is left by all keys, which find what they are without the atom.
+static bool service_has_faded(const struct policy *policy, const struct cls *cls)
+{
+	struct svcpart part;
+	uint32_t at = 0;
+
+	while (svcsig_next(cls, &at, &part)) {
+		for (uint32_t i = 0; i < part.npeers; i++)
+			if (!policy->cluster.atoms.by_id.v[part.peers[i]]->refs)
+				return true;
+		for (uint32_t i = 0; i < part.nports; i++)
+			if (!policy->ports.atoms.v[part.ports[i]]->refs)
+				return true;
+	}
+	return false;
+}
+
+static void touch_services(struct policy *policy, const struct cls *cls)
+{
+	for (struct loc *loc = cls->locs[LOC_SERVICE]; loc; loc = loc->next)
+		svckey_touch(&policy->services, svckey_of(loc));
+}
+
 void fade(struct policy *policy)
 {
 	const struct atoms *atoms = &policy->cluster.atoms;
@@ -99,16 +126,20 @@ void fade(struct policy *policy)
 	struct cls *cls;
 	size_t at = 0;
 
-	if (!any_fades(atoms))
+	if (!any_fades(atoms, &policy->ports))
 		return;
 	while ((cls = hash_next(&policy->classes.by_sig, &at)))
-		if (has_faded(atoms, cls))
+		if (cls_is_service(cls) ? service_has_faded(policy, cls) : has_faded(atoms, cls))
 			must_push(&list, cls);
 	vec_each(struct cls *, c, &list) {
 		cls_unintern(&policy->classes, *c);
-		strip(atoms, *c);
+		if (cls_is_service(*c))
+			touch_services(policy, *c);
+		else
+			strip(atoms, *c);
 	}
 	vec_each(struct cls *, c, &list)
-		settle(policy, *c);
+		if (!cls_is_service(*c))
+			settle(policy, *c);
 	vec_fini(&list);
 }

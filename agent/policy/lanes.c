@@ -110,6 +110,7 @@ static void plan_staying(struct publish *pub, struct matrix *matrix)
 		if (pair->x && pair->x->id != IDS_NONE && !matrix->bump)
 			matrix->bump = matrix_tightens(matrix, matrix_row_of(matrix, pair->x->id),
 						       matrix_row(matrix, pair->y));
+	matrix->bump = matrix->bump || svcmoves_tighten(pub, matrix);
 	vec_each(struct cls *, cls, &pub->peers.born)
 		pend(matrix, (*cls)->id, matrix_row(matrix, *cls));
 }
@@ -128,9 +129,14 @@ struct cells {
 	uint64_t sparse, dense;
 };
 
-static uint64_t bound_of_fresh(const struct policy *policy)
+// Rows of Services are few, as each is one cell.
+static uint64_t bound_of_fresh(const struct policy *policy, const struct matrix *matrix)
 {
-	return (uint64_t)policy->classes.by_sig.n * policy->ports.classes.by_sig.n;
+	uint64_t services = policy->classes.services, rules = matrix->key.entries.n + 2;
+	uint64_t rows = policy->classes.by_sig.n - services;
+
+	rows += services < rules * BH_VERDICT_MIXED ? services : rules * BH_VERDICT_MIXED;
+	return rows * policy->ports.classes.by_sig.n;
 }
 
 static struct cells cells_of(const struct policy *policy, const struct matrix *matrix)
@@ -146,7 +152,7 @@ static struct cells cells_of(const struct policy *policy, const struct matrix *m
 static struct cells cells_of_fresh(const struct policy *policy, const struct matrix *matrix,
 				   bool exact)
 {
-	uint64_t bound = bound_of_fresh(policy);
+	uint64_t bound = bound_of_fresh(policy, matrix);
 	struct matrix *trial;
 	struct cells cells;
 	struct cls *cls;
@@ -156,6 +162,7 @@ static struct cells cells_of_fresh(const struct policy *policy, const struct mat
 		return (struct cells){ .dense = bound }; // dense for certain
 	trial = matrix_new();
 	trial->key = matrix->key; // borrowed
+	trial->dir = matrix->dir;
 	matrix_index(trial, &policy->ports);
 	while ((cls = hash_next(&policy->classes.by_sig, &at)))
 		matrix_row(trial, cls);

@@ -2,11 +2,14 @@
 // matrix.c - keys, indexes, rows and columns.
 #include "agent/policy/matrix.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "agent/base/intern.h"
+#include "agent/policy/combine.h"
 #include "agent/policy/memo.h"
 #include "agent/policy/must.h"
+#include "agent/policy/svcsig.h"
 
 #define RULE_NEVER UINT32_MAX
 
@@ -125,7 +128,7 @@ uint32_t matrix_col(struct matrix *matrix, const struct cls *cls)
 	atom_ids sig = { 0 };
 	uint32_t col;
 
-	sig_restrict(cls, matrix->port_atoms.v, matrix->port_atoms.n, &sig);
+	sig_restrict(cls->sig, cls->n, matrix->port_atoms.v, matrix->port_atoms.n, &sig);
 	col = memo_find(&matrix->col_memo, &sig);
 	if (col == MEMO_NONE) {
 		col = matrix->ncols++;
@@ -259,12 +262,12 @@ static uint32_t add_row(struct matrix *matrix, const atom_ids *sig)
 	return row;
 }
 
-uint32_t matrix_row(struct matrix *matrix, const struct cls *cls)
+static uint32_t row_of_atoms(struct matrix *matrix, const uint32_t *atoms, size_t n)
 {
 	atom_ids sig = { 0 };
 	uint32_t row;
 
-	sig_restrict(cls, matrix->atoms.v, matrix->atoms.n, &sig);
+	sig_restrict(atoms, n, matrix->atoms.v, matrix->atoms.n, &sig);
 	row = memo_find(&matrix->row_memo, &sig);
 	if (row == MEMO_NONE) {
 		row = add_row(matrix, &sig);
@@ -272,4 +275,41 @@ uint32_t matrix_row(struct matrix *matrix, const struct cls *cls)
 	}
 	vec_fini(&sig);
 	return row;
+}
+
+static uint32_t col_of_atoms(const struct matrix *matrix, const uint32_t *atoms, size_t n)
+{
+	atom_ids sig = { 0 };
+	uint32_t col;
+
+	sig_restrict(atoms, n, matrix->port_atoms.v, matrix->port_atoms.n, &sig);
+	col = memo_find(&matrix->col_memo, &sig);
+	vec_fini(&sig);
+	assert(col != MEMO_NONE); // every intersection of its port atoms has a column
+	return col;
+}
+
+// Ingress has no use for it.
+static uint32_t service_row(struct matrix *matrix, const struct cls *cls)
+{
+	struct combine sum = { 0 };
+	struct svcpart part;
+	uint32_t at = 0;
+
+	if (matrix->dir != BH_EGRESS)
+		return BH_ROW_NONE;
+	while (svcsig_next(cls, &at, &part)) {
+		uint32_t row = row_of_atoms(matrix, part.peers, part.npeers);
+		uint32_t col = col_of_atoms(matrix, part.ports, part.nports);
+
+		combine_add(&sum, row_cell(matrix->rows.v[row], col), part.own_node);
+	}
+	return matrix_row_same(matrix, combine_end(&sum));
+}
+
+uint32_t matrix_row(struct matrix *matrix, const struct cls *cls)
+{
+	if (cls_is_service(cls))
+		return service_row(matrix, cls);
+	return row_of_atoms(matrix, cls->sig, cls->n);
 }

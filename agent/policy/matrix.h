@@ -44,6 +44,7 @@ struct row {
 
 struct matrix {
 	uint32_t id, gen;
+	enum bh_dir dir; // of the endpoints that use it; not known of one read from the kernel
 	const char *ns; // of the endpoint that it was made for: its tenant; NULL: read from the kernel
 	uint32_t users; // directions of endpoints that are to use it
 	bool keyed; // false: read from the kernel, its list is not known
@@ -70,6 +71,7 @@ struct matrix {
 
 	VEC(struct row *) rows;
 	struct hash row_table;
+	bool mixed; // a row of Services is mixed
 
 	// What the kernel holds.
 	VEC(uint16_t) row_of, col_of; // per class id
@@ -125,9 +127,14 @@ uint32_t matrix_row(struct matrix *matrix, const struct cls *cls);
 
 // Adds a row if there is none of the same content; cells has ncols elements.
 uint32_t matrix_row_add(struct matrix *matrix, const struct bh_cell *cells);
+// The row that has this cell in every column.
+uint32_t matrix_row_same(struct matrix *matrix, struct bh_cell cell);
 // Adds a row under the next number, whatever there is.
 void matrix_row_load(struct matrix *matrix, const struct bh_cell *cells);
 struct bh_cell row_cell(const struct row *row, uint32_t col);
+
+// How much a verdict lets pass: 0 (a ClusterNetworkPolicy denies) to 3 (allowed).
+int cell_freedom(uint32_t word);
 
 // A flow that row `from` passes, row `to` would not (or not always).
 bool matrix_tightens(const struct matrix *matrix, uint32_t from, uint32_t to);

@@ -65,10 +65,10 @@ size_t sig_position(const uint32_t *v, size_t n, uint32_t id)
 }
 
 // The part of a signature that this list refers to, as positions in known[].
-void sig_restrict(const struct cls *cls, const uint32_t *known, size_t n, atom_ids *out)
+void sig_restrict(const uint32_t *sig, size_t nsig, const uint32_t *known, size_t n, atom_ids *out)
 {
-	for (uint32_t i = 0; i < cls->n; i++) {
-		size_t at = sig_position(known, n, cls->sig[i]);
+	for (size_t i = 0; i < nsig; i++) {
+		size_t at = sig_position(known, n, sig[i]);
 
 		if (at < n)
 			must_push(out, (uint32_t)at);

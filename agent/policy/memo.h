@@ -14,7 +14,7 @@
 size_t sig_position(const uint32_t *v, size_t n, uint32_t id);
 
 // Appends the positions in known[] of what of a signature stands there.
-void sig_restrict(const struct cls *cls, const uint32_t *known, size_t n, atom_ids *out);
+void sig_restrict(const uint32_t *sig, size_t nsig, const uint32_t *known, size_t n, atom_ids *out);
 
 uint32_t memo_find(const struct hash *table, const atom_ids *sig); // MEMO_NONE
 void memo_add(struct hash *table, const atom_ids *sig, uint32_t number);

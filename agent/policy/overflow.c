@@ -300,7 +300,6 @@ bool overflow_check(struct policy *policy)
 	struct demand demand;
 	bool again = false;
 
-	portset_cut(&policy->ports);
 	if (!could_overflow(policy))
 		return false;
 	measure(policy, &demand);

@@ -39,6 +39,11 @@ const char *step_kind_name(enum step_kind kind)
 		[STEP_CIDR_DEL] = "cidr-del",
 		[STEP_PORT_SET] = "port-set",
 		[STEP_ENDPOINT] = "endpoint",
+		[STEP_SERVICE_SET] = "service-set",
+		[STEP_SERVICE_DEL] = "service-del",
+		[STEP_SELF_SET] = "self-set",
+		[STEP_SELF_DEL] = "self-del",
+		[STEP_RESOLVE] = "resolve",
 		[STEP_FORGET] = "forget",
 	};
 
@@ -55,5 +60,7 @@ void policy_tables_fini(struct policy_tables *tables)
 	free(tables->ports);
 	free(tables->cells);
 	free(tables->endpoints);
+	free(tables->services);
+	free(tables->selves);
 	*tables = (struct policy_tables){ 0 };
 }

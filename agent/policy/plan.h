@@ -41,11 +41,13 @@
 // A STEP_ENDPOINT may therefore come twice for one slot; the last one is the new policy.
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <bulkhead/abi.h>
 #include <bulkhead/addr.h>
 #include <bulkhead/policy.h>
+#include <bulkhead/service.h>
 
 #include "agent/base/cleanup.h"
 
@@ -62,6 +64,11 @@ enum step_kind {
 	STEP_CIDR_DEL,
 	STEP_PORT_SET, // bh_port[lo..hi].cls[proto] = cls
 	STEP_ENDPOINT, // bh_endpoint[slot].policy = policies, then .gen = gens
+	STEP_SERVICE_SET, // bh_service[key] = word
+	STEP_SERVICE_DEL,
+	STEP_SELF_SET, // bh_self[{slot, key}] = how
+	STEP_SELF_DEL,
+	STEP_RESOLVE, // this node's flows to the key get their real backend in bh_backend
 	STEP_FORGET, // connections not judged under their endpoint's generation lose the one they have
 	STEP_MAX,
 };
@@ -93,6 +100,11 @@ struct step {
 			uint32_t policy[BH_DIR_MAX];
 			uint32_t gen[BH_DIR_MAX];
 		} endpoint;
+		struct {
+			struct bh_service_key key;
+			uint32_t word; // STEP_SERVICE_SET: class id, BH_SERVICE_EMPTY
+			uint32_t slot, how; // STEP_SELF_*; enum bh_self_how
+		} service;
 	};
 };
 
@@ -101,6 +113,7 @@ struct plan {
 	uint32_t nsteps;
 	uint32_t capacity;
 	struct step *steps;
+	bool mixed; // after it some Service is mixed for a pod: the netfilter program is needed before it runs
 };
 
 // Appends a step; what it carries is the plan's.
@@ -131,6 +144,16 @@ struct policy_tables {
 		struct bh_cell_key key;
 		struct bh_cell cell;
 	} *cells;
+	uint32_t nservices;
+	struct policy_tables_service {
+		struct bh_service_key key;
+		uint32_t word;
+	} *services;
+	uint32_t nselves;
+	struct policy_tables_self {
+		struct bh_self_key key;
+		uint32_t how;
+	} *selves;
 	uint32_t nendpoints;
 	struct policy_tables_endpoint {
 		uint32_t slot, policy[BH_DIR_MAX], gen[BH_DIR_MAX];

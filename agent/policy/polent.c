@@ -155,7 +155,9 @@ static void add_part(struct lowering *l, struct atom *peer, struct port_atom *po
 
 static struct atom *peer_of(struct lowering *l)
 {
-	struct atom_spec spec = { .owner = l->polent->source, .rule = l->rule };
+	struct atom_spec spec = { .owner = l->polent->source,
+				   .rule = l->rule,
+				   .dir = l->dir };
 
 	return l->any_peer ? NULL : atom_get(&l->policy->cluster.atoms, &spec);
 }
@@ -181,14 +183,14 @@ static void add_meanings(struct lowering *l, const struct port *port, uint8_t pr
 
 	for (size_t i = 0; name && i < name->numbers.n; i++) {
 		uint16_t number = name->numbers.v[i].number;
-		struct atom_spec spec = { l->polent->source, l->rule, port->name, protocol,
-					  number };
+		struct atom_spec spec = { l->polent->source, l->rule, l->dir,
+					  port->name,	     protocol, number };
 		port_ranges range = { 0 };
 
 		must_push(&range,
 			  (struct port_range){ number, number, (uint32_t)portset_proto(protocol) });
 		add_part(l, atom_get(&l->policy->cluster.atoms, &spec),
-			 port_atom_get(&l->policy->ports, &range), NULL);
+			 port_atom_get(&l->policy->ports, l->dir, &range), NULL);
 		vec_fini(&range);
 	}
 }
@@ -231,7 +233,7 @@ static void lower_ports(struct lowering *l)
 	}
 	numbered(l->rule, &ranges);
 	if (ranges.n)
-		add_part(l, peer_of(l), port_atom_get(&l->policy->ports, &ranges), NULL);
+		add_part(l, peer_of(l), port_atom_get(&l->policy->ports, l->dir, &ranges), NULL);
 	vec_fini(&ranges);
 	add_named(l);
 }

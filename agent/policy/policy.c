@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <errno.h>
 
+#include "agent/base/intern.h"
 #include "agent/policy/must.h"
 #include "agent/policy/publish.h"
 
@@ -20,6 +21,8 @@ static void default_limits(struct policy_limits *limits)
 		.dense_cells = BH_LIMIT_DENSE_CELLS,
 		.dense_total = BH_LIMIT_DENSE_TOTAL,
 		.sparse_cells = BH_LIMIT_SPARSE_CELLS,
+		.services = BH_LIMIT_SERVICES,
+		.selves = BH_LIMIT_SELF,
 		.object_share = BH_LIMIT_SHARE,
 		.namespace_share = BH_LIMIT_SHARE,
 	};
@@ -74,6 +77,8 @@ void policy_free(struct policy *policy)
 		endpoint_free(*endpoint);
 	vec_each(struct matrix *, matrix, &policy->matrices)
 		matrix_drop(policy, *matrix);
+	services_fini(policy);
+	intern_put(policy->node);
 	while ((polent = hash_next(&policy->polents, &at)))
 		polent_free(polent);
 	hash_fini(&policy->polents);
@@ -106,6 +111,9 @@ static void pod_changed(struct policy *policy, const struct pod *before, const s
 	if (pod && pod->endpoint)
 		endpoint_touch(policy, pod->endpoint);
 	cluster_pod(&policy->cluster, before, after);
+	pod = cluster_pod_find(&policy->cluster, object->ns, object->name);
+	if (pod)
+		services_pod(policy, pod);
 }
 
 static void namespace_changed(struct policy *policy, const struct namespace_ *before,
@@ -137,6 +145,14 @@ void policy_changed(struct policy *policy, const struct object *before, const st
 	case KIND_NODE:
 		cluster_node(&policy->cluster, (const struct node *)before,
 			     (const struct node *)after);
+		break;
+	case KIND_SERVICE:
+		services_service(policy, (const struct service *)before,
+				 (const struct service *)after);
+		break;
+	case KIND_ENDPOINTSLICE:
+		services_slice(policy, (const struct endpointslice *)before,
+			       (const struct endpointslice *)after);
 		break;
 	case KIND_NETPOL:
 	case KIND_CLUSTERNETPOL:
@@ -171,6 +187,7 @@ int policy_endpoint_add(struct policy *policy, const char *ns, const char *name,
 	endpoint->pod = pod;
 	pod->endpoint = endpoint;
 	cluster_pod_touch(&policy->cluster, pod);
+	services_pod(policy, pod);
 	endpoint_touch(policy, endpoint);
 	return 0;
 }
@@ -187,6 +204,7 @@ int policy_endpoint_remove(struct policy *policy, uint32_t slot)
 	endpoint->pod = NULL;
 	endpoint->gone = true;
 	cluster_pod_touch(&policy->cluster, pod);
+	services_pod(policy, pod);
 	cluster_pod_drop(&policy->cluster, pod);
 	endpoint_touch(policy, endpoint);
 	return 0;
@@ -199,6 +217,18 @@ bool policy_endpoint_open(const struct policy *policy, uint32_t slot)
 	return endpoint && !endpoint->gone &&
 	       endpoint->shown[BH_INGRESS] == &policy->fixed[BH_POLICY_ALLOW] &&
 	       endpoint->shown[BH_EGRESS] == &policy->fixed[BH_POLICY_ALLOW];
+}
+
+void policy_set_node(struct policy *policy, const char *name)
+{
+	const char *before = policy->node;
+
+	policy->node = name ? must((void *)intern(name)) : NULL;
+	if (policy->node != before) {
+		cluster_node_touch(&policy->cluster, before);
+		cluster_node_touch(&policy->cluster, policy->node);
+	}
+	intern_put(before);
 }
 
 // ---- compiling ------------------------------------------------------------------------------------------------
@@ -291,7 +321,9 @@ static void compile_all(struct policy *policy)
 		matrices_release(policy);
 		fade(policy);
 		cluster_atoms(&policy->cluster);
+		portset_cut(&policy->ports);
 		publish_want(policy);
+		services_want(policy);
 	} while (overflow_check(policy));
 }
 
@@ -322,7 +354,9 @@ int policy_compile(struct policy *policy, struct plan **ret)
 	policy->retry_failed = false;
 	do {
 		compile_all(policy);
-	} while (!publish(policy, plan) || overflow_retry(policy) || lanes_ids_came(policy));
+	} while (!publish(policy, plan) || policy->services.deferred || overflow_retry(policy) ||
+		 lanes_ids_came(policy));
+	plan->mixed = svcmoves_mixed(policy);
 	drop_endpoints(policy);
 	ruleids_trim(&policy->ruleids);
 	policy->compiles++;

@@ -25,6 +25,7 @@ struct policy;
 struct policy_limits { // 0: the default of bulkhead/abi.h
 	uint32_t endpoints, peers, cidrs, peer_classes, port_classes, policies;
 	uint32_t dense_cells, dense_total, sparse_cells;
+	uint32_t services, selves;
 	uint32_t object_share; // share of a table one policy object may use, in percent (25)
 	uint32_t namespace_share; // same for one namespace (25)
 	// Processors may let a program's loads overtake each other: always so where they do, else by this (tests).
@@ -43,6 +44,10 @@ void policy_changed(struct policy *policy, const struct object *before, const st
 // judged by deny-all in both directions). slot < limits.endpoints. 0, -EEXIST, -ENOSPC.
 int policy_endpoint_add(struct policy *policy, const char *ns, const char *name, uint32_t slot);
 int policy_endpoint_remove(struct policy *policy, uint32_t slot);
+
+// The name of the own Node (NULL: not known): what is at its status addresses passes the NetworkPolicy tier, as
+// a Service's backend too.
+void policy_set_node(struct policy *policy, const char *name);
 
 // Takes over tables found in the kernel, before the first policy_compile(): what the tables hold is the
 // old state of the first plan, ids are kept where the content is the same, and a matrix whose content is
@@ -90,10 +95,29 @@ bool policy_rule_info(const struct policy *policy, uint32_t rule, struct rule_in
 const char *policy_rule_text(const struct policy *policy, uint32_t rule, char *buf, size_t bytes);
 
 // Verdict of the compiled matrices for one endpoint and direction. The remote is an address (host order
-// port). as_node: the remote is the pod's own node (design 3.3). *ret as the datapath would store it.
+// port). as_node: the remote is the pod's own node (design 3.3). *ret as the datapath would store it. What a pod
+// sends to a Service's address and port is judged on its backends (policy_service_find()); of the own node's, those of
+// NodePorts and hostPorts, too. BH_REASON_SERVICE_MIXED: some backends are allowed, some are not.
 enum bh_reason policy_eval(const struct policy *policy, uint32_t slot, enum bh_dir dir,
 			   const struct bh_addr *remote, uint8_t proto, uint16_t port, bool as_node,
 			   struct bh_judgement *ret);
+
+// What an address and port (host order) lead to; false: to nothing but themselves.
+struct policy_service {
+	enum kind kind; // KIND_SERVICE, or KIND_POD of a hostPort; of several that claim it the first
+	const char *ns, *name;
+	const char *port; // the Service port's name, may be NULL
+	bool any; // the key is one of every address of this node
+	uint32_t nbackends;
+};
+bool policy_service_find(const struct policy *policy, const struct bh_addr *addr, uint8_t proto,
+			 uint16_t port, bool as_node, struct policy_service *ret);
+
+// Its backends, and what each alone is judged as for an endpoint.
+typedef void (*policy_backend_fn)(void *arg, const struct bh_addr *addr, uint16_t port,
+				  enum bh_reason reason, const struct bh_judgement *judgement);
+void policy_backend_each(const struct policy *policy, uint32_t slot, const struct bh_addr *addr,
+			 uint8_t proto, uint16_t port, bool as_node, policy_backend_fn fn, void *arg);
 
 // Policies that are not enforced as written, and why (invalid, over a share).
 typedef void (*policy_problem_fn)(void *arg, enum kind kind, const char *ns, const char *name,
@@ -109,6 +133,8 @@ struct policy_stats {
 	uint32_t endpoints, peer_classes, port_classes, peers, cidrs, matrices, rules;
 	uint64_t matrix_bytes, sparse_cells;
 	uint64_t compiles;
+	uint32_t services, selves; // keys in bh_service, elements of bh_self
+	uint32_t mixed; // of the keys, for some pod of this node
 	uint64_t lookups; // addresses and prefixes that were asked what matches them, since the start
 };
 void policy_stats(const struct policy *policy, struct policy_stats *ret);

@@ -75,26 +75,35 @@ static void merge(port_ranges *ranges)
 	ranges->n = kept;
 }
 
+struct draft {
+	enum bh_dir dir;
+	const port_ranges *ranges;
+};
+
 static bool equal(const void *item, const void *key)
 {
 	const struct port_atom *atom = item;
-	const port_ranges *ranges = key;
+	const struct draft *draft = key;
+	const port_ranges *ranges = draft->ranges;
 
-	return atom->n == ranges->n && !memcmp(atom->v, ranges->v, ranges->n * sizeof(*ranges->v));
+	return atom->dir == draft->dir && atom->n == ranges->n &&
+	       !memcmp(atom->v, ranges->v, ranges->n * sizeof(*ranges->v));
 }
 
-struct port_atom *port_atom_get(struct portset *set, port_ranges *ranges)
+struct port_atom *port_atom_get(struct portset *set, enum bh_dir dir, port_ranges *ranges)
 {
+	struct draft draft = { dir, ranges };
 	struct port_atom *atom;
 	uint64_t hash;
 
 	merge(ranges);
-	hash = hash_bytes(ranges->v, ranges->n * sizeof(*ranges->v));
-	atom = hash_find(&set->by_content, hash, equal, ranges);
+	hash = hash_mix(hash_bytes(ranges->v, ranges->n * sizeof(*ranges->v)), dir);
+	atom = hash_find(&set->by_content, hash, equal, &draft);
 	if (!atom) {
 		atom = must_new(sizeof(*atom) + ranges->n * sizeof(*ranges->v));
 		atom->id = ids_take(&set->atom_ids);
 		atom->hash = hash;
+		atom->dir = dir;
 		atom->n = (uint32_t)ranges->n;
 		memcpy(atom->v, ranges->v, ranges->n * sizeof(*ranges->v));
 		must_ok(hash_add(&set->by_content, hash, atom));
@@ -234,15 +243,10 @@ void portset_cut(struct portset *set)
 	set->changed = false;
 }
 
-struct cls *portset_find(const struct portset *set, uint8_t protocol, uint16_t port)
+static struct cls *find_in(const port_spans *spans, uint16_t port)
 {
-	int proto = portset_proto(protocol);
-	const port_spans *spans;
 	size_t lo = 0, hi;
 
-	if (proto < 0)
-		return set->none;
-	spans = &set->shown[proto];
 	for (hi = spans->n - 1; lo < hi;) {
 		size_t mid = (lo + hi) / 2;
 
@@ -252,4 +256,20 @@ struct cls *portset_find(const struct portset *set, uint8_t protocol, uint16_t p
 			hi = mid;
 	}
 	return spans->v[lo].cls;
+}
+
+struct cls *portset_find(const struct portset *set, uint8_t protocol, uint16_t port)
+{
+	int proto = portset_proto(protocol);
+
+	return proto < 0 ? set->none : find_in(&set->shown[proto], port);
+}
+
+struct cls *portset_wanted(const struct portset *set, uint8_t protocol, uint16_t port)
+{
+	int proto = portset_proto(protocol);
+
+	if (proto < 0)
+		return set->none;
+	return find_in(set->wanted[proto].n ? &set->wanted[proto] : &set->shown[proto], port);
 }

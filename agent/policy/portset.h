@@ -14,11 +14,12 @@ struct port_range {
 	uint32_t proto; // enum bh_port_proto
 };
 
-// One rule's resolved port list: sorted, merged.
+// One rule's resolved port list: sorted, merged. Of ingress and egress apart, as peer atoms are.
 struct port_atom {
 	uint32_t id;
 	uint32_t refs;
 	uint64_t hash;
+	enum bh_dir dir;
 	uint32_t n;
 	struct port_range v[];
 };
@@ -49,7 +50,7 @@ void portset_fini(struct portset *set);
 int portset_proto(uint8_t protocol);
 
 // The atom of a list, counted once more. ranges is sorted and merged in place; it may not be empty.
-struct port_atom *port_atom_get(struct portset *set, port_ranges *ranges);
+struct port_atom *port_atom_get(struct portset *set, enum bh_dir dir, port_ranges *ranges);
 void port_atom_ref(struct port_atom *atom);
 void port_atom_put(struct portset *set, struct port_atom *atom); // NULL is fine
 
@@ -57,5 +58,6 @@ void port_atom_put(struct portset *set, struct port_atom *atom); // NULL is fine
 // signature, into wanted.
 void portset_cut(struct portset *set);
 
-// What the tables show; protocols without ports: class 0.
+// What the tables show, and what they are to show; protocols without ports: class 0.
 struct cls *portset_find(const struct portset *set, uint8_t protocol, uint16_t port);
+struct cls *portset_wanted(const struct portset *set, uint8_t protocol, uint16_t port);

@@ -213,6 +213,7 @@ static void publish_fini(struct publish *pub)
 	vec_fini(&pub->replaced);
 	vec_fini(&pub->fresh);
 	vec_fini(&pub->spots);
+	vec_fini(&pub->keys);
 	vec_fini(&pub->port_moves);
 }
 
@@ -220,6 +221,7 @@ static void publish_fini(struct publish *pub)
 static bool take_back(struct publish *pub)
 {
 	settle_ports(pub, false);
+	svcmoves_settle(pub, false);
 	shift_fini(&pub->peers);
 	shift_fini(&pub->ports);
 	publish_fini(pub);
@@ -238,6 +240,7 @@ bool publish(struct policy *policy, struct plan *plan)
 	find_moves(&pub);
 	find_port_moves(&pub);
 	lanes_sort(&pub);
+	svcmoves_find(&pub);
 	if (!lanes_weigh(&pub))
 		return take_back(&pub);
 	shift_inherit(&pub.peers, &pub.staying);
@@ -252,6 +255,7 @@ bool publish(struct policy *policy, struct plan *plan)
 	lanes_plan(&pub);
 	emit(&pub);
 	settle_spots(&pub);
+	svcmoves_settle(&pub, true);
 	settle_ports(&pub, true);
 	settle_matrices(policy);
 	shift_fini(&pub.peers);

@@ -14,6 +14,12 @@ struct spot_move {
 	uint32_t exact, prefix; // positions of pairs, PAIR_NONE: the class stays
 };
 
+struct key_move {
+	struct svckey *key;
+	uint32_t pair; // PAIR_NONE: the class stays
+	bool comes, goes; // into the table, out of it
+};
+
 struct port_move {
 	uint32_t proto, lo, hi;
 	struct cls *x, *y;
@@ -26,6 +32,7 @@ struct publish {
 	matrices staying, replaced, fresh;
 	struct shift peers, ports;
 	VEC(struct spot_move) spots;
+	VEC(struct key_move) keys;
 	VEC(struct port_move) port_moves;
 	bool prefixes; // bh_cidr changes
 };
@@ -42,6 +49,16 @@ void lanes_plan(struct publish *pub); // pending lanes of old matrices, images o
 // ---- moves.c ----------------------------------------------------------------------------------------------
 void moves_run(struct publish *pub); // c: what is about locations
 void moves_clean(struct publish *pub); // e: likewise
+
+// ---- svcmoves.c: keys of Services ---------------------------------------------------------------------------
+void svcmoves_find(struct publish *pub); // which move; once it is known which matrices stay
+// The keys that come or go, and pods of this node among backends, make a matrix that stays less free somewhere.
+bool svcmoves_tighten(struct publish *pub, struct matrix *matrix);
+void svcmoves_before(struct publish *pub); // c: what must be written before any key moves
+void svcmoves_run(struct publish *pub); // c
+void svcmoves_clean(struct publish *pub); // e
+void svcmoves_settle(struct publish *pub, bool taken); // the plan is made, or given up
+bool svcmoves_mixed(const struct policy *policy); // of what is shown after the plan
 
 // ---- emit.c -----------------------------------------------------------------------------------------------
 // Writes the plan from what was found out. See the order in plan.h.

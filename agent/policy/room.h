@@ -5,6 +5,7 @@
 #pragma once
 
 #include "agent/policy/matrix.h"
+#include "agent/policy/service.h"
 
 // A rule of a policy, lowered: its atoms are known. A rule with named ports has several parts.
 struct lowered {
@@ -72,6 +73,8 @@ struct policy {
 	struct portset ports;
 	struct classes classes; // of peers
 	struct ruleids ruleids;
+	struct services services;
+	const char *node; // the own Node's name, interned; NULL: not known
 
 	struct hash polents;
 	VEC(struct polent *) admin, baseline; // by priority, name

@@ -34,6 +34,12 @@ static struct bh_cell frequent(const struct bh_cell *cells, uint32_t n)
 	return seen[best].cell;
 }
 
+static uint64_t row_hash(const struct row *row)
+{
+	return hash_mix(hash_bytes(&row->def, sizeof(row->def)),
+			hash_bytes(row->v, row->n * sizeof(*row->v)));
+}
+
 static struct row *pack(const struct bh_cell *cells, uint32_t n)
 {
 	struct bh_cell def = frequent(cells, n);
@@ -47,8 +53,7 @@ static struct row *pack(const struct bh_cell *cells, uint32_t n)
 	for (uint32_t i = 0; i < n; i++)
 		if (!cell_equal(&cells[i], &def))
 			row->v[row->n++] = (struct row_cell){ cells[i], i };
-	row->hash = hash_mix(hash_bytes(&row->def, sizeof(row->def)),
-			     hash_bytes(row->v, row->n * sizeof(*row->v)));
+	row->hash = row_hash(row);
 	return row;
 }
 
@@ -67,9 +72,14 @@ static bool is_row(const void *item, const void *arg)
 	       !memcmp(a->v, b->v, a->n * sizeof(*a->v));
 }
 
-uint32_t matrix_row_add(struct matrix *matrix, const struct bh_cell *cells)
+static void note_mixed(struct matrix *matrix, const struct row *row)
 {
-	struct row *row = pack(cells, matrix->ncols);
+	matrix->mixed |= !row->n && BH_CELL_VERDICT(row->def.verdict) == BH_VERDICT_MIXED;
+}
+
+// Takes over the row.
+static uint32_t add_row(struct matrix *matrix, struct row *row)
+{
 	struct row_key key = { matrix, row };
 	void *found = hash_find(&matrix->row_table, row->hash, is_row, &key);
 
@@ -79,7 +89,22 @@ uint32_t matrix_row_add(struct matrix *matrix, const struct bh_cell *cells)
 	}
 	must_push(&matrix->rows, row);
 	must_ok(hash_add(&matrix->row_table, row->hash, (void *)(uintptr_t)matrix->rows.n));
+	note_mixed(matrix, row);
 	return (uint32_t)matrix->rows.n - 1;
+}
+
+uint32_t matrix_row_add(struct matrix *matrix, const struct bh_cell *cells)
+{
+	return add_row(matrix, pack(cells, matrix->ncols));
+}
+
+uint32_t matrix_row_same(struct matrix *matrix, struct bh_cell cell)
+{
+	struct row *row = must_new(sizeof(*row));
+
+	row->def = cell;
+	row->hash = row_hash(row);
+	return add_row(matrix, row);
 }
 
 void matrix_row_load(struct matrix *matrix, const struct bh_cell *cells)
@@ -89,6 +114,7 @@ void matrix_row_load(struct matrix *matrix, const struct bh_cell *cells)
 	bool known = hash_find(&matrix->row_table, row->hash, is_row, &key);
 
 	must_push(&matrix->rows, row);
+	note_mixed(matrix, row);
 	if (!known)
 		must_ok(hash_add(&matrix->row_table, row->hash, (void *)(uintptr_t)matrix->rows.n));
 }
@@ -108,7 +134,7 @@ struct bh_cell row_cell(const struct row *row, uint32_t col)
 	return lo < row->n && row->v[lo].col == col ? row->v[lo].cell : row->def;
 }
 
-static int freedom(uint32_t word)
+int cell_freedom(uint32_t word)
 {
 	switch (BH_CELL_VERDICT(word)) {
 	case BH_VERDICT_ALLOW:
@@ -127,8 +153,8 @@ bool matrix_tightens(const struct matrix *matrix, uint32_t from, uint32_t to)
 	if (from == to || from == BH_ROW_NONE)
 		return false;
 	for (uint32_t col = 0; col < matrix->ncols; col++)
-		if (freedom(row_cell(matrix->rows.v[to], col).verdict) <
-		    freedom(row_cell(matrix->rows.v[from], col).verdict))
+		if (cell_freedom(row_cell(matrix->rows.v[to], col).verdict) <
+		    cell_freedom(row_cell(matrix->rows.v[from], col).verdict))
 			return true;
 	return false;
 }

@@ -48,7 +48,7 @@ static struct spot *spot_new(const struct bh_addr *addr, uint32_t len)
 	struct spot *spot = must_new(sizeof(*spot));
 
 	spot->cidr = truncate_to(addr, len);
-	spot->exact.exact = true;
+	spot->exact.kind = LOC_EXACT;
 	return spot;
 }
 
@@ -57,6 +57,7 @@ static void spot_free(struct spot *spot)
 	vec_fini(&spot->marks);
 	vec_fini(&spot->pods);
 	vec_fini(&spot->nodes);
+	vec_fini(&spot->fronts);
 	free(spot);
 }
 
@@ -145,7 +146,8 @@ struct spot *space_get(struct space *space, const struct bh_cidr *cidr)
 
 struct spot *spot_of(struct loc *loc)
 {
-	size_t at = loc->exact ? offsetof(struct spot, exact) : offsetof(struct spot, prefix);
+	size_t at = loc->kind == LOC_EXACT ? offsetof(struct spot, exact) :
+					     offsetof(struct spot, prefix);
 
 	return (struct spot *)((char *)loc - at);
 }
@@ -176,12 +178,12 @@ void loc_show(struct classes *classes, struct loc *loc, struct cls *cls)
 	if (!cls)
 		return;
 	cls_join(cls);
-	link_loc(loc, loc->exact ? &cls->exacts : &cls->prefixes);
+	link_loc(loc, &cls->locs[loc->kind]);
 }
 
 static bool idle(const struct spot *spot)
 {
-	return !spot->marks.n && !spot->pods.n && !spot->nodes.n && !spot->dirty &&
+	return !spot->marks.n && !spot->pods.n && !spot->nodes.n && !spot->fronts.n && !spot->dirty &&
 	       !spot->prefix.live && !spot->prefix.in_table && !spot->exact.live &&
 	       !spot->exact.in_table && !spot->exact.cls && !spot->prefix.cls;
 }
@@ -246,7 +248,8 @@ static void touch_below(struct space *space, struct spot *spot)
 	if (!spot || spot->swept == space->round)
 		return;
 	spot->swept = space->round;
-	if (spot->prefix.live || spot->prefix.in_table || spot->exact.live || spot->exact.in_table)
+	if (spot->prefix.live || spot->prefix.in_table || spot->exact.live || spot->exact.in_table ||
+	    spot->fronts.n)
 		space_touch(space, spot);
 	for (int i = 0; i < 2; i++)
 		if (spot->child[i] != space->root4)

@@ -3,7 +3,7 @@
 //
 // World: host, one thread. Pure: yes. Owns: the spots. Borrows: atoms, pods, nodes.
 // A location is what the tables can hold: a prefix (bh_cidr) or an exact address (bh_peer). A spot may
-// be both (a /128 prefix that is a pod's address). A location that is in no table is answered by the
+// be both (a /128 prefix that is a pod's address), or neither: a backend elsewhere (service.h). A location that is in no table is answered by the
 // nearest prefix above that is.
 #pragma once
 
@@ -18,7 +18,7 @@ struct loc {
 	struct loc *next, **back; // in the class's list
 	bool live; // a block or except names it; a pod or node has it
 	bool in_table;
-	bool exact;
+	uint8_t kind; // enum loc_kind
 };
 
 struct mark {
@@ -29,6 +29,8 @@ struct mark {
 
 struct podent;
 struct nodeent;
+struct front;
+typedef VEC(struct front *) front_list;
 
 struct spot {
 	struct bh_cidr cidr;
@@ -39,6 +41,7 @@ struct spot {
 	VEC(struct mark) marks;
 	VEC(struct podent *) pods; // claimants of the exact address
 	VEC(struct nodeent *) nodes;
+	front_list fronts; // that have it as a backend
 };
 
 struct space {

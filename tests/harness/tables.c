@@ -16,6 +16,16 @@ static bool is_cell(const void *item, const void *key)
 	return !memcmp(&((const struct memcell *)item)->key, key, sizeof(struct bh_cell_key));
 }
 
+static bool is_service(const void *item, const void *key)
+{
+	return !memcmp(&((const struct memservice *)item)->key, key, sizeof(struct bh_service_key));
+}
+
+static bool is_self(const void *item, const void *key)
+{
+	return !memcmp(&((const struct memself *)item)->key, key, sizeof(struct bh_self_key));
+}
+
 static uint64_t addr_hash(const struct bh_addr *addr)
 {
 	return hash_bytes(addr, sizeof(*addr));
@@ -57,10 +67,16 @@ void memtables_free(struct memtables *tables)
 		free(item);
 	for (at = 0; (item = hash_next(&tables->cells, &at));)
 		free(item);
+	for (at = 0; (item = hash_next(&tables->services, &at));)
+		free(item);
+	for (at = 0; (item = hash_next(&tables->selves, &at));)
+		free(item);
 	vec_each(struct memmatrix *, matrix, &tables->matrices)
 		matrix_end(*matrix);
 	vec_each(struct memmatrix *, matrix, &tables->dying)
 		matrix_end(*matrix);
+	hash_fini(&tables->services);
+	hash_fini(&tables->selves);
 	hash_fini(&tables->peers);
 	hash_fini(&tables->cells);
 	vec_fini(&tables->cidrs);
@@ -153,6 +169,48 @@ static void step_peer(struct memtables *tables, const struct step *step)
 	peer->cls = step->peer.cls;
 }
 
+static void step_service(struct memtables *tables, const struct step *step)
+{
+	const struct bh_service_key *key = &step->service.key;
+	uint64_t hash = hash_bytes(key, sizeof(*key));
+	struct memservice *service = hash_find(&tables->services, hash, is_service, key);
+
+	if (step->kind == STEP_SERVICE_DEL) {
+		assert_non_null(service);
+		hash_remove(&tables->services, hash, service);
+		free(service);
+		return;
+	}
+	assert_int_not_equal(BH_SERVICE_CLASS(step->service.word), BH_CLASS_NONE);
+	if (!service) {
+		service = calloc(1, sizeof(*service));
+		service->key = *key;
+		assert_ok(hash_add(&tables->services, hash, service));
+	}
+	service->word = step->service.word;
+}
+
+static void step_self(struct memtables *tables, const struct step *step)
+{
+	struct bh_self_key key = { step->service.slot, step->service.key };
+	uint64_t hash = hash_bytes(&key, sizeof(key));
+	struct memself *self = hash_find(&tables->selves, hash, is_self, &key);
+
+	if (step->kind == STEP_SELF_DEL) {
+		assert_non_null(self);
+		hash_remove(&tables->selves, hash, self);
+		free(self);
+		return;
+	}
+	assert_int_not_equal(step->service.how, BH_SELF_NOT);
+	if (!self) {
+		self = calloc(1, sizeof(*self));
+		self->key = key;
+		assert_ok(hash_add(&tables->selves, hash, self));
+	}
+	self->how = step->service.how;
+}
+
 static void step_cidr(struct memtables *tables, const struct step *step)
 {
 	struct mempeer *found = NULL;
@@ -230,7 +288,16 @@ void memtables_step(struct memtables *tables, const struct step *step)
 	case STEP_ENDPOINT:
 		step_endpoint(tables, step);
 		break;
+	case STEP_SERVICE_SET:
+	case STEP_SERVICE_DEL:
+		step_service(tables, step);
+		break;
+	case STEP_SELF_SET:
+	case STEP_SELF_DEL:
+		step_self(tables, step);
+		break;
 	case STEP_FORGET: // connections are not modelled
+	case STEP_RESOLVE:
 		break;
 	default:
 		fail_msg("step of kind %d", step->kind);
@@ -277,6 +344,21 @@ static void dump_endpoints(const struct memtables *tables, struct policy_tables 
 	}
 }
 
+static void dump_services(const struct memtables *tables, struct policy_tables *ret)
+{
+	const struct memservice *service;
+	const struct memself *self;
+	size_t at = 0;
+
+	ret->services = calloc(tables->services.n + 1, sizeof(*ret->services));
+	while ((service = hash_next(&tables->services, &at)))
+		ret->services[ret->nservices++] =
+			(struct policy_tables_service){ service->key, service->word };
+	ret->selves = calloc(tables->selves.n + 1, sizeof(*ret->selves));
+	for (at = 0; (self = hash_next(&tables->selves, &at));)
+		ret->selves[ret->nselves++] = (struct policy_tables_self){ self->key, self->how };
+}
+
 void memtables_dump(const struct memtables *tables, struct policy_tables *ret)
 {
 	const struct mempeer *peer;
@@ -296,6 +378,7 @@ void memtables_dump(const struct memtables *tables, struct policy_tables *ret)
 	ret->cells = calloc(tables->cells.n + 1, sizeof(*ret->cells));
 	for (at = 0; (cell = hash_next(&tables->cells, &at));)
 		ret->cells[ret->ncells++] = (struct policy_tables_cell){ cell->key, cell->cell };
+	dump_services(tables, ret);
 	dump_matrices(tables, ret);
 	dump_endpoints(tables, ret);
 }
@@ -307,6 +390,20 @@ static uint32_t read_peer(const struct memtables *tables, const struct bh_addr *
 	const struct mempeer *peer = hash_find(&tables->peers, addr_hash(addr), is_peer, addr);
 
 	return peer ? peer->cls : BH_CLASS_NONE;
+}
+
+// BH_CLASS_NONE: it is no Service's.
+static uint32_t read_service(const struct memtables *tables, enum bh_dir dir,
+			     const struct bh_addr *addr, uint8_t proto, uint16_t port)
+{
+	struct bh_service_key key = { .port = htons(port), .proto = proto };
+	const struct memservice *service;
+
+	if (dir != BH_EGRESS || (proto != 6 && proto != 17 && proto != 132))
+		return BH_CLASS_NONE;
+	memcpy(key.addr, addr, sizeof(key.addr));
+	service = hash_find(&tables->services, hash_bytes(&key, sizeof(key)), is_service, &key);
+	return service ? BH_SERVICE_CLASS(service->word) : BH_CLASS_NONE;
 }
 
 static bool covers(const struct bh_cidr *cidr, const struct bh_addr *addr)
@@ -389,6 +486,10 @@ enum bh_reason memtables_ask(const struct memtables *tables, uint32_t slot, enum
 	if (!view.matrix)
 		return BH_REASON_NO_POLICY;
 	ret->gen = view.matrix->units->head.gen;
+	cls = read_service(tables, dir, remote, proto, port);
+	if (cls != BH_CLASS_NONE)
+		return read_matrix(&view, &view.matrix->units->head, policy, cls,
+				   BH_PORT_CLASS_NONE, ret);
 	cls = read_peer(tables, remote);
 	if (cls == BH_CLASS_NONE)
 		cls = read_cidr(tables, remote);
@@ -460,6 +561,12 @@ bool memread_step(const struct memtables *tables, struct memread *read)
 	case MEMREAD_HEAD:
 		read->head = read->matrix->units->head;
 		read->judgement.gen = read->head.gen;
+		break;
+	case MEMREAD_SERVICE:
+		read->cls = read_service(tables, read->dir, &read->remote, read->proto, read->port);
+		read->pcls = BH_PORT_CLASS_NONE;
+		if (read->cls != BH_CLASS_NONE)
+			read->stage = MEMREAD_ROW;
 		break;
 	case MEMREAD_PEER:
 		read->cls = read_peer(tables, &read->remote);

@@ -23,6 +23,16 @@ struct mempeer {
 	uint32_t cls;
 };
 
+struct memservice {
+	struct bh_service_key key;
+	uint32_t word;
+};
+
+struct memself {
+	struct bh_self_key key;
+	uint32_t how;
+};
+
 struct memcell {
 	struct bh_cell_key key;
 	struct bh_cell cell;
@@ -35,6 +45,8 @@ struct memtables {
 	VEC(struct memmatrix *) matrices; // by policy id
 	VEC(struct memmatrix *) dying; // freed, readers may still hold them
 	struct hash cells; // struct memcell
+	struct hash services; // struct memservice
+	struct hash selves; // struct memself
 	struct {
 		uint32_t policy[BH_DIR_MAX], gen[BH_DIR_MAX];
 	} endpoints[MEMTABLES_SLOTS];
@@ -52,7 +64,7 @@ void memtables_run(struct memtables *tables, const struct plan *plan);
 // Raw content, as tables_dump() would read it. The caller: policy_tables_fini().
 void memtables_dump(const struct memtables *tables, struct policy_tables *ret);
 
-// What a program reads now for a new flow, with the shared reading macro.
+// What a program reads now for a new flow, with the shared reading macro. Without bh_self and the own node.
 enum bh_reason memtables_ask(const struct memtables *tables, uint32_t slot, enum bh_dir dir,
 			     const struct bh_addr *remote, uint8_t proto, uint16_t port,
 			     struct bh_judgement *ret);
@@ -62,6 +74,7 @@ enum memread_stage {
 	MEMREAD_ENDPOINT,
 	MEMREAD_MATRIX,
 	MEMREAD_HEAD,
+	MEMREAD_SERVICE,
 	MEMREAD_PEER,
 	MEMREAD_CIDR,
 	MEMREAD_PORT,

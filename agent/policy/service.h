@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+// service.h - Services as the compiler needs them: which addresses and ports lead to which backends.
+//
+// World: host, one thread. Pure: yes. Owns: its entries and a reference on each object in them.
+// A *front* is one port of a Service, or one hostPort of a pod of this node. Before it stand its *keys*, what
+// bh_service is looked up by; behind it its *backends*, an address and a port each. Backends come from
+// EndpointSlices alone, by the port's name and protocol: ready ones, of each family that has none those that
+// still serve while they terminate. A key is a location like an address (space.h), and its class says what egress
+// rules can tell of the backends (svcsig.h). Two fronts may have one key (an address that two Services claim, a NodePort
+// that is also a pod's hostPort): it is judged on the backends of both.
+#pragma once
+
+#include <bulkhead/service.h>
+
+#include "agent/policy/svcsig.h"
+
+struct svcent;
+
+// A port behind fronts, and the egress atoms that its backends were last judged by.
+struct target {
+	uint8_t protocol;
+	uint16_t port;
+	uint32_t refs; // backends
+	bool changed;
+	atom_ids sig;
+};
+
+struct backend {
+	struct spot *spot;
+	struct target *target;
+};
+typedef VEC(struct backend) backend_list;
+
+struct front {
+	struct svcent *service; // NULL: a hostPort of `pod`
+	struct podent *pod;
+	const char *name; // of the Service's port, borrowed from its object
+	uint8_t protocol;
+	uint16_t port;
+	backend_list backends; // by address, port
+	VEC(struct svckey *) keys;
+};
+
+// A pod of this node among the backends of a key.
+struct svcself {
+	uint32_t slot, how; // enum bh_self_how
+};
+typedef VEC(struct svcself) svcselves; // by slot
+
+struct svckey {
+	struct bh_service_key key;
+	struct loc loc;
+	uint32_t word; // what bh_service holds
+	bool dirty;
+	bool lost; // a backend, since the last plan
+	bool resolve; // the plan that is being made has a STEP_RESOLVE for it
+	front_list fronts;
+	svcselves selves, wanted; // what bh_self holds, what it is to hold
+};
+
+struct svcent {
+	const char *ns, *name; // interned
+	const struct service *object; // NULL: only slices name it
+	VEC(const struct endpointslice *) slices;
+	front_list fronts;
+	bool dirty;
+};
+
+struct services {
+	struct hash by_name, keys, targets;
+	VEC(struct svcent *) dirty;
+	VEC(struct svckey *) dirty_keys;
+	uint32_t in_table; // keys in bh_service
+	uint32_t selves; // elements of bh_self
+	bool deferred; // keys that come or go wait for a round of the plan of their own
+};
+
+struct policy;
+
+void services_fini(struct policy *policy);
+
+// before/after as in policy_changed().
+void services_service(struct policy *policy, const struct service *before,
+		      const struct service *after);
+void services_slice(struct policy *policy, const struct endpointslice *before,
+		    const struct endpointslice *after);
+// The pod, or whether it is an endpoint, has changed.
+void services_pod(struct policy *policy, struct podent *pod);
+
+// What every key should be whose backends, their classes or ports have changed. Call it when all addresses and
+// ports know what they should be; may be called again after more changed.
+void services_want(struct policy *policy);
+
+void svckey_touch(struct services *services, struct svckey *key);
+struct svckey *svckey_get(struct services *services, const struct bh_service_key *key);
+struct svckey *svckey_find(const struct services *services, const struct bh_service_key *key);
+// Forgets a key that is nothing any more.
+void svckey_put(struct services *services, struct svckey *key);
+struct svckey *svckey_of(struct loc *loc);
+
+// The key is about a family, or (an address of this node) about both.
+bool svckey_has(const struct bh_service_key *key, const struct bh_addr *backend);
+bool svckey_is_any(const struct bh_service_key *key); // address 0
+
+// How many keys are mixed for some pod of this node.
+uint32_t services_mixed(const struct policy *policy);
+
+// The address is a status address of the own Node.
+bool spot_is_own_node(const struct policy *policy, const struct spot *spot);

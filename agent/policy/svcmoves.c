@@ -1,0 +1,438 @@
+// SPDX-License-Identifier: Apache-2.0
+// svcmoves.c - keys of Services go to their classes, come and go; pods of this node among their backends.
+#include "agent/policy/must.h"
+#include "agent/policy/publish.h"
+
+// ---- which move ---------------------------------------------------------------------------------------------
+
+static bool is_real(const struct policy *policy, const struct matrix *matrix)
+{
+	return matrix && !matrix_fixed(policy, matrix);
+}
+
+// A matrix that endpoints leave knows no row for what comes, and its readers must not miss what goes.
+static bool some_leave(const struct policy *policy)
+{
+	for (size_t i = 0; i < policy->slots.n; i++) {
+		const struct endpoint *endpoint = policy->slots.v[i];
+
+		if (endpoint && endpoint->next[BH_EGRESS] != endpoint->shown[BH_EGRESS] &&
+		    is_real(policy, endpoint->shown[BH_EGRESS]))
+			return true;
+	}
+	return false;
+}
+
+void svcmoves_find(struct publish *pub)
+{
+	struct services *services = &pub->policy->services;
+	bool leave = some_leave(pub->policy);
+
+	services->deferred = false;
+	vec_each(struct svckey *, at, &services->dirty_keys) {
+		struct loc *loc = &(*at)->loc;
+		struct key_move move = { .key = *at,
+					 .pair = PAIR_NONE,
+					 .comes = loc->live && !loc->in_table,
+					 .goes = !loc->live && loc->in_table };
+
+		if (leave && (move.comes || move.goes)) {
+			services->deferred = true;
+			continue;
+		}
+		if (loc->live && loc->cls != loc->want)
+			move.pair = shift_add(&pub->peers, loc->cls, loc->want);
+		must_push(&pub->keys, move);
+	}
+}
+
+// ---- what gets less free ------------------------------------------------------------------------------------------
+
+static uint32_t word_of(const struct matrix *matrix, uint32_t row)
+{
+	return row == BH_ROW_NONE ? BH_CELL_WORD(BH_VERDICT_DENY_CLUSTER, BH_RULE_NONE) :
+				    matrix->rows.v[row]->def.verdict;
+}
+
+// A row of Services is one cell.
+static uint32_t word_at(const struct matrix *matrix, const struct cls *cls)
+{
+	return word_of(matrix, cls->id == IDS_NONE ? BH_ROW_NONE : matrix_row_of(matrix, cls->id));
+}
+
+static bool self_shrinks(const struct svckey *key, const struct svcself *self)
+{
+	for (size_t i = 0; i < key->wanted.n; i++)
+		if (key->wanted.v[i].slot == self->slot)
+			return key->wanted.v[i].how > self->how; // BH_SELF_ONE lets less pass
+	return true;
+}
+
+static bool selves_tighten(const struct policy *policy, const struct svckey *key,
+			   const struct matrix *matrix)
+{
+	for (size_t i = 0; i < key->selves.n; i++) {
+		uint32_t slot = key->selves.v[i].slot;
+		const struct endpoint *endpoint =
+			slot < policy->slots.n ? policy->slots.v[slot] : NULL;
+
+		if (endpoint && endpoint->next[BH_EGRESS] == matrix &&
+		    self_shrinks(key, &key->selves.v[i]))
+			return true;
+	}
+	return false;
+}
+
+// What the address itself was or is going to be judged as may be anything.
+bool svcmoves_tighten(struct publish *pub, struct matrix *matrix)
+{
+	if (matrix->dir != BH_EGRESS)
+		return false;
+	vec_each(struct key_move, move, &pub->keys) {
+		const struct loc *loc = &move->key->loc;
+
+		if (move->comes &&
+		    BH_CELL_VERDICT(word_of(matrix, matrix_row(matrix, loc->want))) != BH_VERDICT_ALLOW)
+			return true;
+		if (move->goes && loc->cls && cell_freedom(word_at(matrix, loc->cls)) > 1)
+			return true;
+		if (selves_tighten(pub->policy, move->key, matrix))
+			return true;
+	}
+	return false;
+}
+
+// ---- flows that must know their backend before they are judged anew ---------------------------------------------------
+
+// An endpoint goes from one to the other.
+struct change {
+	struct matrix *from, *to; // from NULL: judged by none
+};
+typedef VEC(struct change) changes;
+
+static void list_changes(const struct publish *pub, changes *out)
+{
+	const struct policy *policy = pub->policy;
+
+	for (size_t i = 0; i < policy->slots.n; i++) {
+		const struct endpoint *endpoint = policy->slots.v[i];
+		struct change change;
+		size_t at = 0;
+
+		if (!endpoint || !is_real(policy, endpoint->next[BH_EGRESS]) ||
+		    endpoint->next[BH_EGRESS]->id == IDS_NONE ||
+		    endpoint->next[BH_EGRESS] == endpoint->shown[BH_EGRESS])
+			continue;
+		change = (struct change){ endpoint->shown[BH_EGRESS], endpoint->next[BH_EGRESS] };
+		if (!is_real(policy, change.from))
+			change.from = NULL;
+		while (at < out->n && (out->v[at].from != change.from || out->v[at].to != change.to))
+			at++;
+		if (at == out->n)
+			must_push(out, change);
+	}
+}
+
+// With no policy before only mixed rows matter: of a denied one no backend is allowed.
+static bool restricts(uint32_t from, uint32_t to, bool judged)
+{
+	return cell_freedom(to) < cell_freedom(from) &&
+	       (judged || BH_CELL_VERDICT(to) == BH_VERDICT_MIXED);
+}
+
+static bool change_restricts(const struct change *change, const struct cls *x, uint32_t to)
+{
+	uint32_t from = BH_CELL_WORD(BH_VERDICT_ALLOW, BH_RULE_NONE);
+
+	if (change->from)
+		from = x ? word_at(change->from, x) : 0;
+	return restricts(from, to, change->from);
+}
+
+static void mark_class(const struct cls *cls, const changes *list)
+{
+	bool marked = false;
+
+	for (size_t i = 0; i < list->n && !marked; i++)
+		marked = change_restricts(&list->v[i], cls, word_at(list->v[i].to, cls));
+	for (struct loc *loc = cls->locs[LOC_SERVICE]; marked && loc; loc = loc->next)
+		svckey_of(loc)->resolve = true;
+}
+
+static void mark_moving(struct publish *pub, struct svckey *key, const changes *list)
+{
+	const struct cls *x = key->loc.cls, *y = key->loc.want;
+
+	vec_each(struct matrix *, matrix, &pub->staying)
+		if ((*matrix)->dir == BH_EGRESS && x && !key->resolve)
+			key->resolve = restricts(word_at(*matrix, x),
+						 word_of(*matrix, matrix_row(*matrix, y)), true);
+	for (size_t i = 0; i < list->n && !key->resolve; i++)
+		key->resolve = change_restricts(&list->v[i], x,
+						word_of(list->v[i].to, matrix_row(list->v[i].to, y)));
+}
+
+static void resolve_step(struct publish *pub, struct svckey *key)
+{
+	struct step step = { .kind = STEP_RESOLVE };
+
+	if (!key->resolve || !key->loc.in_table)
+		return;
+	key->resolve = false;
+	step.service.key = key->key;
+	plan_add(pub->plan, step);
+}
+
+static bool judges_services(const struct policy *policy)
+{
+	for (size_t i = 0; i < policy->matrices.n; i++)
+		if (policy->matrices.v[i]->users && policy->matrices.v[i]->dir == BH_EGRESS)
+			return true;
+	return false;
+}
+
+static void resolve(struct publish *pub)
+{
+	changes list = { 0 };
+
+	if (!judges_services(pub->policy))
+		return;
+	list_changes(pub, &list);
+	vec_each(struct key_move, move, &pub->keys) {
+		move->key->resolve |= move->key->lost;
+		if (move->pair != PAIR_NONE)
+			mark_moving(pub, move->key, &list);
+		resolve_step(pub, move->key);
+	}
+	vec_each(struct cls *, cls, &pub->policy->classes.by_id) {
+		if (!list.n || !*cls || !(*cls)->locs[LOC_SERVICE])
+			continue;
+		mark_class(*cls, &list);
+		for (struct loc *loc = (*cls)->locs[LOC_SERVICE]; loc; loc = loc->next)
+			resolve_step(pub, svckey_of(loc));
+	}
+	vec_fini(&list);
+}
+
+// ---- steps ----------------------------------------------------------------------------------------------------------
+
+static void key_step(struct publish *pub, enum step_kind kind, const struct svckey *key,
+		     uint32_t word)
+{
+	struct step step = { .kind = kind };
+
+	step.service.key = key->key;
+	step.service.word = word;
+	plan_add(pub->plan, step);
+}
+
+static void self_step(struct publish *pub, enum step_kind kind, const struct svckey *key,
+		      const struct svcself *self)
+{
+	struct step step = { .kind = kind };
+
+	step.service.key = key->key;
+	step.service.slot = self->slot;
+	step.service.how = kind == STEP_SELF_SET ? self->how : BH_SELF_NOT;
+	plan_add(pub->plan, step);
+}
+
+static struct svcself *self_find(svcselves *list, uint32_t slot)
+{
+	vec_each(struct svcself, self, list)
+		if (self->slot == slot)
+			return self;
+	return NULL;
+}
+
+// What a pod may no longer do goes first, what it may comes last.
+static void selves_shrink(struct publish *pub, struct svckey *key)
+{
+	for (size_t i = key->selves.n; i--;) {
+		struct svcself *self = &key->selves.v[i];
+		const struct svcself *want = self_find(&key->wanted, self->slot);
+
+		if (want && want->how <= self->how)
+			continue;
+		self_step(pub, want ? STEP_SELF_SET : STEP_SELF_DEL, key, want ? want : self);
+		if (want) {
+			*self = *want;
+			continue;
+		}
+		vec_cut(&key->selves, i);
+		pub->policy->services.selves--;
+	}
+}
+
+static void selves_grow(struct publish *pub, struct svckey *key)
+{
+	vec_each(struct svcself, want, &key->wanted) {
+		struct svcself *self = self_find(&key->selves, want->slot);
+
+		if (self && self->how == want->how)
+			continue;
+		self_step(pub, STEP_SELF_SET, key, want);
+		if (self) {
+			*self = *want;
+			continue;
+		}
+		must_push(&key->selves, *want);
+		pub->policy->services.selves++;
+	}
+}
+
+void svcmoves_before(struct publish *pub)
+{
+	resolve(pub);
+	vec_each(struct key_move, move, &pub->keys)
+		selves_shrink(pub, move->key);
+}
+
+static uint32_t key_word(const struct cls *cls)
+{
+	if (!cls || cls->id == IDS_NONE)
+		return BH_CLASS_NONE;
+	return cls->id | (cls_is_empty_service(cls) ? BH_SERVICE_EMPTY : 0);
+}
+
+static void set_key(struct publish *pub, struct svckey *key, const struct cls *cls)
+{
+	uint32_t word = key_word(cls);
+
+	if (key->loc.in_table && key->word == word)
+		return;
+	key_step(pub, STEP_SERVICE_SET, key, word);
+	pub->policy->services.in_table += !key->loc.in_table;
+	key->loc.in_table = true;
+	key->word = word;
+}
+
+static const struct cls *way_of(const struct publish *pub, const struct key_move *move)
+{
+	return move->pair == PAIR_NONE ? move->key->loc.cls : pub->peers.pairs.v[move->pair].p;
+}
+
+void svcmoves_run(struct publish *pub)
+{
+	vec_each(struct key_move, move, &pub->keys) {
+		if (move->key->loc.live)
+			set_key(pub, move->key, way_of(pub, move));
+		if (!move->goes)
+			continue;
+		key_step(pub, STEP_SERVICE_DEL, move->key, 0);
+		move->key->loc.in_table = false;
+		pub->policy->services.in_table--;
+	}
+	vec_each(struct key_move, move, &pub->keys)
+		selves_grow(pub, move->key);
+}
+
+// Fragments are merged.
+void svcmoves_clean(struct publish *pub)
+{
+	vec_each(struct key_move, move, &pub->keys)
+		if (move->key->loc.live && move->pair != PAIR_NONE)
+			set_key(pub, move->key, move->key->loc.want);
+}
+
+void svcmoves_settle(struct publish *pub, bool taken)
+{
+	struct services *services = &pub->policy->services;
+	size_t kept = 0;
+
+	if (!taken)
+		return;
+	vec_each(struct key_move, move, &pub->keys) {
+		struct loc *loc = &move->key->loc;
+
+		if (loc->cls != (loc->live ? loc->want : NULL))
+			loc_show(&pub->policy->classes, loc, loc->live ? loc->want : NULL);
+		if (!loc->live)
+			loc->want = NULL;
+		move->key->dirty = move->key->lost = false;
+	}
+	for (size_t i = 0; i < services->dirty_keys.n; i++)
+		if (services->dirty_keys.v[i]->dirty)
+			services->dirty_keys.v[kept++] = services->dirty_keys.v[i];
+	services->dirty_keys.n = kept;
+	vec_each(struct key_move, move, &pub->keys)
+		svckey_put(services, move->key);
+}
+
+// ---- what needs the netfilter program ------------------------------------------------------------------------------------
+
+static bool class_is_mixed(const struct matrix *matrix, const struct cls *cls)
+{
+	return BH_CELL_VERDICT(word_at(matrix, cls)) == BH_VERDICT_MIXED;
+}
+
+static bool judges_mixed(const struct matrix *matrix)
+{
+	return matrix->mixed && matrix->users && matrix->installed && matrix->dir == BH_EGRESS;
+}
+
+static bool matrix_has_mixed(const struct policy *policy, const struct matrix *matrix)
+{
+	if (!judges_mixed(matrix))
+		return false;
+	for (size_t i = 0; i < policy->classes.by_id.n; i++) {
+		const struct cls *cls = policy->classes.by_id.v[i];
+
+		if (cls && cls->locs[LOC_SERVICE] && class_is_mixed(matrix, cls))
+			return true;
+	}
+	return false;
+}
+
+// One of several backends, and no other is allowed.
+static bool key_is_mixed(const struct policy *policy, const struct svckey *key)
+{
+	for (size_t i = 0; i < key->selves.n; i++) {
+		uint32_t slot = key->selves.v[i].slot;
+		const struct endpoint *endpoint =
+			slot < policy->slots.n ? policy->slots.v[slot] : NULL;
+		const struct matrix *matrix = endpoint ? endpoint->shown[BH_EGRESS] : NULL;
+
+		if (key->selves.v[i].how == BH_SELF_ONE && is_real(policy, matrix) && key->loc.cls &&
+		    BH_CELL_VERDICT(word_at(matrix, key->loc.cls)) == BH_VERDICT_DENY)
+			return true;
+	}
+	return false;
+}
+
+static bool class_is_mixed_somewhere(const struct policy *policy, const struct cls *cls)
+{
+	for (size_t i = 0; i < policy->matrices.n; i++)
+		if (judges_mixed(policy->matrices.v[i]) &&
+		    class_is_mixed(policy->matrices.v[i], cls))
+			return true;
+	return false;
+}
+
+uint32_t services_mixed(const struct policy *policy)
+{
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < policy->classes.by_id.n; i++) {
+		const struct cls *cls = policy->classes.by_id.v[i];
+		bool mixed = cls && cls->locs[LOC_SERVICE] && class_is_mixed_somewhere(policy, cls);
+
+		for (struct loc *loc = cls ? cls->locs[LOC_SERVICE] : NULL; loc; loc = loc->next)
+			n += mixed || key_is_mixed(policy, svckey_of(loc));
+	}
+	return n;
+}
+
+bool svcmoves_mixed(const struct policy *policy)
+{
+	const struct svckey *key;
+	size_t at = 0;
+
+	for (size_t i = 0; i < policy->matrices.n; i++)
+		if (matrix_has_mixed(policy, policy->matrices.v[i]))
+			return true;
+	while (policy->services.selves && (key = hash_next(&policy->services.keys, &at)))
+		if (key_is_mixed(policy, key))
+			return true;
+	return false;
+}
