@@ -4,6 +4,7 @@
 // The order itself is the planner's (see THE PUBLISHING ORDER in agent/policy/plan.h); what this file owes
 // it: a step is visible before the next one starts, waits really wait, and each endpoint, lane, cell and
 // generation changes by one store.
+#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/bpf.h>
 #include <string.h>
@@ -13,6 +14,8 @@
 #include "agent/bpf/feature.h"
 #include "agent/bpf/state.h"
 #include "agent/bpf/sys.h"
+
+#include <bulkhead/service.h>
 
 // ---- waiting ----------------------------------------------------------------------------------------
 
@@ -65,11 +68,15 @@ struct element {
 		struct bh_addr addr;
 		struct bh_cidr cidr;
 		struct bh_cell_key cell_key;
+		struct bh_service_key service_key;
+		struct bh_self_key self_key;
 	};
 	union {
 		struct bh_peer peer;
 		uint32_t cls;
 		struct bh_cell cell;
+		struct bh_service service;
+		struct bh_self self;
 	};
 };
 
@@ -91,6 +98,19 @@ static void fill_cell(const struct step *step, struct element *ret)
 	ret->cell = step->cell.cell;
 }
 
+static void fill_service(const struct step *step, struct element *ret)
+{
+	ret->service_key = step->service.key;
+	ret->service = (struct bh_service){ step->service.word,
+					    bh_service_check(&step->service.key) };
+}
+
+static void fill_self(const struct step *step, struct element *ret)
+{
+	ret->self_key = (struct bh_self_key){ step->service.slot, step->service.key };
+	ret->self = (struct bh_self){ step->service.how, bh_self_check(&ret->self_key) };
+}
+
 static const struct {
 	enum table table;
 	bool removes;
@@ -102,10 +122,14 @@ static const struct {
 	[STEP_CIDR_DEL] = { TABLE_CIDR, true, fill_cidr },
 	[STEP_CELL_SET] = { TABLE_CELL, false, fill_cell },
 	[STEP_CELL_DEL] = { TABLE_CELL, true, fill_cell },
+	[STEP_SERVICE_SET] = { TABLE_SERVICE, false, fill_service },
+	[STEP_SERVICE_DEL] = { TABLE_SERVICE, true, fill_service },
+	[STEP_SELF_SET] = { TABLE_SELF, false, fill_self },
+	[STEP_SELF_DEL] = { TABLE_SELF, true, fill_self },
 };
 
 struct batch {
-	char keys[MAP_BATCH * sizeof(struct bh_cidr)];
+	char keys[MAP_BATCH * sizeof(struct bh_self_key)];
 	char values[MAP_BATCH * sizeof(struct bh_cell)];
 };
 
@@ -142,6 +166,23 @@ static int run_elements(struct tables *tables, const struct step *steps, uint32_
 	}
 	*retdone = done;
 	return r;
+}
+
+// Programs look for Services at all, and for ports of this node, only where the node says that there may be some.
+static int run_services(struct tables *tables, const struct step *steps, uint32_t n,
+			uint32_t *retdone)
+{
+	uint32_t ports = __atomic_load_n(&tables->node->any_ports, __ATOMIC_RELAXED);
+
+	for (uint32_t i = 0; i < n; i++) {
+		const struct bh_service_key *key = &steps[i].service.key;
+
+		if (!(key->addr[0] | key->addr[1] | key->addr[2] | key->addr[3]))
+			ports = bh_any_ports_add(ports, ntohs(key->port));
+	}
+	__atomic_store_n(&tables->node->any_ports, ports, __ATOMIC_SEQ_CST);
+	tables_node_flag(tables, BH_NODE_SERVICES, true);
+	return run_elements(tables, steps, n, retdone);
 }
 
 // ---- plain stores -----------------------------------------------------------------------------------
@@ -190,6 +231,13 @@ static int run_forget(struct tables *tables, const struct step *steps, uint32_t 
 	return r;
 }
 
+// Nothing is known of a flow's backend before it is seen behind the translation.
+static int run_resolve(struct tables *tables, const struct step *steps, uint32_t n, uint32_t *retdone)
+{
+	*retdone = n;
+	return 0;
+}
+
 static int run_endpoints(struct tables *tables, const struct step *steps, uint32_t n,
 			 uint32_t *retdone)
 {
@@ -219,7 +267,9 @@ static const struct {
 	[STEP_PEER_SET] = { run_elements, false }, [STEP_PEER_DEL] = { run_elements, false },
 	[STEP_CIDR_SET] = { run_elements, false }, [STEP_CIDR_DEL] = { run_elements, false },
 	[STEP_PORT_SET] = { run_ports, false },    [STEP_ENDPOINT] = { run_endpoints, false },
-	[STEP_FORGET] = { run_forget, false },
+	[STEP_FORGET] = { run_forget, false },     [STEP_RESOLVE] = { run_resolve, false },
+	[STEP_SERVICE_SET] = { run_services, false }, [STEP_SERVICE_DEL] = { run_elements, false },
+	[STEP_SELF_SET] = { run_elements, false }, [STEP_SELF_DEL] = { run_elements, false },
 };
 
 static uint32_t run_of(const struct plan *plan, uint32_t from)

@@ -11,6 +11,8 @@
 
 typedef VEC(struct policy_tables_peer) peers_t;
 typedef VEC(struct policy_tables_cell) cells_t;
+typedef VEC(struct policy_tables_service) services_t;
+typedef VEC(struct policy_tables_self) selves_t;
 
 static int dump_peer(void *arg, const void *key, const void *value)
 {
@@ -55,6 +57,37 @@ static int dump_peers(struct tables *tables, struct policy_tables *ret)
 	ret->ncidrs = (uint32_t)cidrs.n;
 	ret->cells = cells.v;
 	ret->ncells = (uint32_t)cells.n;
+	return r;
+}
+
+static int dump_service(void *arg, const void *key, const void *value)
+{
+	struct policy_tables_service one = { .word = ((const struct bh_service *)value)->cls };
+
+	memcpy(&one.key, key, sizeof(one.key));
+	return vec_push((services_t *)arg, one);
+}
+
+static int dump_self(void *arg, const void *key, const void *value)
+{
+	struct policy_tables_self one = { .how = ((const struct bh_self *)value)->how };
+
+	memcpy(&one.key, key, sizeof(one.key));
+	return vec_push((selves_t *)arg, one);
+}
+
+static int dump_services(struct tables *tables, struct policy_tables *ret)
+{
+	services_t services = { 0 };
+	selves_t selves = { 0 };
+	int r = map_each(&tables->maps[TABLE_SERVICE], dump_service, &services);
+
+	if (r == 0)
+		r = map_each(&tables->maps[TABLE_SELF], dump_self, &selves);
+	ret->services = services.v;
+	ret->nservices = (uint32_t)services.n;
+	ret->selves = selves.v;
+	ret->nselves = (uint32_t)selves.n;
 	return r;
 }
 
@@ -114,6 +147,8 @@ int tables_dump(struct tables *tables, struct policy_tables *ret)
 
 	if (r == 0)
 		r = dump_ports(tables, &dump);
+	if (r == 0)
+		r = dump_services(tables, &dump);
 	if (r == 0)
 		r = dump_matrices(tables, &dump);
 	if (r == 0)

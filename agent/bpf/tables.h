@@ -24,6 +24,7 @@ struct tables_config {
 	const char *pin_dir; // created 0700 when missing, a bpffs mounted when it is on none
 	// Sizes; 0: default.
 	uint32_t endpoints, peers, cidrs, policies, sparse_cells, ct, half, frags, denied, totals;
+	uint32_t services, selves, backends;
 	bool beside; // another process has them and keeps them: they must be there (tests, to look at them)
 	uint32_t ct_scale; // time-outs are halved this many times (tests; 0 in production)
 };

@@ -18,7 +18,7 @@ struct config {
 	bool cleanup, version;
 	const char *force_off; // kernel features not to use, comma-separated
 	uint64_t endpoints, peers, cidrs, policies, peer_classes, port_classes, sparse_cells, dense_cells, dense_total,
-		ct, half, frags, denied, totals;
+		ct, half, frags, denied, totals, services, selves, backends;
 	uint64_t policy_share, namespace_share;
 	uint64_t sweep_sec, watch_sec;
 

@@ -220,11 +220,16 @@ int daemon_policy_new(struct daemon *daemon, struct policy **ret)
 		.port_classes = (uint32_t)c->port_classes, .policies = (uint32_t)c->policies,
 		.dense_cells = (uint32_t)c->dense_cells, .dense_total = (uint32_t)c->dense_total,
 		.sparse_cells = (uint32_t)c->sparse_cells,
+		.services = (uint32_t)c->services, .selves = (uint32_t)c->selves,
 		.object_share = (uint32_t)c->policy_share,
 		.namespace_share = (uint32_t)c->namespace_share,
 	};
+	int r;
 
-	return policy_new(daemon->store, &limits, ret);
+	r = policy_new(daemon->store, &limits, ret);
+	if (r >= 0)
+		policy_set_node(*ret, daemon->config->node);
+	return r;
 }
 
 static int tables_and_policy_open(struct daemon *daemon, struct err *reterr)
@@ -236,6 +241,8 @@ static int tables_and_policy_open(struct daemon *daemon, struct err *reterr)
 		.policies = (uint32_t)c->policies, .sparse_cells = (uint32_t)c->sparse_cells,
 		.ct = (uint32_t)c->ct, .half = (uint32_t)c->half, .frags = (uint32_t)c->frags,
 		.denied = (uint32_t)c->denied, .totals = (uint32_t)c->totals,
+		.services = (uint32_t)c->services, .selves = (uint32_t)c->selves,
+		.backends = (uint32_t)c->backends,
 	};
 	int r;
 
