@@ -329,8 +329,8 @@ static int read_pod(struct scan *scan, struct link_pod *pod)
 	if (r == -ENODEV || r == -EINVAL)
 		return 0;
 	scan->view->unread++;
-	return err_set(&scan->view->why, 0, "ifindex %d: what is behind it cannot be read: %s", pod->ifindex,
-		       strerror(-r));
+	err_set(&scan->view->why, r, "ifindex %d: what is behind it cannot be read: %s", pod->ifindex, strerror(-r));
+	return 0;
 }
 
 // ---- whose processes live there -------------------------------------------------------------------------
