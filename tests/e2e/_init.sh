@@ -7,7 +7,8 @@
 # /run/netns and its own bpffs: whatever happens to the test, nothing of it can stay on the machine, and
 # tests cannot see each other. Names and subnets still come from the test's file name and process id.
 #
-# Environment: ATTACH=auto|tcx|clsact, B=build folder, KEEP=1 leaves the logs, LOG_LEVEL for the agent.
+# Environment: ATTACH=auto|tcx|clsact, B=build folder, KEEP=1 leaves the logs, LOG_LEVEL for the agent, UNDER a
+# command that runs the agent (one that ends in exec of its arguments, as setpriv).
 # Waits are for facts (a line on a pipe, an answer on the control socket), never for time to pass.
 set -u
 
@@ -243,7 +244,8 @@ default_deny() { # NAMESPACE
 # ---- the agent ---------------------------------------------------------------------------------------------
 agent_start() { # further arguments of bulkheadd
 	# no function here: the process in the background must be the agent itself
-	nsenter --net="/run/netns/$NODE_NS" "$B/bulkheadd" --source "dir:$MANIFESTS" --node "$NODE" --pin-dir "$PIN" \
+	# shellcheck disable=SC2086 # a list of words
+	nsenter --net="/run/netns/$NODE_NS" ${UNDER:-} "$B/bulkheadd" --source "dir:$MANIFESTS" --node "$NODE" --pin-dir "$PIN" \
 		--run-dir "$RUN" --attach "$ATTACH" --log-level "${LOG_LEVEL:-info}" "$@" \
 		>>"$WORK/agent.log" 2>&1 </dev/null &
 	agent=$!
@@ -263,7 +265,8 @@ agent_end() { # SIGNAL
 agent_stop() { agent_end TERM; }
 agent_kill() { agent_end KILL; }
 agent_cleanup() {
-	in_ns node "$B/bulkheadd" --cleanup --node "$NODE" --pin-dir "$PIN" --run-dir "$RUN" \
+	# shellcheck disable=SC2086 # a list of words
+	in_ns node ${UNDER:-} "$B/bulkheadd" --cleanup --node "$NODE" --pin-dir "$PIN" --run-dir "$RUN" \
 		--attach "$ATTACH" >>"$WORK/agent.log" 2>&1
 }
 
