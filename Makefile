@@ -68,6 +68,7 @@ TEST_SKEL := $(TEST_BPF_SRC:%.bpf.c=$(B)/%.skel.h)
 PROGRAMS := $(B)/bulkheadd $(B)/bulkhead
 
 include mk/tests.mk
+include mk/image.mk
 -include mk/docs.mk
 
 .PHONY: all
@@ -118,13 +119,23 @@ $(B)/bulkhead: $(call archives,$(CLI_ROOMS))
 deps: ## install the Debian packages that are missing (needs root)
 	@sh mk/deps.sh
 
-install: all man completion ## install under DESTDIR and PREFIX
+SYSCONFDIR ?= /etc
+
+install: all man completion $(B)/bulkheadd.service ## install under DESTDIR and PREFIX
 	install -D -m 0755 $(B)/bulkheadd $(DESTDIR)$(PREFIX)/sbin/bulkheadd
 	install -D -m 0755 $(B)/bulkhead $(DESTDIR)$(PREFIX)/bin/bulkhead
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man8
 	install -m 0644 $(B)/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 	install -m 0644 $(B)/man/*.8 $(DESTDIR)$(PREFIX)/share/man/man8/
 	install -D -m 0644 $(B)/completion/bulkhead.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/bulkhead
+	install -D -m 0644 $(B)/completion/bulkheadd.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/bulkheadd
+	install -D -m 0644 $(B)/bulkheadd.service $(DESTDIR)$(PREFIX)/lib/systemd/system/bulkheadd.service
+	[ -e $(DESTDIR)$(SYSCONFDIR)/bulkhead/bulkheadd.conf ] || \
+		install -D -m 0600 deploy/systemd/bulkheadd.conf $(DESTDIR)$(SYSCONFDIR)/bulkhead/bulkheadd.conf
+
+$(B)/bulkheadd.service: deploy/systemd/bulkheadd.service FORCE
+	@mkdir -p $(@D)
+	$(call say,SED,$@)sed 's|@PREFIX@|$(PREFIX)|; s|/etc/bulkhead|$(SYSCONFDIR)/bulkhead|' $< > $@
 
 clean: ## remove build/
 	rm -rf $(B)

@@ -1,13 +1,20 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Installs what building, testing and the demo need and what is missing of it; Debian 12.
+# Installs what building, testing and the demo need and what is missing of it; Debian 12. `deps.sh build`: what
+# building alone needs.
 set -eu
 
-packages="gcc libc6-dev clang llvm pkg-config git
+building="gcc libc6-dev make clang llvm pkg-config git
 libbpf-dev bpftool libelf-dev zlib1g-dev
 libnl-3-dev libnl-route-3-dev libmnl-dev
-libjson-c-dev libevent-dev libyaml-dev libcurl4-openssl-dev libssl-dev libcmocka-dev
-iproute2 nftables iptables conntrack ipset jq procps util-linux shellcheck clang-format libclang-rt-14-dev libasan8 libubsan1"
+libjson-c-dev libevent-dev libyaml-dev libcurl4-openssl-dev libssl-dev"
+testing="libcmocka-dev
+iproute2 nftables iptables conntrack ipset jq procps util-linux shellcheck clang-format libclang-rt-14-dev libasan8 libubsan1
+yq runc systemd"
+packages=$building
+[ "${1:-}" = build ] || packages="$building $testing"
+# Manifests are rendered by whatever kubectl there is, else by Debian's.
+[ "${1:-}" = build ] || command -v kubectl >/dev/null || packages="$packages kubernetes-client"
 
 missing=""
 for package in $packages; do

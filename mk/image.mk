@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+# What goes into the container image: the programs and the libraries they need, nothing else. The Containerfile
+# copies this folder into an image from scratch; tests run the agent in it.
+
+IMAGE := $(B)/image
+IMAGE_PROGRAMS := $(PROGRAMS) $(B)/bulkhead-node
+
+.PHONY: image-root image-check
+image-root: $(B)/image.done ## what goes into the container image, in build/image
+
+$(B)/bulkhead-node: deploy/node.c
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -static -o $@ $<
+
+# ldd names each library with its path; the loader itself stands alone on its line.
+$(B)/image.done: $(IMAGE_PROGRAMS) deploy/seccomp/bulkhead.json
+	@rm -rf $(IMAGE) && mkdir -p $(IMAGE)
+	$(call say,IMAGE,$(IMAGE))install -s -m 0755 $(IMAGE_PROGRAMS) $(IMAGE)/
+	@install -m 0644 deploy/seccomp/bulkhead.json $(IMAGE)/seccomp.json
+	@ldd $(PROGRAMS) | grep -oE '/[^ :]+\.so[^ ]*' | sort -u | while read -r lib; do \
+		install -D -m 0755 "$$lib" "$(IMAGE)$$lib"; done
+	@touch $@
+
+image-check: ## build the image and run it as the DaemonSet does (root; needs debootstrap, podman; fetches Debian)
+	$(Q)B=$(B) tests/deploy/image
