@@ -14,14 +14,13 @@ static void add(struct combine_view *view, uint32_t word, bool own_node)
 	view->has[verdict] = true;
 }
 
-static uint32_t end(const struct combine_view *view)
+static uint32_t end(const struct combine_view *view, uint32_t none)
 {
 	bool denied = view->has[BH_VERDICT_DENY];
 	uint32_t word = view->word[denied ? BH_VERDICT_DENY : BH_VERDICT_DENY_CLUSTER];
 
 	if (!denied && !view->has[BH_VERDICT_DENY_CLUSTER])
-		return view->has[BH_VERDICT_ALLOW] ? view->word[BH_VERDICT_ALLOW] :
-						     BH_CELL_WORD(BH_VERDICT_DENY, BH_RULE_NONE);
+		return view->has[BH_VERDICT_ALLOW] ? view->word[BH_VERDICT_ALLOW] : none;
 	if (!view->has[BH_VERDICT_ALLOW])
 		return word;
 	return BH_CELL_WORD(BH_VERDICT_MIXED, BH_CELL_RULE(word));
@@ -33,7 +32,8 @@ void combine_add(struct combine *sum, struct bh_cell cell, bool own_node)
 	add(&sum->shadow, cell.shadow, own_node);
 }
 
-struct bh_cell combine_end(const struct combine *sum)
+struct bh_cell combine_end(const struct combine *sum, struct bh_cell none)
 {
-	return (struct bh_cell){ .verdict = end(&sum->enforced), .shadow = end(&sum->shadow) };
+	return (struct bh_cell){ .verdict = end(&sum->enforced, none.verdict),
+				 .shadow = end(&sum->shadow, none.shadow) };
 }

@@ -3,7 +3,7 @@
 //
 // World: host. Pure: yes. Owns: nothing.
 // ALLOW when every backend is allowed, DENY when none is (DENY_CLUSTER when ClusterNetworkPolicies deny them
-// all), else MIXED with the rule of a denied one; no backends: DENY. Of several rules it is the one with the
+// all), else MIXED with the rule of a denied one; no backends: what the caller says. Of several rules it is the one with the
 // smallest id, which does not depend on an order. The own node passes the NetworkPolicy tier, as backend too.
 #pragma once
 
@@ -23,4 +23,4 @@ struct combine {
 };
 
 void combine_add(struct combine *sum, struct bh_cell cell, bool own_node);
-struct bh_cell combine_end(const struct combine *sum);
+struct bh_cell combine_end(const struct combine *sum, struct bh_cell none);

@@ -289,6 +289,18 @@ static uint32_t col_of_atoms(const struct matrix *matrix, const uint32_t *atoms,
 	return col;
 }
 
+static uint32_t word_of_none(const struct matrix *matrix, enum view view)
+{
+	return BH_CELL_WORD(matrix->key.deny[view] ? BH_VERDICT_DENY : BH_VERDICT_ALLOW,
+			    BH_RULE_NONE);
+}
+
+struct bh_cell matrix_cell_of_none(const struct matrix *matrix)
+{
+	return (struct bh_cell){ word_of_none(matrix, VIEW_ENFORCED),
+				 word_of_none(matrix, VIEW_SHADOW) };
+}
+
 // Ingress has no use for it.
 static uint32_t service_row(struct matrix *matrix, const struct cls *cls)
 {
@@ -304,7 +316,7 @@ static uint32_t service_row(struct matrix *matrix, const struct cls *cls)
 
 		combine_add(&sum, row_cell(matrix->rows.v[row], col), part.own_node);
 	}
-	return matrix_row_same(matrix, combine_end(&sum));
+	return matrix_row_same(matrix, combine_end(&sum, matrix_cell_of_none(matrix)));
 }
 
 uint32_t matrix_row(struct matrix *matrix, const struct cls *cls)

@@ -127,6 +127,9 @@ uint32_t matrix_row(struct matrix *matrix, const struct cls *cls);
 
 // Adds a row if there is none of the same content; cells has ncols elements.
 uint32_t matrix_row_add(struct matrix *matrix, const struct bh_cell *cells);
+// What a Service without backends is: denied where NetworkPolicies isolate.
+struct bh_cell matrix_cell_of_none(const struct matrix *matrix);
+
 // The row that has this cell in every column.
 uint32_t matrix_row_same(struct matrix *matrix, struct bh_cell cell);
 // Adds a row under the next number, whatever there is.

@@ -28,6 +28,22 @@
 // only what is in force, which gen_next() leaves out until the next time. Nobody notices: such a connection
 // is judged at its next packet with or without.
 //
+// Services. A key in bh_service (address, port, protocol) is a location as an address is, read at the same place of
+// the order: after endpoint, matrix and head, and in the place of the address's and the port's class. Its class's row is
+// one cell for every column, computed from the rows of its backends. So a key moves as an address does (b: the
+// fresh class has its row, from the old class under a matrix that is replaced; c: one store of the word that holds class
+// and BH_SERVICE_EMPTY; d: a new generation where the row lets less pass than it did; e: fragments are
+// merged), and a reader that stalls has either class, each with a row under the matrix that it holds. What differs:
+//   - A key that comes or goes changes what its address is judged as, which no row of a replaced matrix says. So while
+//     endpoints leave a matrix it waits: the plan has a second round for it, after the first one's last STEP_WAIT, when
+//     nobody is left there. To a reader that is the policy's change and then the Service's. What the address was or will be
+//     judged as is not compared: matrices get a new generation unless the row that comes allows or that goes denies.
+//   - A STEP_RESOLVE comes before any key moves and any endpoint flips, for each key that loses a backend and
+//     each that gets less free for a pod: its flows learn their real backend first, so that the generation
+//     cuts those whose own backend is forbidden and no other.
+//   - bh_self is asked after a row has denied. What it lets pass less goes before the keys move, with a new
+//     generation; what it lets pass more comes after them.
+//
 // A plan without d (a pod event under matrices that stay) waits for nothing before it is in force.
 //
 // Three cases beside the order:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // naive.c - the semantics, read aloud.
-#include "tests/harness/naive.h"
+#include "tests/harness/naive_private.h"
 
 #include <arpa/inet.h>
 #include <stdlib.h>
@@ -8,34 +8,20 @@
 
 #include "agent/base/intern.h"
 
-#define LIST_MAX 1024
-
-struct list {
-	size_t n;
-	const struct object *v[LIST_MAX];
-};
-
 static int collect(void *arg, const struct object *object)
 {
-	struct list *list = arg;
+	struct naive_list *list = arg;
 
-	if (list->n == LIST_MAX)
+	if (list->n == NAIVE_LIST_MAX)
 		abort();
 	list->v[list->n++] = object;
 	return 0;
 }
 
-// One question.
-struct question {
-	const struct naive *naive;
-	const struct pod *pod; // whose policy is asked
-	const struct pod *peer; // the pod at the remote address, or NULL
-	const struct bh_addr *remote;
-	enum bh_dir dir;
-	uint8_t protocol;
-	uint16_t port;
-	bool shadow;
-};
+void naive_collect(const struct naive *naive, enum kind kind, const char *ns, struct naive_list *ret)
+{
+	store_each(naive->store, kind, ns, collect, ret);
+}
 
 static bool namespace_matches(const struct naive *naive, const struct selector *selector,
 			      const char *ns)
@@ -91,10 +77,10 @@ static bool better(const struct naive *naive, const struct pod *a, const struct 
 
 static const struct pod *pod_at(const struct naive *naive, const struct bh_addr *addr)
 {
-	struct list list = { 0 };
+	struct naive_list list = { 0 };
 	const struct pod *best = NULL;
 
-	store_each(naive->store, KIND_POD, NULL, collect, &list);
+	naive_collect(naive, KIND_POD, NULL, &list);
 	for (size_t i = 0; i < list.n; i++) {
 		const struct pod *pod = (const struct pod *)list.v[i];
 
@@ -110,9 +96,9 @@ static const struct pod *pod_at(const struct naive *naive, const struct bh_addr 
 static bool node_matches(const struct naive *naive, const struct selector *selector,
 			 const struct bh_addr *addr)
 {
-	struct list list = { 0 };
+	struct naive_list list = { 0 };
 
-	store_each(naive->store, KIND_NODE, NULL, collect, &list);
+	naive_collect(naive, KIND_NODE, NULL, &list);
 	for (size_t i = 0; i < list.n; i++) {
 		const struct node *node = (const struct node *)list.v[i];
 
@@ -125,7 +111,7 @@ static bool node_matches(const struct naive *naive, const struct selector *selec
 
 // ---- rules ----------------------------------------------------------------------------------------------------
 
-static bool peer_matches(const struct question *q, const struct object *policy,
+static bool peer_matches(const struct naive_question *q, const struct object *policy,
 			 const struct peer *peer)
 {
 	switch (peer->kind) {
@@ -151,7 +137,7 @@ static bool peer_matches(const struct question *q, const struct object *policy,
 	}
 }
 
-static bool peers_match(const struct question *q, const struct object *policy,
+static bool peers_match(const struct naive_question *q, const struct object *policy,
 			const struct rule *rule)
 {
 	if (rule->any_peer)
@@ -162,7 +148,7 @@ static bool peers_match(const struct question *q, const struct object *policy,
 	return false;
 }
 
-static bool port_matches(const struct question *q, const struct port *port)
+static bool port_matches(const struct naive_question *q, const struct port *port)
 {
 	// the destination says what a name means
 	const struct pod *destination = q->dir == BH_INGRESS ? q->pod : q->peer;
@@ -184,7 +170,7 @@ static bool port_matches(const struct question *q, const struct port *port)
 	return false;
 }
 
-static bool rule_matches(const struct question *q, const struct object *policy,
+static bool rule_matches(const struct naive_question *q, const struct object *policy,
 			 const struct rule *rule)
 {
 	if (!peers_match(q, policy, rule))
@@ -199,7 +185,7 @@ static bool rule_matches(const struct question *q, const struct object *policy,
 
 // ---- tiers ------------------------------------------------------------------------------------------------------
 
-static bool audited(const struct question *q, const struct netpol *netpol)
+static bool audited(const struct naive_question *q, const struct netpol *netpol)
 {
 	const struct namespace_ *ns = (const struct namespace_ *)store_find(
 		q->naive->store, KIND_NAMESPACE, NULL, netpol->object.ns);
@@ -208,12 +194,12 @@ static bool audited(const struct question *q, const struct netpol *netpol)
 }
 
 // -1: no NetworkPolicy isolates the pod.
-static int network_policies(const struct question *q)
+static int network_policies(const struct naive_question *q)
 {
-	struct list list = { 0 };
+	struct naive_list list = { 0 };
 	int verdict = -1;
 
-	store_each(q->naive->store, KIND_NETPOL, q->pod->object.ns, collect, &list);
+	naive_collect(q->naive, KIND_NETPOL, q->pod->object.ns, &list);
 	for (size_t i = 0; i < list.n; i++) {
 		const struct netpol *netpol = (const struct netpol *)list.v[i];
 		const struct rules *rules = &netpol->rules[q->dir];
@@ -241,11 +227,11 @@ static int by_priority(const void *a, const void *b)
 }
 
 // -1: nothing decides, or Pass.
-static int cluster_policies(const struct question *q, enum tier tier)
+static int cluster_policies(const struct naive_question *q, enum tier tier)
 {
-	struct list list = { 0 };
+	struct naive_list list = { 0 };
 
-	store_each(q->naive->store, KIND_CLUSTERNETPOL, NULL, collect, &list);
+	naive_collect(q->naive, KIND_CLUSTERNETPOL, NULL, &list);
 	if (list.n > 1)
 		qsort(list.v, list.n, sizeof(list.v[0]), by_priority);
 	for (size_t i = 0; i < list.n; i++) {
@@ -268,28 +254,52 @@ static int cluster_policies(const struct question *q, enum tier tier)
 	return -1;
 }
 
+enum bh_verdict naive_address(struct naive_question *q)
+{
+	int verdict;
+
+	q->peer = pod_at(q->naive, q->remote);
+	verdict = cluster_policies(q, TIER_ADMIN);
+	if (verdict < 0)
+		verdict = network_policies(q);
+	if (verdict < 0)
+		verdict = cluster_policies(q, TIER_BASELINE);
+	return verdict < 0 ? BH_VERDICT_ALLOW : (enum bh_verdict)verdict;
+}
+
+bool naive_own_node(const struct naive *naive, const struct bh_addr *addr)
+{
+	const struct node *node =
+		naive->node ? (const struct node *)store_find(naive->store, KIND_NODE, NULL,
+							      naive->node) :
+			      NULL;
+
+	return node && has_address(node->addrs, node->naddrs, addr);
+}
+
+bool naive_isolated(const struct naive_question *q)
+{
+	return network_policies(q) >= 0;
+}
+
 enum bh_verdict naive_verdict(const struct naive *naive, const char *ns, const char *name,
 			      enum bh_dir dir, const struct bh_addr *remote, uint8_t protocol,
 			      uint16_t port, bool shadow)
 {
-	struct question q = { .naive = naive,
-			      .remote = remote,
-			      .dir = dir,
-			      .protocol = protocol,
-			      .port = port,
-			      .shadow = shadow };
-	int verdict;
+	struct naive_question q = { .naive = naive,
+				    .remote = remote,
+				    .dir = dir,
+				    .protocol = protocol,
+				    .port = port,
+				    .shadow = shadow };
+	enum bh_verdict verdict;
 
 	q.pod = (const struct pod *)store_find(naive->store, KIND_POD, ns, name);
 	if (!q.pod)
 		return BH_VERDICT_DENY;
 	if (q.pod->host_network)
 		return BH_VERDICT_ALLOW;
-	q.peer = pod_at(naive, remote);
-	verdict = cluster_policies(&q, TIER_ADMIN);
-	if (verdict < 0)
-		verdict = network_policies(&q);
-	if (verdict < 0)
-		verdict = cluster_policies(&q, TIER_BASELINE);
-	return verdict < 0 ? BH_VERDICT_ALLOW : (enum bh_verdict)verdict;
+	if (naive_service(&q, naive->host && naive->host(naive->arg, remote), &verdict))
+		return verdict;
+	return naive_address(&q);
 }

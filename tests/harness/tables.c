@@ -403,6 +403,9 @@ static uint32_t read_service(const struct memtables *tables, enum bh_dir dir,
 		return BH_CLASS_NONE;
 	memcpy(key.addr, addr, sizeof(key.addr));
 	service = hash_find(&tables->services, hash_bytes(&key, sizeof(key)), is_service, &key);
+	memset(key.addr, 0, sizeof(key.addr));
+	if (!service && tables->is_host && tables->is_host(addr))
+		service = hash_find(&tables->services, hash_bytes(&key, sizeof(key)), is_service, &key);
 	return service ? BH_SERVICE_CLASS(service->word) : BH_CLASS_NONE;
 }
 

@@ -47,6 +47,7 @@ struct memtables {
 	struct hash cells; // struct memcell
 	struct hash services; // struct memservice
 	struct hash selves; // struct memself
+	bool (*is_host)(const struct bh_addr *addr); // bh_host; NULL: none is
 	struct {
 		uint32_t policy[BH_DIR_MAX], gen[BH_DIR_MAX];
 	} endpoints[MEMTABLES_SLOTS];

@@ -35,6 +35,7 @@ static const char *const selectors[] = {
 };
 static const uint16_t numbers[] = { 53, 80, 81, 443, 8080, 8081 };
 static const char *const protocols[] = { "TCP", "UDP", "SCTP" };
+static const char *const service_ports[] = { "", "web", "dns" }; // names
 
 uint32_t world_below(struct world *world, uint32_t n)
 {
@@ -71,6 +72,22 @@ static bool is_local(void *arg, const struct pod *pod)
 	return false;
 }
 
+bool world_is_host(const struct bh_addr *addr)
+{
+	static const char *const own[] = { "172.18.0.1", "fc00::1" };
+	struct bh_addr host;
+
+	for (size_t i = 0; i < ARRAY_SIZE(own); i++)
+		if (addr_parse(own[i], &host) == 0 && bh_addr_equal(&host, addr))
+			return true;
+	return false;
+}
+
+static bool is_host(void *arg, const struct bh_addr *addr)
+{
+	return world_is_host(addr);
+}
+
 struct world *world_new(uint64_t seed, store_changed_fn fn, void *arg)
 {
 	struct world *world = calloc(1, sizeof(*world));
@@ -80,7 +97,8 @@ struct world *world_new(uint64_t seed, store_changed_fn fn, void *arg)
 	assert_ok(store_new(&world->store));
 	if (fn)
 		assert_ok(store_subscribe(world->store, fn, arg));
-	world->naive = (struct naive){ .store = world->store, .local = is_local };
+	world->naive = (struct naive){ .store = world->store, .local = is_local, .host = is_host,
+				       .node = WORLD_OWN_NODE };
 	world->netpols = 7;
 	world->cnps = 4;
 	return world;
@@ -141,8 +159,10 @@ static void print_ports(struct world *world, FILE *out)
 	uint32_t n = world_below(world, 4);
 
 	for (uint32_t i = 0; i < n; i++)
-		fprintf(out, "%s{'name':'%s','containerPort':%u,'protocol':'%s'}", i ? "," : "",
-			PICK(world, names), PICK(world, numbers), PICK(world, protocols));
+		fprintf(out, "%s{'name':'%s','containerPort':%u,'protocol':'%s'%s%s}", i ? "," : "",
+			PICK(world, names), PICK(world, numbers), PICK(world, protocols),
+			chance(world, 10) ? ",'hostPort':81" : "",
+			chance(world, 30) ? ",'hostIP':'172.18.0.1'" : "");
 }
 
 static void put_pod(struct world *world, uint32_t i)
@@ -333,6 +353,113 @@ static void put_cnp(struct world *world, uint32_t i)
 	free(text);
 }
 
+// ---- Services ---------------------------------------------------------------------------------------------------
+
+// Port i of Service s has its name and protocol in all its slices, whatever is rolled.
+static const char *port_name(uint32_t s, uint32_t i)
+{
+	return service_ports[(s + i) % ARRAY_SIZE(service_ports)];
+}
+
+static const char *port_protocol(uint32_t s, uint32_t i)
+{
+	return protocols[(s / 2 + i) % 2];
+}
+
+static void put_service(struct world *world, uint32_t s)
+{
+	uint32_t n = 1 + world_below(world, 2);
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	fprintf(out,
+		"{'apiVersion':'v1','kind':'Service','metadata':{'namespace':'%s','name':'s%u'},'spec':{",
+		namespaces[s % WORLD_NAMESPACES], s);
+	if (chance(world, 8))
+		fputs("'clusterIP':'None'", out);
+	else
+		fprintf(out, chance(world, 60) ? "'clusterIPs':['10.96.0.%u','fd96::%x']" :
+						 "'clusterIPs':['10.96.0.%u']",
+			s, s);
+	if (chance(world, 30)) // two Services may claim it
+		fputs(",'externalIPs':['10.97.0.1']", out);
+	fputs(",'ports':[", out);
+	for (uint32_t i = 0; i < n; i++) {
+		fprintf(out, "%s{'name':'%s','protocol':'%s','port':%u", i ? "," : "",
+			port_name(s, i), port_protocol(s, i), PICK(world, numbers));
+		if (chance(world, 30))
+			fprintf(out, ",'nodePort':%u", 30000 + world_below(world, 3));
+		fputs("}", out);
+	}
+	fputs("]}}", out);
+	fclose(out);
+	put_json(world->store, KIND_SERVICE, text);
+	free(text);
+}
+
+static void print_endpoint(struct world *world, FILE *out, bool v6)
+{
+	static const char *const others4[] = { "172.18.0.1", "172.18.0.2", "8.8.8.8", "10.0.1.7" };
+	static const char *const others6[] = { "fc00::1", "fc00::2", "2001:db8::1", "fd00::99" };
+
+	fputs("{'addresses':['", out);
+	if (chance(world, 25))
+		fputs(v6 ? PICK(world, others6) : PICK(world, others4), out);
+	else
+		fprintf(out, v6 ? "fd00::%x" : "10.0.0.%u", world_below(world, 17));
+	fprintf(out, "'],'conditions':{'ready':%s,'serving':%s,'terminating':%s}}",
+		chance(world, 60) ? "true" : "false", chance(world, 60) ? "true" : "false",
+		chance(world, 40) ? "true" : "false");
+}
+
+static void put_slice(struct world *world, uint32_t s, uint32_t slice)
+{
+	bool v6 = chance(world, 35);
+	uint32_t nports = 1 + world_below(world, 2), n = world_below(world, 4);
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	fprintf(out,
+		"{'apiVersion':'discovery.k8s.io/v1','kind':'EndpointSlice','metadata':{'namespace':'%s',"
+		"'name':'s%u-%u','labels':{'kubernetes.io/service-name':'s%u'}},'addressType':'%s','ports':[",
+		namespaces[s % WORLD_NAMESPACES], s, slice, s, v6 ? "IPv6" : "IPv4");
+	for (uint32_t i = 0; i < nports; i++)
+		fprintf(out, "%s{'name':'%s','protocol':'%s','port':%u}", i ? "," : "",
+			port_name(s, i), port_protocol(s, i), PICK(world, numbers));
+	fputs("],'endpoints':[", out);
+	for (uint32_t i = 0; i < n; i++) {
+		fputs(i ? "," : "", out);
+		print_endpoint(world, out, v6);
+	}
+	fputs("]}", out);
+	fclose(out);
+	put_json(world->store, KIND_ENDPOINTSLICE, text);
+	free(text);
+}
+
+static void change_service(struct world *world)
+{
+	uint32_t s = world_below(world, WORLD_SERVICES), slice = world_below(world, WORLD_SLICES);
+	const char *ns = namespaces[s % WORLD_NAMESPACES];
+	char name[24];
+
+	if (chance(world, 75)) {
+		snprintf(name, sizeof(name), "s%u-%u", s, slice);
+		if (chance(world, 80))
+			put_slice(world, s, slice);
+		else
+			store_remove(world->store, KIND_ENDPOINTSLICE, ns, name);
+		return;
+	}
+	snprintf(name, sizeof(name), "s%u", s);
+	if (chance(world, 70))
+		put_service(world, s);
+	else
+		store_remove(world->store, KIND_SERVICE, ns, name);
+}
+
 // ---- the whole --------------------------------------------------------------------------------------------------
 
 void world_fill(struct world *world)
@@ -347,6 +474,10 @@ void world_fill(struct world *world)
 		put_netpol(world, i);
 	for (uint32_t i = 0; i < world->cnps; i += 2)
 		put_cnp(world, i);
+	for (uint32_t i = 0; i < WORLD_SERVICES; i++)
+		put_service(world, i);
+	for (uint32_t i = 0; i < WORLD_SERVICES * WORLD_SLICES; i += 2)
+		put_slice(world, i / WORLD_SLICES, i % WORLD_SLICES);
 }
 
 static void change_policy(struct world *world)
@@ -388,7 +519,7 @@ void world_change(struct world *world, unsigned int kinds)
 	unsigned int kind;
 
 	do
-		kind = 1u << world_below(world, 4);
+		kind = 1u << world_below(world, 5);
 	while (!(kind & kinds));
 	switch (kind) {
 	case WORLD_POLICY:
@@ -403,6 +534,9 @@ void world_change(struct world *world, unsigned int kinds)
 		else
 			store_remove(world->store, KIND_NAMESPACE, NULL,
 				     namespaces[world_below(world, WORLD_NAMESPACES)]);
+		break;
+	case WORLD_SERVICE:
+		change_service(world);
 		break;
 	default:
 		put_node(world, world_below(world, 2));
@@ -421,13 +555,23 @@ struct world_flow world_flow(struct world *world)
 				   .proto = PICK(world, protos) };
 	char text[32];
 
-	if (chance(world, 30))
+	if (chance(world, 25))
+		snprintf(text, sizeof(text), "10.96.0.%u", world_below(world, WORLD_SERVICES));
+	else if (chance(world, 15))
+		snprintf(text, sizeof(text), "fd96::%x", world_below(world, WORLD_SERVICES));
+	else if (chance(world, 8))
+		snprintf(text, sizeof(text), "10.97.0.1");
+	else if (chance(world, 30))
 		snprintf(text, sizeof(text), "%s", PICK(world, outside));
 	else if (chance(world, 65))
 		snprintf(text, sizeof(text), "10.0.0.%u", world_below(world, 17));
 	else
 		snprintf(text, sizeof(text), "fd00::%x", world_below(world, 17));
 	assert_ok(addr_parse(text, &flow.remote));
+	if (flow.proto != 1 && world_is_host(&flow.remote) && chance(world, 50)) {
+		flow.port = (uint16_t)(30000 + world_below(world, 3));
+		return flow;
+	}
 	flow.port = chance(world, 80) ? PICK(world, numbers) :
 					(uint16_t)(PICK(world, numbers) + world_below(world, 400));
 	return flow;

@@ -14,6 +14,9 @@
 #define WORLD_PODS 14
 #define WORLD_LOCAL 6 // pods p0.. of this node, slot i is pod i
 #define WORLD_NAMESPACES 3
+#define WORLD_SERVICES 5
+#define WORLD_SLICES 3 // of each Service
+#define WORLD_OWN_NODE "n0" // the own one
 
 struct world {
 	uint64_t random;
@@ -36,7 +39,8 @@ enum world_change { // what a change may touch
 	WORLD_POD = 1 << 1,
 	WORLD_NAMESPACE = 1 << 2,
 	WORLD_NODE = 1 << 3,
-	WORLD_ANY = 15,
+	WORLD_SERVICE = 1 << 4,
+	WORLD_ANY = 31,
 };
 
 struct world *world_new(uint64_t seed, store_changed_fn fn, void *arg);
@@ -47,6 +51,8 @@ uint32_t world_below(struct world *world, uint32_t n);
 void world_fill(struct world *world); // namespaces, nodes, pods, some policies
 void world_change(struct world *world, unsigned int kinds); // one random change of these kinds
 struct world_flow world_flow(struct world *world);
+
+bool world_is_host(const struct bh_addr *addr); // of the own node's interfaces
 
 const char *world_pod_ns(uint32_t pod); // pod i's namespace and name
 const char *world_pod_name(uint32_t pod, char buf[16]);

@@ -15,6 +15,7 @@
 // A reader in the middle of its loads, maybe since several plans ago, and what it may come to.
 struct reader {
 	struct world_flow flow;
+	bool service, rerouted; // see struct watch
 	struct memread read;
 	uint32_t n;
 	struct bh_judgement allowed[ALLOWED];
@@ -53,7 +54,9 @@ static void rig_start(struct rig *rig, uint64_t seed, const struct policy_limits
 	rig->world = world_new(seed, changed, rig);
 	world_fill(rig->world);
 	assert_ok(policy_new(rig->world->store, limits, &rig->policy));
+	policy_set_node(rig->policy, WORLD_OWN_NODE);
 	rig->tables = memtables_new();
+	rig->tables->is_host = world_is_host;
 	add_endpoints(rig->policy);
 	assert_ok(policy_compile(rig->policy, &plan));
 	memtables_run(rig->tables, plan);
@@ -70,8 +73,8 @@ static struct bh_judgement eval(const struct policy *policy, const struct world_
 {
 	struct bh_judgement judgement;
 
-	policy_eval(policy, flow->slot, flow->dir, &flow->remote, flow->proto, flow->port, false,
-		    &judgement);
+	policy_eval(policy, flow->slot, flow->dir, &flow->remote, flow->proto, flow->port,
+		    world_is_host(&flow->remote), &judgement);
 	return judgement;
 }
 
@@ -109,6 +112,8 @@ struct watch {
 	struct world_flow flows[FLOWS];
 	struct bh_judgement before[FLOWS], after[FLOWS];
 	bool flipped[WORLD_LOCAL];
+	// The address began or ceased to be a Service's: if policies change as well, that is one after the other.
+	bool service[FLOWS], rerouted[FLOWS]; // service: after the plan
 	bool policy_only;
 };
 
@@ -116,7 +121,10 @@ static void start_reader(struct watch *watch, struct reader *reader)
 {
 	uint32_t of = world_below(watch->rig->world, FLOWS);
 
-	*reader = (struct reader){ .flow = watch->flows[of], .n = 2 };
+	*reader = (struct reader){ .flow = watch->flows[of],
+				   .service = watch->service[of],
+				   .rerouted = watch->rerouted[of],
+				   .n = 2 };
 	reader->allowed[0] = watch->before[of];
 	reader->allowed[1] = watch->after[of];
 	reader->read = (struct memread){ .slot = reader->flow.slot,
@@ -135,13 +143,30 @@ static void finish_reader(struct watch *watch, struct reader *reader)
 		;
 	for (uint32_t i = 0; i < reader->n; i++)
 		fits |= same(got, &reader->allowed[i]);
-	if (!fits)
+	if (!fits && !reader->rerouted)
 		fail_at(watch->rig, &reader->flow,
 			"a stalled reader got %x/%x (reason %d), old %x/%x, new %x/%x",
 			got->verdict, got->shadow, reader->read.reason, reader->allowed[0].verdict,
 			reader->allowed[0].shadow, reader->allowed[reader->n - 1].verdict,
 			reader->allowed[reader->n - 1].shadow);
 	start_reader(watch, reader);
+}
+
+static bool is_service(const struct rig *rig, const struct world_flow *flow)
+{
+	struct policy_service service;
+
+	return flow->dir == BH_EGRESS &&
+	       policy_service_find(rig->policy, &flow->remote, flow->proto, flow->port,
+				   world_is_host(&flow->remote), &service);
+}
+
+// What comes or goes within the plan has both.
+static void extend_reader(struct watch *watch, struct reader *reader)
+{
+	reader->rerouted |= reader->service != is_service(watch->rig, &reader->flow);
+	reader->service = is_service(watch->rig, &reader->flow);
+	reader->allowed[reader->n++] = eval(watch->rig->policy, &reader->flow);
 }
 
 // Readers of the plans before are still there when nothing waited for them.
@@ -153,7 +178,7 @@ static void keep_readers(struct watch *watch)
 		if (!reader->n || reader->n == ALLOWED)
 			start_reader(watch, reader);
 		else
-			reader->allowed[reader->n++] = eval(watch->rig->policy, &reader->flow);
+			extend_reader(watch, reader);
 	}
 }
 
@@ -192,7 +217,7 @@ static void check_flow(struct watch *watch, uint32_t i, uint32_t step)
 			got.verdict, got.shadow, watch->flipped[flow->slot] ? "after" : "before",
 			watch->before[i].verdict, watch->before[i].shadow, watch->after[i].verdict,
 			watch->after[i].shadow);
-	if (!old && !new)
+	if (!old && !new && !watch->rerouted[i])
 		fail_at(watch->rig, flow, "step %u: %x/%x, neither old %x/%x nor new %x/%x", step,
 			got.verdict, got.shadow, watch->before[i].verdict, watch->before[i].shadow,
 			watch->after[i].verdict, watch->after[i].shadow);
@@ -235,6 +260,11 @@ static void run_watched(struct watch *watch, const struct plan *plan)
 	}
 }
 
+static bool passes(const struct bh_judgement *judgement)
+{
+	return BH_CELL_VERDICT(judgement->verdict) == BH_VERDICT_ALLOW;
+}
+
 static void check_end(struct watch *watch)
 {
 	struct rig *rig = watch->rig;
@@ -248,7 +278,30 @@ static void check_end(struct watch *watch)
 		if (!same(&got, &watch->after[i]) || got.gen != watch->after[i].gen)
 			fail_at(rig, &watch->flows[i], "at the end %x gen %u, compiled %x gen %u",
 				got.verdict, got.gen, watch->after[i].verdict, watch->after[i].gen);
+		if (passes(&watch->before[i]) && !passes(&got) && watch->before[i].gen == got.gen)
+			fail_at(rig, &watch->flows[i], "connections under generation %u are not judged anew",
+				got.gen);
 		check_naive(rig, rig->policy, &watch->flows[i]);
+	}
+}
+
+static void look_before(struct watch *watch)
+{
+	for (uint32_t i = 0; i < FLOWS; i++) {
+		watch->flows[i] = world_flow(watch->rig->world);
+		watch->before[i] = eval(watch->rig->policy, &watch->flows[i]);
+		watch->service[i] = is_service(watch->rig, &watch->flows[i]);
+	}
+}
+
+static void look_after(struct watch *watch)
+{
+	for (uint32_t i = 0; i < FLOWS; i++) {
+		bool before = watch->service[i];
+
+		watch->after[i] = eval(watch->rig->policy, &watch->flows[i]);
+		watch->service[i] = is_service(watch->rig, &watch->flows[i]);
+		watch->rerouted[i] = before != watch->service[i];
 	}
 }
 
@@ -259,15 +312,11 @@ static void change_and_run(struct rig *rig, unsigned int kinds, uint32_t n)
 
 	rig->change++;
 	watch = (struct watch){ .rig = rig, .policy_only = kinds == WORLD_POLICY };
-	for (uint32_t i = 0; i < FLOWS; i++) {
-		watch.flows[i] = world_flow(rig->world);
-		watch.before[i] = eval(rig->policy, &watch.flows[i]);
-	}
+	look_before(&watch);
 	while (n--)
 		world_change(rig->world, kinds);
 	assert_ok(policy_compile(rig->policy, &plan));
-	for (uint32_t i = 0; i < FLOWS; i++)
-		watch.after[i] = eval(rig->policy, &watch.flows[i]);
+	look_after(&watch);
 	run_watched(&watch, plan);
 	check_end(&watch);
 }
@@ -281,6 +330,7 @@ static void check_fresh(struct rig *rig, const struct policy_limits *limits)
 	struct policy_stats got, want;
 
 	assert_ok(policy_new(rig->world->store, limits, &fresh));
+	policy_set_node(fresh, WORLD_OWN_NODE);
 	add_endpoints(fresh);
 	assert_ok(policy_compile(fresh, &plan));
 	for (uint32_t i = 0; i < FLOWS; i++) {
@@ -293,6 +343,10 @@ static void check_fresh(struct rig *rig, const struct policy_limits *limits)
 	}
 	policy_stats(rig->policy, &got);
 	policy_stats(fresh, &want);
+	if (got.services != want.services || got.selves != want.selves || got.mixed != want.mixed)
+		fail_msg("seed %llu change %u: %u keys, %u selves, %u mixed, from scratch %u, %u, %u",
+			 (unsigned long long)rig->seed, rig->change, got.services, got.selves,
+			 got.mixed, want.services, want.selves, want.mixed);
 	if (got.peer_classes != want.peer_classes || got.port_classes != want.port_classes ||
 	    got.peers != want.peers || got.cidrs != want.cidrs || got.matrices != want.matrices)
 		fail_msg(
@@ -335,6 +389,11 @@ static void several_policy_changes_at_once_are_atomic(void **state)
 	run_kind(2000, WORLD_POLICY, 3, NULL);
 }
 
+static void service_changes_switch_at_their_own_step(void **state)
+{
+	run_kind(3500, WORLD_SERVICE, 1, NULL);
+}
+
 static void pod_changes_switch_at_their_own_step(void **state)
 {
 	run_kind(3000, WORLD_POD, 1, NULL);
@@ -361,10 +420,7 @@ static void restart(struct rig *rig, uint32_t changes, uint32_t *retsteps)
 	struct policy_tables dump;
 
 	watch = (struct watch){ .rig = rig };
-	for (uint32_t i = 0; i < FLOWS; i++) {
-		watch.flows[i] = world_flow(rig->world);
-		watch.before[i] = eval(rig->policy, &watch.flows[i]);
-	}
+	look_before(&watch);
 	// a restart takes longer than any reader
 	for (uint32_t i = 0; i < READERS; i++)
 		rig->readers[i].n = 0;
@@ -374,12 +430,12 @@ static void restart(struct rig *rig, uint32_t changes, uint32_t *retsteps)
 	while (changes--)
 		world_change(rig->world, WORLD_ANY);
 	assert_ok(policy_new(rig->world->store, NULL, &rig->policy));
+	policy_set_node(rig->policy, WORLD_OWN_NODE);
 	add_endpoints(rig->policy);
 	assert_ok(policy_adopt(rig->policy, &dump));
 	policy_tables_fini(&dump);
 	assert_ok(policy_compile(rig->policy, &plan));
-	for (uint32_t i = 0; i < FLOWS; i++)
-		watch.after[i] = eval(rig->policy, &watch.flows[i]);
+	look_after(&watch);
 	run_watched(&watch, plan);
 	check_end(&watch);
 	*retsteps = plan->nsteps;
@@ -421,6 +477,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(policy_changes_are_atomic_per_endpoint),
 		cmocka_unit_test(several_policy_changes_at_once_are_atomic),
+		cmocka_unit_test(service_changes_switch_at_their_own_step),
 		cmocka_unit_test(pod_changes_switch_at_their_own_step),
 		cmocka_unit_test(mixed_changes_are_old_or_new),
 		cmocka_unit_test(sparse_matrices_keep_the_order),

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+// naive_service.c - where a flow to a Service goes, and each of these places judged by itself.
+#include "tests/harness/naive_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct place {
+	struct bh_addr addr;
+	uint16_t port;
+};
+
+struct places {
+	bool is_service;
+	size_t n;
+	struct place v[NAIVE_LIST_MAX];
+};
+
+// What is asked: an address (NULL: some address of the own node), a port, a protocol.
+struct destination {
+	const struct bh_addr *addr;
+	uint8_t protocol;
+	uint16_t port;
+};
+
+static bool same_name(const char *a, const char *b)
+{
+	return !strcmp(a ? a : "", b ? b : "");
+}
+
+static bool of_family(const struct destination *to, const struct bh_addr *addr)
+{
+	return !to->addr || bh_addr_is4(to->addr) == bh_addr_is4(addr);
+}
+
+static void add_place(struct places *places, const struct bh_addr *addr, uint16_t port)
+{
+	if (places->n == NAIVE_LIST_MAX)
+		abort();
+	places->v[places->n++] = (struct place){ *addr, port };
+}
+
+// ---- backends of one port of a Service -------------------------------------------------------------------------
+
+static void add_slice(const struct endpointslice *slice, uint16_t port, bool v4, bool ready,
+		      struct places *places)
+{
+	for (uint32_t i = 0; i < slice->nendpoints; i++) {
+		const struct slice_endpoint *endpoint = &slice->endpoints[i];
+		bool counts = ready ? endpoint->ready : endpoint->serving && endpoint->terminating;
+
+		for (uint32_t j = 0; counts && j < endpoint->naddrs; j++)
+			if (!!bh_addr_is4(&endpoint->addrs[j]) == v4)
+				add_place(places, &endpoint->addrs[j], port);
+	}
+}
+
+static void add_slices(const struct naive *naive, const struct service *service,
+		       const struct service_port *port, bool v4, bool ready, struct places *places)
+{
+	struct naive_list list = { 0 };
+
+	naive_collect(naive, KIND_ENDPOINTSLICE, service->object.ns, &list);
+	for (size_t i = 0; i < list.n; i++) {
+		const struct endpointslice *slice = (const struct endpointslice *)list.v[i];
+
+		if (!slice->service || strcmp(slice->service, service->object.name))
+			continue;
+		for (uint32_t j = 0; j < slice->nports; j++)
+			if (slice->ports[j].protocol == port->protocol && slice->ports[j].port &&
+			    same_name(slice->ports[j].name, port->name))
+				add_slice(slice, slice->ports[j].port, v4, ready, places);
+	}
+}
+
+static void add_backends(const struct naive *naive, const struct service *service,
+			 const struct service_port *port, const struct destination *to,
+			 struct places *places)
+{
+	for (int v4 = 0; v4 < 2; v4++) {
+		size_t before = places->n;
+
+		if (to->addr && !!bh_addr_is4(to->addr) != v4)
+			continue;
+		add_slices(naive, service, port, v4, true, places);
+		if (places->n == before)
+			add_slices(naive, service, port, v4, false, places);
+	}
+}
+
+static bool stands_for(const struct service *service, const struct service_port *port,
+		       const struct destination *to)
+{
+	if (port->protocol != to->protocol)
+		return false;
+	if (!to->addr)
+		return port->node_port == to->port;
+	if (port->port != to->port)
+		return false;
+	for (uint32_t i = 0; i < service->naddrs; i++)
+		if (bh_addr_equal(&service->addrs[i], to->addr))
+			return true;
+	return false;
+}
+
+static void add_services(const struct naive *naive, const struct destination *to,
+			 struct places *places)
+{
+	struct naive_list list = { 0 };
+
+	naive_collect(naive, KIND_SERVICE, NULL, &list);
+	for (size_t i = 0; i < list.n; i++) {
+		const struct service *service = (const struct service *)list.v[i];
+
+		if (service->headless || service->external_name)
+			continue;
+		for (uint32_t j = 0; j < service->nports; j++) {
+			if (!stands_for(service, &service->ports[j], to))
+				continue;
+			places->is_service = true;
+			add_backends(naive, service, &service->ports[j], to, places);
+		}
+	}
+}
+
+// ---- hostPorts of the own node's pods ----------------------------------------------------------------------------
+
+static void add_host_ports(const struct naive *naive, const struct destination *to,
+			   struct places *places)
+{
+	const struct bh_addr any = { 0 };
+	struct naive_list list = { 0 };
+
+	naive_collect(naive, KIND_POD, NULL, &list);
+	for (size_t i = 0; i < list.n; i++) {
+		const struct pod *pod = (const struct pod *)list.v[i];
+
+		if (pod->host_network || pod->finished || !naive->local(naive->arg, pod))
+			continue;
+		for (uint32_t j = 0; j < pod->nhost_ports; j++) {
+			const struct host_port *port = &pod->host_ports[j];
+
+			if (port->port != to->port || port->protocol != to->protocol ||
+			    !bh_addr_equal(&port->addr, to->addr ? to->addr : &any))
+				continue;
+			places->is_service = true;
+			for (uint32_t k = 0; k < pod->naddrs; k++)
+				if (of_family(to, &pod->addrs[k]))
+					add_place(places, &pod->addrs[k], port->target);
+		}
+	}
+}
+
+static void find_places(const struct naive *naive, const struct destination *to,
+			struct places *places)
+{
+	add_services(naive, to, places);
+	if (naive->local)
+		add_host_ports(naive, to, places);
+}
+
+// ---- all together --------------------------------------------------------------------------------------------------
+
+static enum bh_verdict judge_place(const struct naive_question *q, const struct place *place)
+{
+	struct naive_question of = *q;
+	enum bh_verdict verdict;
+
+	of.remote = &place->addr;
+	of.port = place->port;
+	verdict = naive_address(&of);
+	if (verdict == BH_VERDICT_DENY && naive_own_node(q->naive, &place->addr))
+		return BH_VERDICT_ALLOW;
+	return verdict;
+}
+
+bool naive_service(const struct naive_question *q, bool host, enum bh_verdict *ret)
+{
+	struct destination to = { q->remote, q->protocol, q->port };
+	struct places places = { 0 };
+	size_t n[BH_VERDICT_MIXED] = { 0 };
+
+	if (q->dir != BH_EGRESS || (q->protocol != PROTOCOL_TCP && q->protocol != PROTOCOL_UDP &&
+				    q->protocol != PROTOCOL_SCTP))
+		return false;
+	find_places(q->naive, &to, &places);
+	to.addr = NULL;
+	if (!places.is_service && host)
+		find_places(q->naive, &to, &places);
+	if (!places.is_service)
+		return false;
+	for (size_t i = 0; i < places.n; i++)
+		n[judge_place(q, &places.v[i])]++;
+	if (!places.n)
+		*ret = naive_isolated(q) ? BH_VERDICT_DENY : BH_VERDICT_ALLOW;
+	else if (!n[BH_VERDICT_ALLOW])
+		*ret = n[BH_VERDICT_DENY] ? BH_VERDICT_DENY : BH_VERDICT_DENY_CLUSTER;
+	else
+		*ret = n[BH_VERDICT_ALLOW] == places.n ? BH_VERDICT_ALLOW : BH_VERDICT_MIXED;
+	return true;
+}
