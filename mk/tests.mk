@@ -60,6 +60,21 @@ $(APISERVER): $(APISERVER_OBJ) $(call archives,$(APISERVER_ROOMS))
 	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(APISERVER_OBJ) $(call link,$(APISERVER_ROOMS)) \
 		-levent_openssl -lssl -lcrypto -lz
 
+# ---- kube: the API client beside the stand-in ---------------------------------------------------------------------
+KUBETEST_SRC := $(sort $(wildcard tests/kube/*_test.c))
+KUBETEST_BIN := $(KUBETEST_SRC:%.c=$(B)/%)
+KUBETEST_FILTER = $(if $(T),$(foreach b,$(KUBETEST_BIN),$(if $(findstring $(T),$(b)),$(b))),$(KUBETEST_BIN))
+KUBETEST_OBJ := $(patsubst %.c,$(B)/%.o,$(filter-out $(KUBETEST_SRC),$(wildcard tests/kube/*.c)))
+KUBETEST_ROOMS := base object store kube source control
+
+$(B)/tests/kube/%_test: $(B)/tests/kube/%_test.o $(KUBETEST_OBJ) $(B)/lib/harness.a $(call archives,$(KUBETEST_ROOMS))
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(KUBETEST_OBJ) $(B)/lib/harness.a $(call link,$(KUBETEST_ROOMS)) -lcmocka
+
+.PHONY: kube
+kube: $(KUBETEST_FILTER) $(APISERVER) ## the API client against a stand-in server and recorded traffic (T=name for some)
+	$(Q)B=$(B) tests/run -l $(B)/tests/log/kube $(KUBETEST_FILTER)
+
 # ---- diff: the kernel against the naive evaluator ----------------------------------------------------------
 DIFF_OBJ := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard tests/diff/*.c)))
 DIFF_ROOMS := base object source store policy bpf

@@ -545,6 +545,7 @@ static int op_status(void *arg, struct json_object *request, struct json_object 
 		json_object_object_add(requests, c->on, json_object_new_int64((int64_t)c->n));
 	*ret = revision(server);
 	json_object_object_add(*ret, "requests", requests);
+	json_object_object_add(*ret, "asked", json_object_new_int64((int64_t)counted(server, "*")));
 	json_object_object_add(*ret, "watches",
 			       json_object_new_int64((int64_t)watch_count(server, "*", &sent)));
 	json_object_object_add(*ret, "connections",

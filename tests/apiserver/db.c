@@ -83,20 +83,21 @@ static const char *keep(char **at, const char *text)
 	return kept;
 }
 
+static const char *field_of(struct json_object *json, size_t i)
+{
+	return text_at(json, match_fields[i].map, match_fields[i].key);
+}
+
 static int set_traits(struct entry *entry, struct json_object *json)
 {
-	const char *const texts[] = { text_at(json, "metadata", "namespace"),
-				      text_at(json, "metadata", "name"),
-				      text_at(json, "spec", "nodeName"),
-				      text_at(json, "status", "phase") };
-	struct json_object *meta = json_object_object_get(json, "metadata"), *labels;
+	struct json_object *labels = NULL;
 	struct traits *t = &entry->traits;
 	size_t bytes = 0;
 	char *at;
 
-	labels = json_object_object_get(meta, "labels");
-	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
-		bytes += strlen(texts[i]) + 1;
+	json_object_object_get_ex(json_object_object_get(json, "metadata"), "labels", &labels);
+	for (size_t i = 0; i < MATCH_FIELDS; i++)
+		bytes += strlen(field_of(json, i)) + 1;
 	if (labels) {
 		json_object_object_foreach(labels, key, value) bytes +=
 			strlen(key) + strlen(json_object_get_string(value)) + 2;
@@ -106,10 +107,10 @@ static int set_traits(struct entry *entry, struct json_object *json)
 			   sizeof(char *));
 	if (!at || !t->labels)
 		return -ENOMEM;
-	t->ns = keep(&at, texts[0]);
-	t->name = keep(&at, texts[1]);
-	t->node = keep(&at, texts[2]);
-	t->phase = keep(&at, texts[3]);
+	for (size_t i = 0; i < MATCH_FIELDS; i++)
+		t->fields[i] = keep(&at, field_of(json, i));
+	t->name = t->fields[0];
+	t->ns = t->fields[1];
 	if (labels) {
 		json_object_object_foreach(labels, label, content)
 		{

@@ -292,8 +292,8 @@ void answer_list(struct call *call)
 
 	if (!check_revision(call))
 		return;
-	if (filter_parse(resource->namespaced ? call->target.ns : NULL, labels, fields,
-			 &page.filter, &err) < 0) {
+	if (filter_parse(resource->plural, resource->namespaced ? call->target.ns : NULL, labels,
+			 fields, &page.filter, &err) < 0) {
 		answer_status(call, 400, "BadRequest", DETAIL_NONE, "%s", err.text);
 		return;
 	}

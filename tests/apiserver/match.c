@@ -97,25 +97,37 @@ static int parse_term(struct term *term, const char **at, struct err *reterr)
 	return 0;
 }
 
-static int check_field(const struct term *term, struct err *reterr)
-{
-	static const char *const known[] = { "metadata.name", "metadata.namespace", "spec.nodeName",
-					     "status.phase" };
+const struct match_field match_fields[MATCH_FIELDS] = {
+	{ "*", "metadata", "name" },         { "*", "metadata", "namespace" },
+	{ "pods", "spec", "nodeName" },      { "pods", "status", "phase" },
+	{ "services", "spec", "clusterIP" }, { "services", "spec", "type" },
+};
 
-	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
-		if (!strcmp(known[i], term->key))
+static int find_field(struct term *term, const char *resource, struct err *reterr)
+{
+	for (int i = 0; i < MATCH_FIELDS; i++) {
+		const struct match_field *field = &match_fields[i];
+		size_t map = strlen(field->map);
+
+		if ((*field->resource == '*' || !strcmp(field->resource, resource)) &&
+		    !strncmp(term->key, field->map, map) && term->key[map] == '.' &&
+		    !strcmp(term->key + map + 1, field->key)) {
+			term->field = i;
 			return 0;
+		}
+	}
 	return err_set(reterr, -EINVAL, "field label not supported: %s", term->key);
 }
 
-static int parse(struct filter *filter, const char *text, bool field, struct err *reterr)
+// resource NULL: labels.
+static int parse(struct filter *filter, const char *text, const char *resource, struct err *reterr)
 {
 	while (text && *skip(text)) {
-		struct term term = { .field = field };
+		struct term term = { .field = -1 };
 		int r = parse_term(&term, &text, reterr);
 
-		if (r == 0 && field)
-			r = check_field(&term, reterr);
+		if (r == 0 && resource)
+			r = find_field(&term, resource, reterr);
 		if (r == 0)
 			r = add(filter, term);
 		if (r < 0) {
@@ -127,15 +139,15 @@ static int parse(struct filter *filter, const char *text, bool field, struct err
 	return 0;
 }
 
-int filter_parse(const char *ns, const char *labels, const char *fields, struct filter *ret,
-		 struct err *reterr)
+int filter_parse(const char *resource, const char *ns, const char *labels, const char *fields,
+		 struct filter *ret, struct err *reterr)
 {
 	int r;
 
 	*ret = (struct filter){ .ns = ns && *ns ? strdup(ns) : NULL };
-	r = parse(ret, labels, false, reterr);
+	r = parse(ret, labels, NULL, reterr);
 	if (r == 0)
-		r = parse(ret, fields, true, reterr);
+		r = parse(ret, fields, resource, reterr);
 	if (r < 0)
 		filter_fini(ret);
 	return r;
@@ -154,17 +166,12 @@ void filter_fini(struct filter *filter)
 
 static const char *value_of(const struct term *term, const struct traits *traits)
 {
-	if (!term->field) {
-		for (size_t i = 0; i < traits->nlabels; i++)
-			if (!strcmp(traits->labels[2 * i], term->key))
-				return traits->labels[2 * i + 1];
-		return NULL;
-	}
-	if (!strcmp(term->key, "metadata.name"))
-		return traits->name;
-	if (!strcmp(term->key, "metadata.namespace"))
-		return traits->ns;
-	return strcmp(term->key, "status.phase") ? traits->node : traits->phase;
+	if (term->field >= 0)
+		return traits->fields[term->field];
+	for (size_t i = 0; i < traits->nlabels; i++)
+		if (!strcmp(traits->labels[2 * i], term->key))
+			return traits->labels[2 * i + 1];
+	return NULL;
 }
 
 static bool one_of(const char *value, const char *list)

@@ -363,7 +363,8 @@ void answer_watch(struct call *call)
 				 .resource = call->target.resource,
 				 .bookmarks = is_true(asked(call, "allowWatchBookmarks")) };
 	snprintf(watch->on, sizeof(watch->on), "%s", call->on);
-	if (filter_parse(watch->resource->namespaced ? call->target.ns : NULL,
+	if (filter_parse(watch->resource->plural,
+			 watch->resource->namespaced ? call->target.ns : NULL,
 			 asked(call, "labelSelector"), asked(call, "fieldSelector"), &watch->filter,
 			 &err) < 0) {
 		answer_status(call, 400, "BadRequest", DETAIL_NONE, "%s", err.text);
