@@ -265,10 +265,11 @@ static void expired(struct reflect *reflect, const struct kube_status *status)
 	if (reflect->ask == ASK_PAGE)
 		reflect->whole = reflect->page != NULL;
 	relist(reflect);
-	if (reflect->ask == ASK_PAGE && !reflect->whole)
-		failed(reflect, status->message, status->retry_after_sec);
-	else
+	// what has not begun cannot have expired
+	if (reflect->ask == ASK_WATCH || (reflect->ask == ASK_PAGE && reflect->whole))
 		ask_otherwise(reflect);
+	else
+		failed(reflect, status->message, status->retry_after_sec);
 }
 
 static void refused(struct reflect *reflect, const struct http_answer *answer)
