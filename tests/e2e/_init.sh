@@ -306,13 +306,27 @@ api_start() { # further arguments
 	API_URL=${API_URL#ready }
 }
 api() { "$TRAFFIC" ask -t 30000 "$API/control.sock" "$1"; } # one operation of its control socket
-# api_put: manifests on standard input become objects, each as a change of its own.
-api_put() {
-	cat >"$WORK/api-put.yaml"
-	api "{\"op\":\"load\",\"path\":\"$WORK/api-put.yaml\"}" >/dev/null || die "api_put: $(api '{"op":"status"}')"
+# The agent watches it instead of the manifests' folder; further arguments are the agent's.
+agent_start_kube() { agent_start --source "kube:$API/kubeconfig" --api-pause 1 --api-absent 1 "$@"; }
+# api_show: what the manifests say is there, each object as a change of its own.
+api_show() {
+	local answer
+	answer=$(api "{\"op\":\"load\",\"path\":\"$MANIFESTS\"}") || die "api_show: $answer"
 }
 api_delete() { # RESOURCE NAMESPACE NAME
 	api "{\"op\":\"delete\",\"resource\":\"$1\",\"namespace\":\"$2\",\"name\":\"$3\"}" >/dev/null
+}
+# As sync, by way of the server: what the manifests say and all that was changed there is in force. Each kind has a
+# connection of its own: all must have been sent everything before the marker is.
+API_WATCHES=7
+api_sync() {
+	local marker=sync-$((++syncs)) answer
+	api_show
+	answer=$(api "{\"op\":\"await\",\"watches\":\"watch *\",\"count\":$API_WATCHES}") ||
+		die "api_sync: $answer $(tail -n 5 "$WORK/agent.log")"
+	api "{\"op\":\"put\",\"object\":{\"apiVersion\":\"v1\",\"kind\":\"Namespace\",\"metadata\":{\"name\":\"$marker\"}}}" >/dev/null
+	answer=$(ask "{\"op\":\"sync\",\"namespace\":\"$marker\"}") ||
+		die "api_sync: $answer $(tail -n 5 "$WORK/agent.log")"
 }
 
 # ---- traffic -----------------------------------------------------------------------------------------------
