@@ -5,9 +5,11 @@
 . "$(dirname "$0")/_init.sh"
 
 problems() { bh status -o json | jq -r '.source.problems[] | "\(.where) \(.text)"'; }
+# shellcheck disable=SC2317 # called by check and until_true
 told() { grep -qE -- "$1" <<<"$(problems)"; } # PATTERN
 refused() { api '{"op":"asked"}' | jq -c '[.asked[] | select(.allowed | not) | "\(.verb) \(.group)/\(.resource)"] | unique'; }
 unused() { api '{"op":"asked"}' | jq -c '.unused'; }
+# shellcheck disable=SC2317 # called by check and until_true
 all_used() { [ "$(unused)" = '[]' ]; }
 
 node_up
@@ -49,6 +51,7 @@ check "R41 the missing verb and resource are named" until_true 20 told \
 matches "it is the only one" "$(problems | wc -l)" '^1$'
 expect "what is in force stays" <<<'silent web api 80 tcp'
 api '{"op":"rbac","path":"deploy/base/rbac.yaml"}' >/dev/null
+# shellcheck disable=SC2317 # called by check and until_true
 granted() { ! told forbidden; }
 check "granted later, it is told of no more" until_true 20 granted
 api_sync

@@ -5,7 +5,9 @@
 # shellcheck source=tests/e2e/_init.sh
 . "$(dirname "$0")/_init.sh"
 
+# shellcheck disable=SC2317 # called by check and until_true
 source_is() { bh status -o json | jq -e ".source | $1"; } # FILTER
+# shellcheck disable=SC2317 # called by check and until_true
 resource() { source_is "(.resources[] | select(.name == \"$1\")) | $2"; }
 
 node_up
@@ -84,6 +86,7 @@ expect "a ClusterNetworkPolicy counts once there are such" <<<'open job api 80 t
 manifest_rm cnp
 API_WATCHES=6
 api '{"op":"crd","resource":"clusternetworkpolicies","present":false}' >/dev/null
+# shellcheck disable=SC2317 # called by check and until_true
 denied_again() { probe job api 80 tcp 4 | grep -q silent; }
 check "and not when they are taken away" until_true 20 denied_again
 check "which is no failure" until_true 20 resource clusternetworkpolicies.policy.networking.k8s.io '.state == "absent"'
