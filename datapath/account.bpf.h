@@ -62,7 +62,8 @@ INLINE int reason_is_detailed(enum bh_reason reason)
 {
 	return reason == BH_REASON_POLICY_DENIED || reason == BH_REASON_CUT ||
 	       reason == BH_REASON_QUARANTINE || reason == BH_REASON_NOT_SYN ||
-	       reason == BH_REASON_CLASS_UNKNOWN || reason == BH_REASON_NO_POLICY;
+	       reason == BH_REASON_CLASS_UNKNOWN || reason == BH_REASON_NO_POLICY ||
+	       (reason >= BH_REASON_SERVICE_MIXED && reason <= BH_REASON_BACKEND_UNKNOWN);
 }
 
 INLINE int proto_has_ports(__u8 proto)

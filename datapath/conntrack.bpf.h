@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#include "datapath/node.bpf.h"
+#include "datapath/service.bpf.h"
 
 /* The work's key with its check word, and its entry: one lookup. */
 INLINE struct bh_ct *ct_find(struct work *work, enum bh_dir dir)
@@ -24,8 +24,11 @@ INLINE struct bh_ct *ct_find(struct work *work, enum bh_dir dir)
 
 INLINE int ct_write(struct work *work, const struct bh_ct *ct, __u64 how)
 {
-	if (work->pkt.flags & BH_PKT_V4)
+	if (work->pkt.flags & BH_PKT_V4) {
+		bh_ct_key_of(&work->pkt, work->dir, work->ident, work->local, &work->key4);
 		return bpf_map_update_elem(&bh_ct, &work->key4, ct, how);
+	}
+	bh_ct6_key_of(&work->pkt, work->dir, work->ident, work->local, &work->key6);
 	return bpf_map_update_elem(&bh_ct6, &work->key6, ct, how);
 }
 
@@ -121,10 +124,10 @@ INLINE void ct_set_flag(struct bh_ct *ct, __u32 flag, int on)
 }
 
 /*
- * A hit whose judgement is not the current one, or denies. Judged in the initiator's direction with that
+ * A hit whose judgement is not the current one, or does not allow. Judged in the initiator's direction with that
  * matrix's own generation stored; denied, the entry stays, cut. A cut one is judged at each packet, as a
- * flow that never was allowed: what only loosens (a peer's new label) makes no generation. ESTABLISHED or
- * why it is dropped.
+ * flow that never was allowed: what only loosens (a peer's new label) makes no generation; so is one to a Service
+ * whose backend is not known yet. ESTABLISHED or why it is dropped.
  */
 BH_SUBPROG int ct_again(struct __sk_buff *skb, struct work *work, struct bh_endpoint *ep,
 			struct bh_ct *ct)
@@ -143,16 +146,16 @@ BH_SUBPROG int ct_again(struct __sk_buff *skb, struct work *work, struct bh_endp
 	current = seen.gen == READ_ONCE(ep->gen[work->initiator & 1]);
 	if (current && BH_CELL_VERDICT(seen.rule) == BH_VERDICT_ALLOW)
 		return BH_REASON_ESTABLISHED;
-	if (!current || (seen.flags & BH_CT_CUT))
-		reason = judge_known(work, ep, work->initiator);
+	if (!current || (seen.flags & BH_CT_CUT) || BH_CELL_VERDICT(seen.rule) == BH_VERDICT_MIXED)
+		reason = judge_known(work, ep, work->initiator, seen.flags);
 	if (!current)
 		stat_add(BH_STAT_CT_REJUDGED, 1);
-	pass = reason == BH_REASON_ALLOWED ||
-	       (node_passes(reason, &work->judged) &&
-		((seen.flags & BH_CT_NODE) ||
-		 (work->initiator == BH_EGRESS && node_is_remote(work, ep))));
-	if (!work->judged.gen || (seen.gen == work->judged.gen && pass == !(seen.flags & BH_CT_CUT)))
-		return pass ? BH_REASON_ESTABLISHED : BH_REASON_CUT;
+	pass = reason == BH_REASON_ALLOWED || node_keeps(work, ep, reason, seen.flags);
+	if (BH_CELL_VERDICT(seen.rule) != BH_VERDICT_MIXED)
+		reason = BH_REASON_CUT; /* if it is denied, what allowed it was a judgement */
+	if (!work->judged.gen || (seen.judgement == ct_judgement(&work->judged) &&
+				  pass == !(seen.flags & BH_CT_CUT)))
+		return pass ? BH_REASON_ESTABLISHED : reason;
 	if (READ_ONCE(ct->check) != work->check)
 		return BH_REASON_INTERNAL; /* replaced under us: another flow's entry by now */
 	WRITE_ONCE(ct->judgement, ct_judgement(&work->judged));
@@ -162,12 +165,12 @@ BH_SUBPROG int ct_again(struct __sk_buff *skb, struct work *work, struct bh_endp
 		return BH_REASON_INTERNAL;
 	}
 	if (pass)
-		total(skb, work, BH_REASON_ALLOWED);
+		total(skb, work, judged_reason(work));
 	else if (!(seen.flags & BH_CT_CUT))
 		stat_add(BH_STAT_CT_CUT, 1);
 	if (pass != !(seen.flags & BH_CT_CUT))
 		ct_set_flag(ct, BH_CT_CUT, !pass);
-	return pass ? BH_REASON_ESTABLISHED : BH_REASON_CUT;
+	return pass ? BH_REASON_ESTABLISHED : reason;
 }
 
 /* A packet of an exempt flow that is not the node's: judged without the exemption. NONE or why it is dropped. */
@@ -177,6 +180,6 @@ INLINE enum bh_reason stranger_judge(struct work *work, struct bh_endpoint *ep)
 
 	if (ep->state != BH_STATE_ACTIVE)
 		return BH_REASON_QUARANTINE;
-	reason = judge_known(work, ep, work->initiator);
+	reason = judge_known(work, ep, work->initiator, 0);
 	return reason == BH_REASON_ALLOWED ? BH_REASON_NONE : reason;
 }

@@ -30,7 +30,9 @@ INLINE enum bh_reason judge_first(struct __sk_buff *skb, struct work *work, stru
 		exempt = BH_REASON_OWN_NODE;
 	if (ep->state != BH_STATE_ACTIVE && !exempt)
 		return BH_REASON_QUARANTINE;
-	reason = judge(work, ep, work->dir);
+	reason = judge(work, ep, work->dir, 0);
+	if (work->service)
+		return service_begins(work, ep, reason);
 	if (reason == BH_REASON_ALLOWED)
 		return exempt ? exempt : reason;
 	if (!node_passes(reason, &work->judged))
@@ -59,13 +61,15 @@ BH_SUBPROG int flow_adopt(struct work *work, struct bh_endpoint *ep, struct bh_c
 	if (port >= ep->ephemeral_lo && port <= ep->ephemeral_hi)
 		work->initiator = BH_EGRESS;
 	if (work->initiator != work->dir && work->dir == BH_EGRESS)
-		reason = judge_known(work, ep, work->dir);
+		reason = judge_known(work, ep, work->dir, BH_CT_SEEDED);
 	if (reason == BH_REASON_ALLOWED)
-		reason = judge_known(work, ep, work->initiator);
+		reason = judge_known(work, ep, work->initiator, BH_CT_SEEDED);
 	if (reason != BH_REASON_ALLOWED)
 		return reason;
 	if (work->initiator == BH_EGRESS)
 		ct.flags |= BH_CT_EGRESS;
+	if (work->service)
+		ct.flags |= BH_CT_SERVICE;
 	reason = ct_create(work, ep, old, ct.word);
 	return reason ? reason : BH_REASON_ADOPTED;
 }
@@ -95,17 +99,22 @@ BH_SUBPROG int flow_answer(struct __sk_buff *skb, struct work *work, struct bh_e
 }
 
 /* A flow that nobody has seen yet. NONE of it is kept for multicast and broadcast: judged packet by packet. */
-INLINE enum bh_reason flow_begin(struct __sk_buff *skb, struct work *work, struct bh_endpoint *ep,
-				 struct bh_ct *old)
+BH_SUBPROG int flow_begin(struct __sk_buff *skb, struct work *work, struct bh_endpoint *ep,
+			  struct bh_ct *old)
 {
-	enum bh_reason reason = judge_first(skb, work, ep), full = BH_REASON_NONE;
+	enum bh_reason reason, full = BH_REASON_NONE;
 	struct bh_ct first = {};
 	struct bh_total_key key;
 
+	if (!work || !ep)
+		return BH_REASON_INTERNAL;
+	reason = judge_first(skb, work, ep);
 	if (reason >= BH_REASON_DROP)
 		return reason;
 	first.flags = work->dir == BH_EGRESS ? BH_CT_EGRESS : 0;
-	if (reason != BH_REASON_ALLOWED)
+	if (work->service)
+		first.flags |= BH_CT_SERVICE;
+	else if (reason != BH_REASON_ALLOWED)
 		first.flags |= BH_CT_NODE;
 	if (work->pkt.flags & BH_PKT_GROUP)
 		full = BH_REASON_NONE;
@@ -118,22 +127,6 @@ INLINE enum bh_reason flow_begin(struct __sk_buff *skb, struct work *work, struc
 	key = total_key(work, reason);
 	total_count(&key, skb_packets(skb), work->pkt.bytes);
 	return reason;
-}
-
-/*
- * A packet of no flow, half-open ones included. old: an entry that does not count as a hit for it, or NULL.
- */
-BH_SUBPROG int flow_new(struct __sk_buff *skb, struct work *work, struct bh_endpoint *ep,
-			struct bh_ct *old)
-{
-	if (!work || !ep)
-		return BH_REASON_INTERNAL;
-	work->initiator = work->dir;
-	if (work->pkt.flags & (BH_PKT_GROUP | BH_PKT_ERROR_ODD))
-		work->now = now_coarse();
-	if (work->pkt.flags & (BH_PKT_ERROR | BH_PKT_ANSWER))
-		return flow_answer(skb, work, ep, old);
-	return flow_begin(skb, work, ep, old);
 }
 
 INLINE void flow_record(struct __sk_buff *skb, const struct work *work, struct bh_ct *ct,
@@ -169,8 +162,11 @@ INLINE enum bh_reason flow_pass(struct __sk_buff *skb, struct work *work, struct
 	struct bh_ct seen = {}, *ct;
 	enum bh_reason reason;
 
-	if (unlikely(work->pkt.flags & (BH_PKT_GROUP | BH_PKT_ERROR_ODD)))
-		return flow_new(skb, work, ep, NULL);
+	if (unlikely(work->pkt.flags & (BH_PKT_GROUP | BH_PKT_ERROR_ODD))) {
+		work->now = now_coarse();
+		ct = NULL;
+		goto begin;
+	}
 	ct = ct_find(work, dir);
 	if (!ct)
 		goto miss;
@@ -209,5 +205,11 @@ INLINE enum bh_reason flow_pass(struct __sk_buff *skb, struct work *work, struct
 	return BH_REASON_ESTABLISHED;
 miss:
 	reason = half_meet(skb, work, ep, ct);
-	return reason ? reason : flow_new(skb, work, ep, ct);
+	if (reason)
+		return reason;
+begin: /* of no flow, half-open ones included; ct: an entry that does not count as a hit for it */
+	work->initiator = dir;
+	if (work->pkt.flags & (BH_PKT_ERROR | BH_PKT_ANSWER))
+		return flow_answer(skb, work, ep, ct);
+	return flow_begin(skb, work, ep, ct);
 }

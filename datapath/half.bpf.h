@@ -152,19 +152,6 @@ INLINE __u32 half_word(struct work *work, __u32 flags)
 	return bh_ct_step(&ct, work->pkt.proto, READ_ONCE(work->side), READ_ONCE(work->event));
 }
 
-/* Once more, in the initiator's direction. NONE or why not. */
-INLINE enum bh_reason half_again(struct work *work, struct bh_endpoint *ep, __u32 flags)
-{
-	enum bh_reason reason = judge_known(work, ep, work->initiator);
-
-	if (reason == BH_REASON_ALLOWED)
-		return BH_REASON_NONE;
-	if (node_passes(reason, &work->judged) &&
-	    ((flags & BH_CT_NODE) || (work->initiator == BH_EGRESS && node_is_remote(work, ep))))
-		return BH_REASON_NONE;
-	return reason;
-}
-
 /*
  * One that is denied now. Where the other side has spoken it becomes an entry that stays cut while it talks; else
  * its place remembers who began, for as long.
@@ -186,6 +173,7 @@ INLINE enum bh_reason half_judge(struct __sk_buff *skb, struct work *work, struc
 				 struct bh_half_bucket *bucket, __u32 i, struct bh_half_flow *seen)
 {
 	int current = seen->gen == READ_ONCE(ep->gen[work->initiator & 1]);
+	enum bh_verdict was = BH_CELL_VERDICT(seen->rule);
 	enum bh_reason reason;
 
 	if (ep->state != BH_STATE_ACTIVE && !(seen->flags & BH_CT_NODE))
@@ -193,15 +181,16 @@ INLINE enum bh_reason half_judge(struct __sk_buff *skb, struct work *work, struc
 	work->judged.gen = seen->gen;
 	work->judged.verdict = seen->rule;
 	work->judged.shadow = seen->shadow;
-	if (!current || (BH_CELL_VERDICT(seen->rule) != BH_VERDICT_ALLOW && !(seen->flags & BH_CT_NODE))) {
-		reason = half_again(work, ep, seen->flags);
+	if (!current || (was != BH_VERDICT_ALLOW && !(seen->flags & BH_CT_NODE))) {
+		reason = judge_known(work, ep, work->initiator, seen->flags);
 		half_rejudge(work, bucket, i, seen);
-		if (!current)
-			stat_add(reason ? BH_STAT_CT_CUT : BH_STAT_CT_REJUDGED, 1);
-		if (reason)
-			return BH_REASON_CUT;
-		if (!current)
-			total(skb, work, BH_REASON_ALLOWED);
+		if (reason != BH_REASON_ALLOWED && !node_keeps(work, ep, reason, seen->flags)) {
+			stat_add(BH_STAT_CT_CUT, !current);
+			return was == BH_VERDICT_MIXED ? reason : BH_REASON_CUT;
+		}
+		if (!current || was == BH_VERDICT_MIXED)
+			total(skb, work, judged_reason(work));
+		stat_add(BH_STAT_CT_REJUDGED, !current);
 	}
 	return node_is_stranger(skb, work, ep, seen->flags) ? stranger_judge(work, ep) :
 							      BH_REASON_NONE;

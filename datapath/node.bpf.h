@@ -13,17 +13,20 @@
  * the pod's to change); other addresses of the host (ClusterIPs of IPVS,
  * node-local DNS) are judged like any other. Told by the address alone, so asked only when it matters.
  */
-BH_SUBPROG int node_is_remote(const struct work *work, const struct bh_endpoint *ep)
+BH_SUBPROG int node_is(const struct bh_endpoint *ep, const struct bh_addr *addr, int v4)
 {
-	const struct bh_addr *remote;
 	int flags;
 
-	if (!work || !ep)
+	if (!ep || !addr)
 		return 0;
-	remote = work_remote(work);
-	flags = host_flags(remote);
-	return (flags & BH_HOST_NODE) ||
-	       ((flags & BH_HOST_LOCAL) && is_gateway(ep, remote, work->pkt.flags & BH_PKT_V4));
+	flags = host_flags(addr);
+	return (flags & BH_HOST_NODE) || ((flags & BH_HOST_LOCAL) && is_gateway(ep, addr, v4));
+}
+
+/* A Service at such an address is its backends, not the node. */
+INLINE int node_is_remote(const struct work *work, const struct bh_endpoint *ep)
+{
+	return !work->service && node_is(ep, work_remote(work), work->pkt.flags & BH_PKT_V4);
 }
 
 /*
@@ -57,4 +60,12 @@ INLINE int node_passes(enum bh_reason reason, const struct bh_judgement *judged)
 {
 	return reason == BH_REASON_POLICY_DENIED &&
 	       BH_CELL_VERDICT(judged->verdict) == BH_VERDICT_DENY;
+}
+
+/* Does a known flow keep its exemption? flags: enum bh_ct_flag. */
+INLINE int node_keeps(const struct work *work, const struct bh_endpoint *ep, enum bh_reason reason,
+		      __u32 flags)
+{
+	return node_passes(reason, &work->judged) &&
+	       ((flags & BH_CT_NODE) || (work->initiator == BH_EGRESS && node_is_remote(work, ep)));
 }

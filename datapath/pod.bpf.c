@@ -19,6 +19,7 @@
 #include "datapath/fragment.bpf.h" /* later fragments */
 #include "datapath/source.bpf.h" /* source checks, link control */
 #include "datapath/node.bpf.h" /* own node, hairpin */
+#include "datapath/service.bpf.h" /* flows to Services */
 #include "datapath/conntrack.bpf.h" /* connections */
 #include "datapath/half.bpf.h" /* flows that are half open */
 #include "datapath/flow.bpf.h" /* known, again, new */

@@ -17,24 +17,6 @@ INLINE int is_own(const struct bh_endpoint *ep, const struct bh_addr *addr, int 
 	       addr->w[1] == ep->addr6[1] && addr->w[0] == ep->addr6[0] && addr->w[0];
 }
 
-/* enum bh_host_flag of an address. */
-BH_SUBPROG int host_flags(const struct bh_addr *addr)
-{
-	union {
-		struct bh_host host;
-		__u64 word;
-	} value;
-	const struct bh_host *host;
-
-	if (!addr)
-		return 0;
-	host = bpf_map_lookup_elem(&bh_host, addr);
-	if (!host)
-		return 0;
-	value.word = *(const volatile __u64 *)host;
-	return value.host.check == bh_addr_check(addr) ? value.host.flags : 0;
-}
-
 INLINE int is_gateway(const struct bh_endpoint *ep, const struct bh_addr *addr, int v4)
 {
 	if (v4)

@@ -35,19 +35,24 @@ struct work {
 	__u32 ident; /* of the gate that the packet came through */
 	__u32 now; /* bh_now() */
 	__u32 local; /* number of the pod's address: bh_extra */
-	struct bh_ct_key key4;
-	struct bh_ct6_key key6; /* in bh_half of both families: where it belongs there is behind it */
+	union { /* which of them was looked up last; a stack is small */
+		struct bh_ct_key key4;
+		struct bh_ct6_key key6; /* in bh_half and bh_backend of both families */
+	};
 	__u32 check; /* of the key in bh_ct or bh_ct6 */
-	__u32 place;
+	__u32 place; /* in bh_half */
 	__u32 tag;
 	struct bh_judgement judged; /* rule 0 where nothing was judged */
 	__u32 packets; /* segments; set for the flow's record only */
 	__u32 cls; /* peer class and port class of a judgement */
 	__u32 pcls;
+	__u32 service; /* bh_service.cls where a Service's row judged, SERVICE_BEHIND where its backend did; else 0 */
 	__u32 side; /* enum bh_ct_side, enum bh_ct_event of a move */
 	__u32 event;
 	__u32 initiator; /* enum bh_dir: of the flow that this packet belongs to */
 };
+
+#define SERVICE_BEHIND (1u << 30) /* beside what bulkhead/service.h puts there */
 
 INLINE __u32 now_coarse(void)
 {
@@ -69,6 +74,16 @@ INLINE const struct bh_addr *work_remote(const struct work *work)
 INLINE __be16 work_remote_port(const struct work *work)
 {
 	return bh_pkt_remote_port(&work->pkt, work->dir);
+}
+
+/* Somebody else is the packet's other end. */
+INLINE void work_set_remote(struct work *work, const __u32 addr[4], __be16 port)
+{
+	__builtin_memcpy((void *)work_remote(work), addr, sizeof(struct bh_addr));
+	if (work->dir == BH_EGRESS)
+		work->pkt.dport = port;
+	else
+		work->pkt.sport = port;
 }
 
 INLINE __be16 work_local_port(const struct work *work)
