@@ -22,6 +22,9 @@ $(B)/tests/unit/%_test: $(B)/tests/unit/%_test.o $(B)/lib/harness.a $(call archi
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(B)/lib/harness.a $(call link,$(UNIT_ROOMS)) -lcmocka
 
+# These start the stand-in server.
+$(B)/tests/unit/kube/reflect_test $(B)/tests/unit/kube/http_test $(B)/tests/unit/source/kube_test: | $(B)/tests/apiserver/apiserver
+
 $(B)/lib/harness.a: $(HARNESS_OBJ)
 	@mkdir -p $(@D)
 	$(call say,AR,$@)rm -f $@ && $(AR) rcs $@ $^

@@ -16,6 +16,8 @@ const struct reflect_times reflect_times_default = {
 	.pause_min_ms = 200,
 	.pause_max_ms = 30000,
 	.watch_sec = 300,
+	.head_ms = HTTP_HEAD_MS,
+	.idle_ms = HTTP_IDLE_MS,
 	.silence_ms = 150000,
 	.absent_ms = 60000,
 };
@@ -86,7 +88,7 @@ static const char *verb(const struct reflect *reflect)
 	return reflect->ask == ASK_PAGE ? "list" : "watch";
 }
 
-// One failure is no news: what is wrong is told from the second in a row on.
+// One failure is no news: what is wrong is told from the second on, as long as nothing works in between.
 static void failed_as(struct reflect *reflect, const char *join, const char *what, long retry_after_sec)
 {
 	err_set(&reflect->last, -EIO, "%s %s%s%s", verb(reflect), reflect->resource->name, join, what);
@@ -97,7 +99,7 @@ static void failed_as(struct reflect *reflect, const char *join, const char *wha
 	// streams and pages take turns while neither works
 	if (reflect->ask != ASK_WATCH && !reflect->page)
 		reflect->page_turn = reflect->ask == ASK_STREAM;
-	if (reflect->failures > 1)
+	if (++reflect->failing > 1)
 		tell(reflect, reflect->last.text);
 	wait_after_failures(reflect, retry_after_sec);
 }
@@ -126,6 +128,7 @@ static void doubt(struct reflect *reflect)
 static void works(struct reflect *reflect)
 {
 	reflect->lost_ms = 0;
+	reflect->failing = 0;
 	tell(reflect, NULL);
 }
 
@@ -176,7 +179,7 @@ static void refused_inside(struct reflect *reflect)
 {
 	const struct kube_status *refusal = &reflect->reading.refusal;
 
-	if (refusal->code == 410) {
+	if (refusal->code == 410 && reflect->ask == ASK_WATCH) {
 		relist(reflect);
 		ask_otherwise(reflect);
 		return;
@@ -209,6 +212,7 @@ static void answered(struct reflect *reflect, const char *broken)
 	if (reading->why.code) {
 		relist(reflect);
 		failed(reflect, reading->why.text, 0);
+		tell(reflect, reflect->last.text); // it does not pass
 	} else if (reading->refusal.code) {
 		refused_inside(reflect);
 	} else if (reflect->ask == ASK_WATCH) {
@@ -407,7 +411,11 @@ static int ask(struct reflect *reflect)
 	unsigned sec = times->watch_sec + arc4random_uniform(times->watch_sec + 1);
 	struct http_events events = { reflect, on_data, on_done, on_head };
 	_cleanup_free_ char *path = NULL;
-	struct http_request request = { .fresh = reflect->fresh };
+	struct http_request request = {
+		.fresh = reflect->fresh,
+		.head_ms = times->head_ms,
+		.idle_ms = times->idle_ms,
+	};
 
 	choose(reflect);
 	path = question(reflect, sec);
@@ -421,7 +429,7 @@ static int ask(struct reflect *reflect)
 	reflect->since_ms = reflect_now_ms();
 	reflect->watches += reflect->ask == ASK_WATCH;
 	if (reflect->ask == ASK_STREAM)
-		wait_ms(reflect, HTTP_IDLE_MS);
+		wait_ms(reflect, times->idle_ms);
 	return http_start(reflect->http, &request, &events, &reflect->call);
 }
 
@@ -433,8 +441,8 @@ static void look_at_stream(struct reflect *reflect)
 
 	if (reflect->ask != ASK_STREAM)
 		return;
-	if (silent < HTTP_IDLE_MS) {
-		wait_ms(reflect, (uint64_t)(HTTP_IDLE_MS - silent));
+	if (silent < reflect->times->idle_ms) {
+		wait_ms(reflect, (uint64_t)(reflect->times->idle_ms - silent));
 		return;
 	}
 	http_cancel(TAKE_PTR(reflect->call));

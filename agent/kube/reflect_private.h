@@ -43,7 +43,8 @@ struct reflect {
 	bool whole; // pages expired: the list in one piece
 	bool wide; // the server does not know how to narrow
 	bool fresh; // on a new connection
-	unsigned failures; // in a row: how long the next pause is
+	unsigned failing; // in a row, with nothing that works in between
+	unsigned failures; // the same, where a watch that ends at once counts as one: how long the next pause is
 	unsigned refusals; // in a row: how much is believed
 
 	// the call in flight
