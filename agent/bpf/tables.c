@@ -97,7 +97,8 @@ static int set_sizes(struct bpf_object *object, const struct tables_config *conf
 		[TABLE_COUNT] = config->endpoints * BH_DIR_MAX,
 		[TABLE_PEER] = with_headroom(config->peers, BH_LIMIT_PEERS),
 		[TABLE_CIDR] = with_headroom(config->cidrs, BH_LIMIT_CIDRS),
-		[TABLE_SERVICE] = with_headroom(config->services, BH_LIMIT_SERVICES),
+		// those of refused Services are there as well
+		[TABLE_SERVICE] = 2 * with_headroom(config->services, BH_LIMIT_SERVICES),
 		[TABLE_SELF] = with_headroom(config->selves, BH_LIMIT_SELF),
 		[TABLE_LOCAL] = config->endpoints * 2,
 		[TABLE_BACKEND] = config->backends,

@@ -32,6 +32,13 @@ void combine_add(struct combine *sum, struct bh_cell cell, bool own_node)
 	add(&sum->shadow, cell.shadow, own_node);
 }
 
+void combine_refuse(struct combine *sum)
+{
+	uint32_t word = BH_CELL_WORD(BH_VERDICT_DENY, BH_RULE_NONE);
+
+	combine_add(sum, (struct bh_cell){ word, word }, false);
+}
+
 struct bh_cell combine_end(const struct combine *sum, struct bh_cell none)
 {
 	return (struct bh_cell){ .verdict = end(&sum->enforced, none.verdict),

@@ -23,4 +23,5 @@ struct combine {
 };
 
 void combine_add(struct combine *sum, struct bh_cell cell, bool own_node);
+void combine_refuse(struct combine *sum); // denied by nobody's rule
 struct bh_cell combine_end(const struct combine *sum, struct bh_cell none);

@@ -284,6 +284,34 @@ static void problem_of(const struct endpoint *endpoint, policy_problem_fn fn, vo
 	}
 }
 
+static bool is_homeless(const struct svcent *service)
+{
+	for (size_t i = 0; i < service->fronts.n; i++)
+		for (size_t k = 0; k < service->fronts.v[i]->keys.n; k++)
+			if (!service->fronts.v[i]->keys.v[k]->loc.in_table)
+				return true;
+	return false;
+}
+
+static void service_problems(const struct policy *policy, policy_problem_fn fn, void *arg)
+{
+	const struct svcent *service;
+	char text[160];
+	size_t at = 0;
+
+	while ((service = hash_next(&policy->services.by_name, &at))) {
+		if (service->refused) {
+			snprintf(text, sizeof(text),
+				 "has more addresses and ports, or kinds of backends, than %s: it is denied",
+				 service->refused);
+			fn(arg, KIND_SERVICE, service->ns, service->name, text);
+		}
+		if (policy->services.crowded && is_homeless(service))
+			fn(arg, KIND_SERVICE, service->ns, service->name,
+			   "finds no room in the table: it is judged as an address is");
+	}
+}
+
 void policy_problem_each(const struct policy *policy, policy_problem_fn fn, void *arg)
 {
 	struct polent *polent;
@@ -295,6 +323,7 @@ void policy_problem_each(const struct policy *policy, policy_problem_fn fn, void
 		if (polent->object && polent->lowered && polent->refusal)
 			fn(arg, polent->kind, polent->ns, polent->name, polent->problem);
 	}
+	service_problems(policy, fn, arg);
 	for (size_t i = 0; i < policy->slots.n; i++)
 		if (policy->slots.v[i])
 			problem_of(policy->slots.v[i], fn, arg);

@@ -301,6 +301,14 @@ struct bh_cell matrix_cell_of_none(const struct matrix *matrix)
 				 word_of_none(matrix, VIEW_SHADOW) };
 }
 
+static struct bh_cell part_cell(struct matrix *matrix, const struct svcpart *part)
+{
+	uint32_t row = row_of_atoms(matrix, part->peers, part->npeers);
+	uint32_t col = col_of_atoms(matrix, part->ports, part->nports);
+
+	return row_cell(matrix->rows.v[row], col);
+}
+
 // Ingress has no use for it.
 static uint32_t service_row(struct matrix *matrix, const struct cls *cls)
 {
@@ -311,10 +319,10 @@ static uint32_t service_row(struct matrix *matrix, const struct cls *cls)
 	if (matrix->dir != BH_EGRESS)
 		return BH_ROW_NONE;
 	while (svcsig_next(cls, &at, &part)) {
-		uint32_t row = row_of_atoms(matrix, part.peers, part.npeers);
-		uint32_t col = col_of_atoms(matrix, part.ports, part.nports);
-
-		combine_add(&sum, row_cell(matrix->rows.v[row], col), part.own_node);
+		if (part.refused)
+			combine_refuse(&sum);
+		else
+			combine_add(&sum, part_cell(matrix, &part), part.own_node);
 	}
 	return matrix_row_same(matrix, combine_end(&sum, matrix_cell_of_none(matrix)));
 }

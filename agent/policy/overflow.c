@@ -15,6 +15,7 @@ typedef VEC(uint64_t) hashes;
 struct demand {
 	uint64_t n[SCARCE_MAX];
 	uint32_t round;
+	uint32_t services; // classes of Services, part of SCARCE_CLASSES
 	cls_list peers, ports; // classes that something is to be shown as
 };
 
@@ -105,6 +106,21 @@ static void want_below(struct demand *demand, struct spot *spot)
 	want_below(demand, spot->child[1]);
 }
 
+static uint32_t count_services(const struct policy *policy, uint32_t round)
+{
+	const struct svckey *key;
+	uint32_t n = 0;
+	size_t at = 0;
+
+	while ((key = hash_next(&policy->services.keys, &at))) {
+		if (!key->loc.live || !key->loc.want || key->loc.want->counted == round)
+			continue;
+		key->loc.want->counted = round;
+		n++;
+	}
+	return n;
+}
+
 static void measure(struct policy *policy, struct demand *ret)
 {
 	const struct portset *ports = &policy->ports;
@@ -120,7 +136,8 @@ static void measure(struct policy *policy, struct demand *ret)
 			if (spans->v[i].cls->n)
 				want(ret, &ret->ports, spans->v[i].cls, 0);
 	}
-	ret->n[SCARCE_CLASSES] = ret->peers.n;
+	ret->services = count_services(policy, ret->round);
+	ret->n[SCARCE_CLASSES] = ret->peers.n + ret->services;
 	ret->n[SCARCE_PORT_CLASSES] = ret->ports.n;
 }
 
@@ -295,6 +312,16 @@ static bool could_overflow(const struct policy *policy)
 	       policy->ports.classes.by_sig.n > policy->limits.port_classes;
 }
 
+// Services may have what addresses leave of the classes, and a quarter at least.
+static bool shed_services(struct policy *policy, const struct demand *demand)
+{
+	uint32_t limit = policy->limits.peer_classes, room = limit / 4;
+
+	if (demand->peers.n + room < limit)
+		room = limit - (uint32_t)demand->peers.n;
+	return demand->services > room && svcbudget_shed(policy, demand->services - room);
+}
+
 bool overflow_check(struct policy *policy)
 {
 	struct demand demand;
@@ -303,6 +330,7 @@ bool overflow_check(struct policy *policy)
 	if (!could_overflow(policy))
 		return false;
 	measure(policy, &demand);
+	again = shed_services(policy, &demand);
 	for (int scarce = 0; scarce < SCARCE_CELLS && !again; scarce++)
 		if (demand.n[scarce] > limit_of(policy, scarce))
 			again = blame(policy, &demand, scarce);

@@ -398,12 +398,14 @@ static void remake_fronts(struct policy *policy, struct svcent *service)
 	const struct service *object = service->object;
 	front_list before = service->fronts;
 
+	svcbudget_leave(policy, service);
 	service->fronts = (front_list){ 0 };
 	for (uint32_t i = 0; object && !object->headless && !object->external_name &&
 			     i < object->nports; i++)
 		add_front(policy, service, &object->ports[i]);
 	for (size_t i = 0; i < service->fronts.n; i++)
 		find_backends(policy, service, service->fronts.v[i]);
+	svcbudget_admit(policy, service);
 	free_fronts(policy, &before);
 }
 
@@ -511,15 +513,25 @@ static const struct cls *wanted_class(struct spot *spot)
 	return spot->exact.live ? spot->exact.want : space_live_above(spot, true)->want;
 }
 
+static bool is_refused(const struct front *front)
+{
+	return front->service && front->service->refused;
+}
+
 static void want_class(struct policy *policy, struct svckey *key, struct svcsig *draft,
 		       atom_ids *scratch)
 {
-	vec_each(struct front *, front, &key->fronts)
+	vec_each(struct front *, front, &key->fronts) {
+		if (is_refused(*front)) {
+			svcsig_refuse(draft);
+			continue;
+		}
 		vec_each(struct backend, backend, &(*front)->backends)
 			if (svckey_has(&key->key, &backend->spot->cidr.addr))
 				svcsig_add(draft, &policy->cluster.atoms,
 					   wanted_class(backend->spot), &backend->target->sig,
 					   spot_is_own_node(policy, backend->spot));
+	}
 	vec_clear(scratch);
 	svcsig_finish(draft, scratch);
 	key->loc.want = cls_get(&policy->classes, scratch->v, scratch->n);
@@ -618,22 +630,54 @@ static void look_at_ports(struct policy *policy)
 		target->changed = false;
 }
 
+// Keys that are in the table, or found no room in it, in all: of admitted Services and as many more.
+static uint32_t room_left(const struct policy *policy)
+{
+	uint64_t room = 2ull * policy->limits.services, used = policy->services.in_table;
+
+	vec_each(struct svckey *const, key, &policy->services.dirty_keys)
+		used -= !(*key)->fronts.n && (*key)->loc.in_table;
+	return room > used ? (uint32_t)(room - used) : 0;
+}
+
+// Keys without a place are looked at again when there is one.
+static void find_room(struct policy *policy)
+{
+	struct services *services = &policy->services;
+	struct svckey *key;
+	size_t at = 0;
+
+	if (!services->crowded || !room_left(policy))
+		return;
+	services->crowded = false;
+	while ((key = hash_next(&services->keys, &at)))
+		if (!key->loc.in_table)
+			svckey_touch(services, key);
+}
+
 void services_want(struct policy *policy)
 {
 	struct services *services = &policy->services;
 	struct svcsig draft = { 0 };
 	atom_ids scratch = { 0 };
+	uint32_t room;
 
 	remake_dirty(policy);
+	svcbudget_retry(policy);
+	find_room(policy);
 	vec_each(struct spot *, spot, &policy->cluster.space.dirty)
 		vec_each(struct front *, front, &(*spot)->fronts)
 			touch_keys(services, *front);
 	if (policy->ports.wanted[0].n)
 		look_at_ports(policy);
+	room = room_left(policy);
 	vec_each(struct svckey *, at, &services->dirty_keys) {
 		struct svckey *key = *at;
 
-		key->loc.live = key->fronts.n > 0;
+		key->loc.live = key->fronts.n && (key->loc.in_table || room);
+		if (key->loc.live && !key->loc.in_table)
+			room--;
+		services->crowded |= key->fronts.n && !key->loc.live;
 		want_selves(key);
 		if (key->loc.live)
 			want_class(policy, key, &draft, &scratch);
@@ -671,6 +715,7 @@ void services_fini(struct policy *policy)
 	hash_fini(&services->by_name);
 	hash_fini(&services->keys);
 	hash_fini(&services->targets);
+	svcbudget_fini(services);
 	vec_fini(&services->dirty);
 	vec_fini(&services->dirty_keys);
 }

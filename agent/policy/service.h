@@ -64,6 +64,8 @@ struct svcent {
 	VEC(const struct endpointslice *) slices;
 	front_list fronts;
 	bool dirty;
+	uint32_t admitted; // keys counted to its share
+	const char *refused; // why it is; a part of a sentence
 };
 
 struct services {
@@ -72,6 +74,10 @@ struct services {
 	VEC(struct svckey *) dirty_keys;
 	uint32_t in_table; // keys in bh_service
 	uint32_t selves; // elements of bh_self
+	struct hash shares; // of keys, by namespace
+	uint32_t admitted; // keys of Services that are not refused
+	bool room_came; // refused ones may fit
+	bool crowded; // keys found no room in the table
 	bool deferred; // keys that come or go wait for a round of the plan of their own
 };
 
@@ -101,6 +107,14 @@ struct svckey *svckey_of(struct loc *loc);
 // The key is about a family, or (an address of this node) about both.
 bool svckey_has(const struct bh_service_key *key, const struct bh_addr *backend);
 bool svckey_is_any(const struct bh_service_key *key); // address 0
+
+// ---- svcbudget.c ----
+void svcbudget_fini(struct services *services);
+void svcbudget_admit(struct policy *policy, struct svcent *service);
+void svcbudget_leave(struct policy *policy, struct svcent *service);
+void svcbudget_retry(struct policy *policy); // refused ones that fit are admitted
+// Services of the namespace that needs most classes are refused until so many are not needed; false: there is none.
+bool svcbudget_shed(struct policy *policy, uint32_t excess);
 
 // How many keys are mixed for some pod of this node.
 uint32_t services_mixed(const struct policy *policy);

@@ -271,6 +271,8 @@ static void selves_grow(struct publish *pub, struct svckey *key)
 
 		if (self && self->how == want->how)
 			continue;
+		if (!self && pub->policy->services.selves >= pub->policy->limits.selves)
+			continue; // no room: it stays denied
 		self_step(pub, STEP_SELF_SET, key, want);
 		if (self) {
 			*self = *want;

@@ -6,6 +6,8 @@
 
 #include "agent/policy/must.h"
 
+#define FLAGS (SIG_OWN_NODE | SIG_REFUSED)
+
 bool svcsig_next(const struct cls *cls, uint32_t *at, struct svcpart *ret)
 {
 	const uint32_t *word;
@@ -16,7 +18,8 @@ bool svcsig_next(const struct cls *cls, uint32_t *at, struct svcpart *ret)
 		return false;
 	word = cls->sig + *at;
 	ret->own_node = word[0] & SIG_OWN_NODE;
-	ret->npeers = word[0] & ~SIG_OWN_NODE;
+	ret->refused = word[0] & SIG_REFUSED;
+	ret->npeers = word[0] & ~FLAGS;
 	ret->nports = word[1];
 	ret->peers = word + 2;
 	ret->ports = ret->peers + ret->npeers;
@@ -57,9 +60,16 @@ void svcsig_add(struct svcsig *draft, const struct atoms *atoms, const struct cl
 		must_push(&draft->words, ports->v[i]);
 }
 
+void svcsig_refuse(struct svcsig *draft)
+{
+	must_push(&draft->parts, draft->words.n);
+	must_push(&draft->words, SIG_REFUSED);
+	must_push(&draft->words, 0);
+}
+
 static size_t part_words(const uint32_t *words, size_t at)
 {
-	return 2 + (words[at] & ~SIG_OWN_NODE) + words[at + 1];
+	return 2 + (words[at] & ~FLAGS) + words[at + 1];
 }
 
 static int by_content(const void *a, const void *b, void *arg)

@@ -6,13 +6,15 @@
 // same: of each backend only the egress atoms of its address and of its port count, and whether the address is
 // the own node's. How many backends are alike does not. The words after SIG_SERVICE are, for each different
 // one in ascending order: number of peer atoms (SIG_OWN_NODE on top), number of port atoms, peer atoms,
-// port atoms. Nothing after it: there are no backends.
+// port atoms. Nothing after it: there are no backends. SIG_REFUSED in the first word: a Service of which nothing is
+// told, and which is denied.
 #pragma once
 
 #include "agent/policy/cluster.h"
 #include "agent/policy/portset.h"
 
 #define SIG_OWN_NODE (1u << 31)
+#define SIG_REFUSED (1u << 30)
 
 static inline bool cls_is_empty_service(const struct cls *cls)
 {
@@ -21,7 +23,7 @@ static inline bool cls_is_empty_service(const struct cls *cls)
 
 // What one or more backends are to egress rules; the words are borrowed from the signature.
 struct svcpart {
-	bool own_node;
+	bool own_node, refused;
 	uint32_t npeers, nports;
 	const uint32_t *peers, *ports;
 };
@@ -42,6 +44,8 @@ void svcsig_ports(const struct portset *set, const struct cls *cls, atom_ids *ou
 // One backend: the class of its address, the egress atoms of its port.
 void svcsig_add(struct svcsig *draft, const struct atoms *atoms, const struct cls *cls,
 		const atom_ids *ports, bool own_node);
+
+void svcsig_refuse(struct svcsig *draft); // a Service that is refused
 
 // Appends the finished signature.
 void svcsig_finish(struct svcsig *draft, atom_ids *out);

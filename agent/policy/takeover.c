@@ -82,8 +82,12 @@ static bool claim_service(const struct matrix *matrix, const struct matrix *read
 
 	if (matrix->dir != BH_EGRESS || row == BH_ROW_NONE)
 		return matrix->dir != BH_EGRESS && row == BH_ROW_NONE;
-	while (svcsig_next(cls, &at, &part))
-		combine_add(&sum, part_cell(matrix, read, &part, cells), part.own_node);
+	while (svcsig_next(cls, &at, &part)) {
+		if (part.refused)
+			combine_refuse(&sum);
+		else
+			combine_add(&sum, part_cell(matrix, read, &part, cells), part.own_node);
+	}
 	want = combine_end(&sum, matrix_cell_of_none(matrix));
 	for (uint32_t col = 0; col < matrix->ncols; col++) {
 		struct bh_cell have = row_cell(read->rows.v[row], col);

@@ -13,6 +13,8 @@
 #define LOCAL 100
 #define RULES 4000 // of one policy
 #define POLICIES 3
+#define SERVICES 10000
+#define BACKENDS 10 // of each
 
 static double now_ms(void)
 {
@@ -220,11 +222,91 @@ static void ten_thousand_rules(void **state)
 	many_rules("block", by_block);
 }
 
+// ---- Services ---------------------------------------------------------------------------------------------------
+
+static void put_egress(struct store *store, uint32_t i, uint32_t port)
+{
+	world_put(store, KIND_NETPOL,
+		  "{'metadata':{'namespace':'ns%u','name':'out'},'spec':{'podSelector':{},"
+		  "'policyTypes':['Egress'],'egress':[{'to':[{'namespaceSelector':{},'podSelector':"
+		  "{'matchLabels':{'app':'a%u'}}}],'ports':[{'port':%u}]},"
+		  "{'to':[{'namespaceSelector':{'matchLabels':{'team':'t%u'}}}],'ports':[{'port':9090}]}]}}",
+		  i, i % 20, port, i % 5);
+}
+
+static void put_service(struct store *store, uint32_t i)
+{
+	world_put(store, KIND_SERVICE,
+		  "{'metadata':{'namespace':'ns%u','name':'s%u'},'spec':{'clusterIPs':['172.%u.%u.%u'],"
+		  "'ports':[{'port':80,'targetPort':8080}]}}",
+		  i % NAMESPACES, i, 20 + (i >> 16), i >> 8 & 255, i & 255);
+}
+
+// Its backends: pods of one app, but for the last one, which is the Service's own choice.
+static void put_slice(struct store *store, uint32_t i, uint32_t last)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	for (uint32_t k = 0; k < BACKENDS; k++) {
+		uint32_t pod = (k < BACKENDS - 1 ? i + 20 * k : last) % PODS;
+
+		fprintf(out, "%s{'addresses':['10.%u.%u.%u'],'conditions':{'ready':true}}",
+			k ? "," : "", 1 + (pod >> 16), pod >> 8 & 255, pod & 255);
+	}
+	fclose(out);
+	world_put(store, KIND_ENDPOINTSLICE,
+		  "{'metadata':{'namespace':'ns%u','name':'s%u','labels':{'kubernetes.io/service-name':"
+		  "'s%u'}},'addressType':'IPv4','ports':[{'port':8080}],'endpoints':[%s]}",
+		  i % NAMESPACES, i, i, text);
+	free(text);
+}
+
+static void many_services(void **state)
+{
+	struct policy_stats stats;
+	struct policy *policy;
+	struct store *store;
+
+	start(&store, &policy, NULL);
+	for (uint32_t i = 0; i < SERVICES; i++) {
+		put_service(store, i);
+		put_slice(store, i, i * 7);
+	}
+	compile(policy, "10,000 Services of 10 backends, no policy");
+	put_slice(store, 905, 6336);
+	assert_int_equal(compile(policy, "  other endpoints, and nobody judges them"), 0);
+	for (uint32_t i = 0; i < NAMESPACES; i++)
+		put_egress(store, i, 8080);
+	compile(policy, "  50 policies for egress");
+	policy_stats(policy, &stats);
+	print_message("  %u peer classes, %u keys, %u mixed, %u matrices of %llu bytes\n",
+		      stats.peer_classes, stats.services, stats.mixed, stats.matrices,
+		      (unsigned long long)stats.matrix_bytes);
+	assert_int_equal(stats.services, SERVICES);
+	put_slice(store, 905, 6340);
+	assert_true(compile(policy, "  other endpoints of one") > 0);
+	assert_int_equal(looked, 0);
+	put_pod(store, 5001, "client");
+	assert_int_equal(compile(policy, "  a label that no selector sees"), 0);
+	put_egress(store, 3, 9090);
+	compile(policy, "  a policy is edited");
+	put_egress(store, 3, 7777);
+	compile(policy, "  a port that nobody named before");
+	store_remove(store, KIND_NETPOL, "ns4", "out");
+	compile(policy, "  a policy goes");
+	store_remove(store, KIND_POD, "ns0", "p4000");
+	compile(policy, "  a pod goes that is a backend of ten");
+	stop(store, policy);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(usual_cluster),
 		cmocka_unit_test(ten_thousand_rules),
+		cmocka_unit_test(many_services),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
