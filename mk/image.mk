@@ -5,7 +5,9 @@
 IMAGE := $(B)/image
 IMAGE_PROGRAMS := $(PROGRAMS) $(B)/bulkhead-node
 
-.PHONY: image-root image-check
+BASE ?= debian:12
+
+.PHONY: image-root image image-check
 image-root: $(B)/image.done ## what goes into the container image, in build/image
 
 $(B)/bulkhead-node: deploy/node.c
@@ -21,5 +23,8 @@ $(B)/image.done: $(IMAGE_PROGRAMS) deploy/seccomp/bulkhead.json
 		install -D -m 0755 "$$lib" "$(IMAGE)$$lib"; done
 	@touch $@
 
-image-check: ## build the image and run it as the DaemonSet does (root; needs debootstrap, podman; fetches Debian)
+image: ## build the container image from deploy/Containerfile by podman (BASE=IMAGE of Debian 12)
+	$(Q)podman build --build-arg BASE=$(BASE) --build-arg COMMIT=$(GIT_COMMIT) -t bulkhead:$(VERSION) -f deploy/Containerfile .
+
+image-check: all $(E2E_TOOLS) ## build the image and run it as the DaemonSet does (root; needs debootstrap, podman; fetches Debian)
 	$(Q)B=$(B) tests/deploy/image

@@ -3,7 +3,7 @@
 # the pod's namespaces, the container's securityContext, its volumes. Input: the DaemonSet. Arguments: name (of
 # the container), args (its arguments; null: its own), host (volume name -> path on this machine; a volume that
 # is not there is an error), mounts (further bind mounts), rootfs, netns, profiles (localhostProfile -> OCI
-# seccomp object, "" for RuntimeDefault), cgroup.
+# seccomp object, "" for RuntimeDefault, which every runtime has of its own), cgroup.
 
 def caps($sc): ($sc.capabilities.add // []) | map("CAP_" + .);
 

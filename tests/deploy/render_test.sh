@@ -18,7 +18,7 @@ result() {
 	else
 		failed=$((failed + 1))
 		echo "FAIL  $1"
-		sed 's/^/      /' <<<"$found"
+		printf '      %s\n' "${found//$'\n'/$'\n      '}"
 	fi
 }
 shopt -s lastpipe
