@@ -442,6 +442,7 @@ expect() {
 				bad+="$from to $to $port/$proto v$family: want $outcome, got ${f##* }"$'\n'
 		done < <(printf %s "${wants[$from]}" | paste -d' ' - "$WORK/expect.$from")
 	done
+	[ $n -gt 0 ] || bad="nothing was tried"
 	if [ -z "$bad" ]; then pass "$what ($n)"; else fail "$what" "$bad$(denied)"; fi
 }
 PROBES=()

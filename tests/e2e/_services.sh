@@ -180,3 +180,47 @@ remote_pod() {
 	pod_manifest "$name" "$2" "${3:-app: $name}" remote
 	serve "$name" 80/tcp 81/tcp 8080/tcp 53/udp 80/udp
 }
+
+# ---- streams through Services -------------------------------------------------------------------------------
+declare -A FAR=() # stream -> "SERVER PORT" behind the Service
+flow() { # ID FROM SERVICE PORT PROTO FAMILY BACKEND TARGETPORT
+	via "$7"
+	FAR[$1]="$7 $8"
+	stream "$1" "$2" "$3" "$4" "$5" "$6" -p "$VIA" -i 2
+	tool_ask "$1" "echoed 5 5000"
+}
+flows_live() { # WHAT ID...: all goes on, and nothing was lost
+	local what=$1 s bad=''
+	shift
+	for s; do
+		tool_ask "$s" "echoed 20 10000"
+		tool_ask "$s" "drain 5000"
+		[ "${R[state]} $((R[sent] - R[echoed])) ${R[gaps]} ${R[heard_gaps]}" = "open 0 0 0" ] ||
+			bad+="$s: ${R[state]}, lost $((R[sent] - R[echoed])), gaps ${R[gaps]} ${R[heard_gaps]}"$'\n'
+	done
+	if [ -z "$bad" ]; then pass "$what ($*)"; else fail "$what" "$bad$(denied)"; fi
+}
+crossed() { # ID: what has got through so far, both ways, into CROSSED; what the server tried to say into SAID
+	local far
+	read -ra far <<<"${FAR[$1]}"
+	tool_ask "$1" report
+	CROSSED="${R[heard]} ${R[echoed]}"
+	server_report "${far[@]}"
+	CROSSED+=" ${R[got]}" SAID=${R[said]}
+}
+flows_cut() { # WHAT ID...: both ends keep sending, for many packets, and nothing crosses
+	local what=$1 s bad=''
+	local -A before=() said=()
+	shift
+	for s; do
+		crossed "$s"
+		before[$s]=$CROSSED said[$s]=$SAID
+	done
+	for s; do tool_ask "$s" "sent 100"; done
+	for s; do
+		crossed "$s"
+		[ "$CROSSED" = "${before[$s]}" ] || bad+="$s: ${before[$s]} -> $CROSSED crossed"$'\n'
+		[ "$SAID" -gt "${said[$s]}" ] || bad+="$s: the server said nothing"$'\n'
+	done
+	if [ -z "$bad" ]; then pass "$what ($*)"; else fail "$what" "$bad$(denied)"; fi
+}

@@ -5,6 +5,7 @@
 //	traffic probe  [-t MS] [-s SRC] [-b BYTES] ADDR PORT PROTO...   new connections: open, silent or refused
 //	traffic stream [-i MS] [-s SRC] [-p PORT] ADDR PORT PROTO   one flow of numbered messages
 //	traffic flood  [-b BYTES] [-n ROUNDS] ADDR FIRST LAST   a datagram to each port, without answers
+//	traffic pair   [-n ROUNDS] [-p SRCPORT] [-t MS] ADDR PORT   A and AAAA at once on one socket
 //	traffic ask    [-t MS] SOCKET REQUEST                one request line to a control socket
 //	traffic frame  DEVICE                                raw frames out, and which come in
 //	traffic alive  [KIND ID]...                          which maps, progs, links still exist
@@ -37,6 +38,7 @@ static const struct {
 	{ "frame", frame_main, "DEVICE" },
 	{ "alive", alive_main, "[map|prog|link ID]..." },
 	{ "flood", flood_main, "[-b BYTES] [-n ROUNDS] ADDR FIRSTPORT LASTPORT" },
+	{ "pair", pair_main, "[-n ROUNDS] [-p SRCPORT] [-t MS] ADDR PORT" },
 	{ "ask", ask_main, "[-t MS] SOCKET REQUEST" },
 	{ "tcx", tcx_main, "DEVICE ingress|egress first|last PROGRAM-PIN LINK-PIN" },
 };

@@ -60,5 +60,6 @@ int stream_main(int argc, char **argv);
 int frame_main(int argc, char **argv);
 int alive_main(int argc, char **argv);
 int flood_main(int argc, char **argv);
+int pair_main(int argc, char **argv);
 int ask_main(int argc, char **argv);
 int tcx_main(int argc, char **argv);
