@@ -296,7 +296,7 @@ static int take_unreadable(struct feed *feed, struct json_object *json, const ch
 	snprintf(text, sizeof(text), "%s; %s", why,
 		 held ? "what was known of it stays in force" : "nothing is known of it");
 	r = say(feed, ns, name, text);
-	return r;
+	return r < 0 ? r : mark(feed, held);
 }
 
 static int on_put(void *arg, struct json_object *json)
