@@ -121,6 +121,14 @@ soak: all $(B)/tests/soak/soak $(B)/tests/harness/traffic ## a running agent und
 	$(Q)$(B)/tests/soak/soak --seconds $(SOAK_SECONDS) --cycles $(SOAK_CYCLES) --seed $(SEED) \
 		--bulkheadd $(B)/bulkheadd --traffic $(B)/tests/harness/traffic
 
+# The same by way of an API server, which fails in every way it can.
+CHAOS_SECONDS ?= 300
+
+.PHONY: chaos
+chaos: all $(B)/tests/soak/soak $(B)/tests/harness/traffic $(APISERVER) ## a running agent beside an API server that fails (root; CHAOS_SECONDS=n, SEED=n)
+	$(Q)B=$(B) $(B)/tests/soak/soak --api --seconds $(CHAOS_SECONDS) --seed $(SEED) \
+		--bulkheadd $(B)/bulkheadd --traffic $(B)/tests/harness/traffic
+
 # ---- benchmark of the programs, beside the yardsticks of the shared folder ---------------------------------------------
 SHARED ?= $(or $(BULKHEAD_SHARED),../shared)
 ROUNDS ?= 15

@@ -63,7 +63,7 @@ int fresh_open(struct fresh *fresh, const struct state *force, const struct live
 		r = store_subscribe(fresh->store, changed, fresh);
 	if (r < 0)
 		return err_set(reterr, r, "a fresh compiler: %s", strerror(-r));
-	fresh->naive = (struct naive){ fresh->store, is_local, fresh };
+	fresh->naive = (struct naive){ .store = fresh->store, .local = is_local, .arg = fresh, .node = CAST_NODE };
 	for (size_t i = 0; r == 0 && i < force->c.nobjects; i++)
 		r = put(fresh, &force->objects[i], reterr);
 	for (size_t i = 0; r == 0 && i < nlive; i++) {

@@ -5,6 +5,7 @@
 // everything goes and what is left is counted.
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -47,6 +48,8 @@ static const struct option options[] = {
 	  .complete = "file" },
 	{ "agent-options", 0, OPTION_TEXT, offsetof(struct flags, agent_options), "TEXT",
 	  "further options of the agent", .fallback = "--log-level warn --sweep-interval 1" },
+	{ "api", 'a', OPTION_FLAG, offsetof(struct flags, api),
+	  .help = "by way of an API server that drops, delays, cuts, compacts and restarts" },
 	{ "verbose", 'v', OPTION_FLAG, offsetof(struct flags, verbose),
 	  .help = "the agent's log to standard error" },
 	{ "help", 'h', OPTION_HELP, .help = "this text" },
@@ -318,6 +321,72 @@ static int begin(struct soak *soak, struct census *retempty, struct census *retk
 	return r < 0 ? r : take(soak, retkept, reterr);
 }
 
+// ---- by way of an API server --------------------------------------------------------------------------------------
+#define API_OPTIONS " --source kube:%s --api-pause 1"
+
+static int begin_api(struct soak *soak, char *words, size_t bytes, struct err *reterr)
+{
+	char kubeconfig[PATH_MAX];
+	static struct state state;
+	struct rig_node *node;
+	int r;
+
+	// The namespaces first: the server lives in the node's.
+	cast_state(&soak->cast, false, &state);
+	r = rig_set(soak->stage.rig, NULL, &state.c, reterr);
+	node = r == 0 ? stage_node(&soak->stage) : NULL;
+	if (r == 0)
+		r = api_open(&soak->api, node->netns, soak->flags.seed, reterr);
+	if (r < 0)
+		return r;
+	soak->stage.api = &soak->api;
+	snprintf(words, bytes, "%s" API_OPTIONS, soak->flags.agent_options,
+		 standin_path(&soak->api.standin, "kubeconfig", kubeconfig));
+	soak->stage.config.agent_options = words;
+	r = round_show(soak, reterr);
+	return r < 0 ? r : stage_agent_start(&soak->stage, reterr);
+}
+
+static int end_api(struct soak *soak, struct err *reterr)
+{
+	uint64_t sent, arrived;
+	int status;
+
+	forbidden_close(&soak->forbidden);
+	sent = atomic_load(&soak->forbidden.sent);
+	arrived = atomic_load(&soak->forbidden.arrived);
+	soak_result(soak, "a protected pod is never open", !arrived && sent,
+		    "%" PRIu64 " of %" PRIu64 " forbidden datagrams arrived", arrived, sent);
+	printf("      %" PRIu64 " troubles, %" PRIu64 " forbidden datagrams sent, %" PRIu64 " arrived\n",
+	       soak->api.troubles, sent, arrived);
+	status = stage_agent_end(&soak->stage, SIGTERM);
+	soak_result(soak, "an agent that is asked to end leaves with 0", !status, "status %#x", status);
+	status = stage_agent_cleanup(&soak->stage);
+	soak_result(soak, "--cleanup leaves with 0", !status, "status %#x", status);
+	return 0;
+}
+
+static int run_api(struct soak *soak, struct err *reterr)
+{
+	const struct flags *flags = &soak->flags;
+	char words[2 * PATH_MAX];
+	static struct state state;
+	int r = stage_open(&soak->stage, flags->bulkheadd, NULL, flags->verbose, reterr);
+
+	cast_init(&soak->cast, flags->seed);
+	if (r == 0)
+		r = begin_api(soak, words, sizeof(words), reterr);
+	if (r == 0)
+		r = open_keepers(soak, reterr);
+	if (r == 0) {
+		cast_state(&soak->cast, false, &state);
+		r = forbidden_open(&soak->forbidden, soak->stage.rig, &state, reterr);
+	}
+	if (r == 0)
+		r = run_rounds(soak, reterr);
+	return r < 0 ? r : end_api(soak, reterr);
+}
+
 static int run_all(struct soak *soak, struct err *reterr)
 {
 	struct census empty = { 0 }, kept = { 0 };
@@ -354,12 +423,14 @@ static int child_main(void *arg)
 
 	soak->start_ms = now_ms();
 	soak->rng.state = ~soak->flags.seed;
-	r = run_all(soak, &err);
+	r = soak->flags.api ? run_api(soak, &err) : run_all(soak, &err);
 	if (r < 0)
 		soak_result(soak, "the run comes to its end", false, "%s", err.text);
 	soak_progress(soak, true);
+	forbidden_close(&soak->forbidden);
 	keeper_close(&soak->keeper);
 	stage_close(&soak->stage);
+	api_close(&soak->api);
 	kernel_ids_fini(&soak->seen);
 	cast_fini(&soak->cast);
 	printf("%" PRIu64 " passed, %" PRIu64 " failed\n", soak->passed, soak->failed);

@@ -6,13 +6,14 @@
 
 #include "tests/soak/census.h"
 #include "tests/soak/compare.h"
+#include "tests/soak/forbidden.h"
 #include "tests/soak/keeper.h"
 #include "tests/soak/kernel_ids.h"
 
 struct flags {
 	uint64_t seconds, seed, cycles, every;
 	const char *bulkheadd, *traffic, *agent_options;
-	bool verbose;
+	bool verbose, api;
 };
 
 struct soak {
@@ -21,6 +22,8 @@ struct soak {
 	struct cast cast;
 	struct stage stage;
 	struct keeper keeper;
+	struct api api;
+	struct forbidden forbidden;
 	struct kernel_ids seen;
 	int64_t start_ms;
 	uint64_t rounds, checks, questions, probes, stops, kills, cycles, passed, failed;

@@ -79,6 +79,10 @@ int stage_show(struct stage *stage, const struct state *shown, struct err *reter
 {
 	int r = rig_set(stage->rig, NULL, &shown->c, reterr);
 
+	if (r == 0 && stage->api) {
+		api_show(stage->api, &shown->c, CAST_NODE);
+		return 0;
+	}
 	if (r == 0)
 		r = show_garbage(stage, reterr);
 	if (r == 0)
@@ -164,6 +168,8 @@ int stage_sync(struct stage *stage, char (*want)[128], size_t n, struct err *ret
 	int64_t end = now_ms() + WAIT_MS;
 	int r;
 
+	if (stage->api)
+		stage->marker = api_calm(stage->api);
 	do {
 		r = agent_sync(stage->agent, stage->marker, 0, reterr);
 		if (r == 0)
@@ -213,7 +219,7 @@ void stage_tell(struct stage *stage, const char *ns, const char *name)
 
 // ---- its process ------------------------------------------------------------------------------------------------
 
-static struct rig_node *own_node(struct stage *stage)
+struct rig_node *stage_node(struct stage *stage)
 {
 	for (size_t i = 0; i < rig_nodes(stage->rig); i++)
 		if (!strcmp(rig_node(stage->rig, i)->name, CAST_NODE))
@@ -223,7 +229,7 @@ static struct rig_node *own_node(struct stage *stage)
 
 int stage_agent_start(struct stage *stage, struct err *reterr)
 {
-	const struct rig_node *node = own_node(stage);
+	const struct rig_node *node = stage_node(stage);
 
 	return agent_start(&stage->config, node->name, 1, node->netns, MANIFESTS, &stage->agent,
 			   reterr);
@@ -239,7 +245,7 @@ int stage_agent_end(struct stage *stage, int signal)
 
 int stage_agent_cleanup(struct stage *stage)
 {
-	const struct rig_node *node = own_node(stage);
+	const struct rig_node *node = stage_node(stage);
 	int status;
 	pid_t pid = fork();
 

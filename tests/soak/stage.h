@@ -7,6 +7,7 @@
 #include "tests/conformance/agent.h"
 #include "tests/conformance/feed.h"
 #include "tests/conformance/rig.h"
+#include "tests/soak/api.h"
 #include "tests/soak/cast.h"
 
 #define STAGE_PINS "/sys/fs/bpf/node1"
@@ -16,6 +17,7 @@ struct stage {
 	struct prober *prober;
 	struct rig *rig;
 	struct feed *feed;
+	struct api *api; // NULL: the agent reads files
 	struct agent *agent; // NULL: none runs
 	const char *marker; // of what was shown last
 	uint64_t garbage; // a file that is no manifest, anew each time
@@ -44,6 +46,8 @@ int stage_problems(struct stage *stage, char *retfirst, size_t bytes, struct err
 // What the agent says of a pod, for whoever reads a failure.
 void stage_tell(struct stage *stage, const char *ns, const char *name);
 
+// The node that the agent runs on.
+struct rig_node *stage_node(struct stage *stage);
 int stage_agent_start(struct stage *stage, struct err *reterr);
 // Its wait status.
 int stage_agent_end(struct stage *stage, int signal);
