@@ -80,10 +80,12 @@ struct tables_answer {
 	uint32_t policy, cls, pcls;
 	struct bh_judgement judgement;
 	bool exact; // the class came from bh_peer, else from bh_cidr
+	bool service; // it came from bh_service: cls is its class
 	// The address itself when exact, else empty: the kernel does not say which prefix matched.
 	struct bh_cidr prefix;
 };
-// What a program of this endpoint would read now for a new flow; the same order, the same code.
+// What a program of this endpoint would read now for a new flow; the same order, the same code. BH_REASON_SERVICE: it
+// passes unjudged, to be judged when a backend is chosen.
 enum bh_reason tables_ask(struct tables *tables, uint32_t slot, enum bh_dir dir,
 			  const struct bh_addr *remote, uint8_t proto, uint16_t port,
 			  struct tables_answer *ret);

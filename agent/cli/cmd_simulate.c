@@ -98,6 +98,7 @@ static int ask(const struct cli *cli, struct sim *sim, const struct flow_options
 	if (r < 0)
 		return cli_fail(cli, CLI_USAGE, "%s", err.text);
 	*ret = sim_answer_json(sim, &answer);
+	sim_answer_fini(&answer);
 	return CLI_OK;
 }
 

@@ -24,6 +24,24 @@ static void side_row(struct table *table, const char *name, struct json_object *
 		table_cell(table, CLI_PLAIN, "%s: %s", reason, json_text(side, "why"));
 }
 
+static void backend_rows(struct table *table, struct json_object *side)
+{
+	struct json_object *list = json_at(side, "backends");
+
+	for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+		struct json_object *backend = json_object_array_get_idx(list, i);
+		const char *verdict = json_text(backend, "verdict");
+		const char *addr = json_text(backend, "address");
+		int port = json_object_get_int(json_at(backend, "port"));
+
+		table_cell(table, CLI_FAINT, strchr(addr, ':') ? "    [%s]:%d" : "    %s:%d", addr, port);
+		table_cell(table, verdict_colour(verdict), "%s", verdict);
+		table_cell(table, CLI_PLAIN, "%s",
+			   json_at(backend, "text") ? json_text(backend, "text") :
+						      json_text(backend, "egress.text"));
+	}
+}
+
 static void audit_row(struct table *table, struct json_object *side)
 {
 	struct json_object *audit = json_at(side, "audit");
@@ -47,6 +65,7 @@ void cli_verdict(const struct cli *cli, const char *question, struct json_object
 	cli_text(cli, verdict_colour(verdict), "%s\n", verdict);
 	for (size_t i = 0; i < ARRAY_SIZE(sides); i++) {
 		side_row(table, sides[i], json_at(answer, sides[i]));
+		backend_rows(table, json_at(answer, sides[i]));
 		audit_row(table, json_at(answer, sides[i]));
 	}
 	table_end(table, cli);

@@ -151,6 +151,53 @@ static void side_judged(struct json_object *json, const struct question *q, uint
 	add_text(json, "why", reason_text(reason));
 }
 
+// ---- Services -------------------------------------------------------------------------------------------
+
+struct backends {
+	const struct question *q;
+	struct json_object *list;
+	uint32_t n, allowed;
+};
+
+static void backend_judged(void *arg, const struct bh_addr *addr, uint16_t port,
+			   enum bh_reason reason, const struct bh_judgement *judgement)
+{
+	struct json_object *json = json_object_new_object();
+	struct backends *backends = arg;
+	char text[64];
+
+	add_text(json, "address", addr_format(addr, text, sizeof(text)));
+	add_number(json, "port", port);
+	side_judged(json, backends->q, BH_CELL_RULE(judgement->verdict), reason);
+	json_object_array_add(backends->list, json);
+	backends->n++;
+	backends->allowed += reason < BH_REASON_DROP;
+}
+
+// A Service is judged on its backends: allowed only if whichever is chosen is.
+static bool judge_service(struct json_object *json, const struct question *q, uint32_t slot)
+{
+	bool as_node = is_node_addr(q->daemon, BH_EGRESS, &q->to.addr);
+	struct backends backends = { .q = q };
+	struct policy_service service;
+	struct json_object *named;
+
+	if (!policy_service_find(q->daemon->policy, &q->to.addr, q->proto, q->port, as_node, &service))
+		return true;
+	named = add_object(json, "service");
+	add_text(named, "kind", object_kind(service.kind)->name);
+	add_text(named, "namespace", service.ns);
+	add_text(named, "name", service.name);
+	add_text(named, "port", service.port);
+	backends.list = json_object_new_array();
+	policy_backend_each(q->daemon->policy, slot, &q->to.addr, q->proto, q->port, as_node,
+			    backend_judged, &backends);
+	json_object_object_add(json, "mixed",
+			       json_object_new_boolean(backends.allowed && backends.allowed < backends.n));
+	json_object_object_add(json, "backends", backends.list);
+	return backends.allowed == backends.n;
+}
+
 // Answers for one end and returns whether it lets the flow pass.
 static bool judge(struct json_object *json, const struct question *q, enum bh_dir dir)
 {
@@ -181,6 +228,10 @@ static bool judge(struct json_object *json, const struct question *q, enum bh_di
 	add_number(json, "generation", answer.judgement.gen);
 	add_number(json, "peer_class", answer.cls);
 	add_number(json, "port_class", answer.pcls);
+	if (answer.service && !judge_service(json, q, e->slot)) {
+		add_text(json, "verdict", "deny");
+		return false;
+	}
 	return reason < BH_REASON_DROP;
 }
 

@@ -227,6 +227,9 @@ void policy_set_node(struct policy *policy, const char *name)
 	if (policy->node != before) {
 		cluster_node_touch(&policy->cluster, before);
 		cluster_node_touch(&policy->cluster, policy->node);
+		vec_each(struct endpoint *, endpoint, &policy->slots)
+			if (*endpoint && (*endpoint)->pod)
+				services_pod(policy, (*endpoint)->pod);
 	}
 	intern_put(before);
 }

@@ -489,10 +489,11 @@ static void add_host_port(struct policy *policy, struct podent *pod, const struc
 void services_pod(struct policy *policy, struct podent *pod)
 {
 	const struct pod *object = pod->endpoint ? pod->object : NULL;
+	bool own = !policy->node || (object && object->node == policy->node);
 	front_list before = pod->fronts;
 
 	pod->fronts = (front_list){ 0 };
-	for (uint32_t i = 0; object && !object->host_network && !object->finished &&
+	for (uint32_t i = 0; own && object && !object->host_network && !object->finished &&
 			     i < object->nhost_ports; i++)
 		add_host_port(policy, pod, &object->host_ports[i]);
 	free_fronts(policy, &before);

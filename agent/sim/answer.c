@@ -115,6 +115,36 @@ struct json_object *sim_side_json(struct sim *sim, const struct sim_side *side)
 	return json;
 }
 
+static struct json_object *backend_json(struct sim *sim, const struct sim_backend *backend)
+{
+	struct json_object *json = json_object_new_object();
+	char addr[64], pod[512];
+
+	put_text(json, "address", addr_format(&backend->addr, addr, sizeof(addr)));
+	put(json, "port", json_object_new_int(backend->port));
+	put_text(json, "pod", backend->pod ? object_title(&backend->pod->object, pod, sizeof(pod)) : NULL);
+	put_text(json, "verdict", verdict_name(backend->allow));
+	put(json, "egress", sim_side_json(sim, &backend->side[BH_EGRESS]));
+	put(json, "ingress", sim_side_json(sim, &backend->side[BH_INGRESS]));
+	return json;
+}
+
+static void put_service(struct json_object *json, struct sim *sim, const struct sim_answer *answer)
+{
+	struct json_object *service = json_object_new_object();
+	struct json_object *backends = json_object_new_array();
+
+	put_text(service, "kind", object_kind(answer->service.kind)->name);
+	put_text(service, "namespace", answer->service.ns);
+	put_text(service, "name", answer->service.name);
+	put_text(service, "port", answer->service.port);
+	put(json, "service", service);
+	put(json, "mixed", json_object_new_boolean(answer->mixed));
+	for (uint32_t i = 0; i < answer->nbackends; i++)
+		json_object_array_add(backends, backend_json(sim, &answer->backends[i]));
+	put(json, "backends", backends);
+}
+
 static struct json_object *side_json(struct sim *sim, const struct sim_answer *answer,
 				     enum bh_dir dir)
 {
@@ -129,11 +159,14 @@ static struct json_object *side_json(struct sim *sim, const struct sim_answer *a
 
 struct json_object *sim_answer_json(struct sim *sim, const struct sim_answer *answer)
 {
-	struct json_object *json = json_object_new_object();
+	struct json_object *json = json_object_new_object(), *egress;
 
 	put(json, "verdict", json_object_new_string(verdict_name(answer->allow)));
 	put(json, "family", json_object_new_int(answer->family));
-	put(json, "egress", side_json(sim, answer, BH_EGRESS));
+	egress = side_json(sim, answer, BH_EGRESS);
+	if (answer->is_service)
+		put_service(egress, sim, answer);
+	put(json, "egress", egress);
 	put(json, "ingress", side_json(sim, answer, BH_INGRESS));
 	return json;
 }

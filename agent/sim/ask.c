@@ -2,8 +2,10 @@
 // ask.c - the ends of a question, and what judges it at each.
 #include <assert.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "agent/base/vec.h"
 #include "agent/sim/sim_private.h"
 
 // ---- ends --------------------------------------------------------------------------------------
@@ -221,6 +223,78 @@ static int enroll(struct sim *sim, const struct pod *from, const struct pod *to)
 	return r;
 }
 
+// ---- Services -----------------------------------------------------------------------------------
+
+typedef VEC(struct sim_backend) backend_list;
+
+static void add_backend(void *arg, const struct bh_addr *addr, uint16_t port, enum bh_reason reason,
+			const struct bh_judgement *judgement)
+{
+	backend_list *list = arg;
+	struct sim_backend backend = {
+		.addr = *addr,
+		.port = port,
+		.side[BH_EGRESS] = { true, reason, *judgement },
+	};
+
+	if (vec_push(list, backend) < 0)
+		abort();
+}
+
+// Its own policy judges it as well. A pod that is its own backend is kept from nothing.
+static int judge_backend(struct sim *sim, const struct sim_end *from, const struct bh_addr *source,
+			 uint8_t proto, struct sim_backend *backend)
+{
+	struct sim_end end = { .addr = backend->addr };
+	int r = 0;
+
+	find_owner(sim, &end);
+	backend->pod = end.pod;
+	if (end.pod && end.pod != from->pod) {
+		r = enroll(sim, from->pod, end.pod);
+		if (r == 0)
+			r = sim_compile(sim);
+		if (r == 0)
+			r = judge(sim, BH_INGRESS, &end, from, source, proto, backend->port,
+				  &backend->side[BH_INGRESS]);
+	}
+	backend->allow = passes(&backend->side[BH_EGRESS]) && passes(&backend->side[BH_INGRESS]);
+	return r;
+}
+
+static int judge_service(struct sim *sim, const struct sim_end *from, const struct sim_end *to,
+			 const struct bh_addr addrs[2], uint8_t proto, uint16_t port,
+			 struct sim_answer *answer)
+{
+	bool as_node = own_node(from->pod, to);
+	backend_list list = { 0 };
+	uint32_t allowed = 0;
+	int r = 0;
+
+	answer->is_service = policy_service_find(sim_policy(sim), &addrs[1], proto, port, as_node,
+						 &answer->service);
+	if (!answer->is_service)
+		return 0;
+	policy_backend_each(sim_policy(sim), (uint32_t)sim_slot(sim, from->pod), &addrs[1], proto,
+			    port, as_node, add_backend, &list);
+	for (size_t i = 0; r == 0 && i < list.n; i++) {
+		r = judge_backend(sim, from, &addrs[0], proto, &list.v[i]);
+		allowed += list.v[i].allow;
+	}
+	answer->nbackends = (uint32_t)list.n;
+	answer->backends = list.v;
+	answer->mixed = allowed && allowed < list.n;
+	answer->allow = allowed == list.n && (list.n || answer->allow);
+	return r;
+}
+
+void sim_answer_fini(struct sim_answer *answer)
+{
+	free(answer->backends);
+	answer->backends = NULL;
+	answer->nbackends = 0;
+}
+
 int sim_ask(struct sim *sim, const struct sim_end *from, const struct sim_end *to, uint8_t proto,
 	    uint16_t port, int family, struct sim_answer *ret, struct err *reterr)
 {
@@ -232,7 +306,9 @@ int sim_ask(struct sim *sim, const struct sim_end *from, const struct sim_end *t
 	assert(to);
 	assert(ret);
 
-	r = enroll(sim, from->pod, to->pod);
+	r = sim_view(sim, from->pod);
+	if (r == 0)
+		r = enroll(sim, from->pod, to->pod);
 	if (r == 0)
 		r = sim_compile(sim);
 	if (r < 0)
@@ -252,6 +328,8 @@ int sim_ask(struct sim *sim, const struct sim_end *from, const struct sim_end *t
 			return err_set(reterr, r, "cannot judge: %s", strerror(-r));
 	}
 	answer.allow = passes(&answer.side[BH_EGRESS]) && passes(&answer.side[BH_INGRESS]);
+	if (from->pod && !answer.loopback)
+		r = judge_service(sim, from, to, addrs, proto, port, &answer);
 	*ret = answer;
-	return 0;
+	return r < 0 ? err_set(reterr, r, "cannot judge: %s", strerror(-r)) : 0;
 }

@@ -71,7 +71,7 @@ static int ask(struct run *run, const struct case_expect *expect, int family, bo
 	       struct err *reterr)
 {
 	struct sim_end from, to;
-	struct sim_answer answer;
+	struct sim_answer answer = { 0 };
 	int r;
 
 	r = sim_end_parse(run->sim, expect->from, &from, reterr);
@@ -82,6 +82,7 @@ static int ask(struct run *run, const struct case_expect *expect, int family, bo
 			    reterr);
 	if (r == 0)
 		*retallow = answer.allow;
+	sim_answer_fini(&answer);
 	return r;
 }
 

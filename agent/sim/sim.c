@@ -29,6 +29,7 @@ struct sim {
 	struct hash by_pod; // taken seats
 	struct seat seats[BH_LIMIT_ENDPOINTS];
 	uint32_t next; // seat to take
+	const char *node; // whose view is compiled; borrowed from the policy
 	bool dirty;
 	int error; // what a change could not do; the next question says it
 	VEC(struct problem) problems;
@@ -93,6 +94,29 @@ int sim_slot(const struct sim *sim, const struct pod *pod)
 	const struct seat *seat = seat_of(sim, pod);
 
 	return seat ? (int)seat->slot : -ENOENT;
+}
+
+static int enroll_host_ports(void *arg, const struct object *object)
+{
+	const struct pod *pod = (const struct pod *)object;
+	struct sim *sim = arg;
+
+	if (!pod->nhost_ports || pod->host_network || pod->finished || !pod->node ||
+	    pod->node != sim->node)
+		return 0;
+	return sim_enroll(sim, pod);
+}
+
+int sim_view(struct sim *sim, const struct pod *pod)
+{
+	if (!pod || !pod->node)
+		return 0;
+	if (sim->node != pod->node) {
+		sim->node = pod->node;
+		sim->dirty = true;
+		policy_set_node(sim->policy, pod->node);
+	}
+	return store_each(sim->store, KIND_POD, NULL, enroll_host_ports, sim);
 }
 
 static int pod_changed(struct sim *sim, const struct pod *before, const struct pod *after)

@@ -46,15 +46,30 @@ struct sim_side { // egress of the source, ingress of the destination
 	enum bh_reason reason;
 	struct bh_judgement judgement;
 };
-struct sim_answer {
+// One backend of a Service, judged at both ends.
+struct sim_backend {
+	struct bh_addr addr;
+	uint16_t port;
+	const struct pod *pod; // NULL: none known
 	bool allow;
+	struct sim_side side[BH_DIR_MAX];
+};
+
+struct sim_answer {
+	bool allow; // of a Service: whichever backend is chosen
 	bool loopback; // from and to are one pod: nothing judges
 	int family; // 4 or 6: what was asked
 	struct sim_side side[BH_DIR_MAX];
+	bool is_service; // `to` was a Service's address and port for `from`
+	bool mixed; // some backends are allowed, some are not
+	struct policy_service service;
+	uint32_t nbackends;
+	struct sim_backend *backends;
 };
+void sim_answer_fini(struct sim_answer *answer);
 // family: 4, 6 or 0 (the first both ends have). -EADDRNOTAVAIL: an end has no address of it.
 int sim_ask(struct sim *sim, const struct sim_end *from, const struct sim_end *to, uint8_t proto,
-	    uint16_t port, int family, struct sim_answer *ret, struct err *reterr);
+	    uint16_t port, int family, struct sim_answer *ret, struct err *reterr); // sim_answer_fini()
 
 // {"verdict","egress":{"verdict","policy","rule","reason",...},"ingress":{...}}: see docs/json.md.
 struct json_object *sim_answer_json(struct sim *sim, const struct sim_answer *answer);

@@ -12,5 +12,8 @@ int sim_compile(struct sim *sim);
 // Makes a pod an endpoint, before sim_compile(). 0 or -errno.
 int sim_enroll(struct sim *sim, const struct pod *pod);
 
+// Whose node's view is asked: its NodePorts, the hostPorts of its pods, its own addresses.
+int sim_view(struct sim *sim, const struct pod *pod);
+
 // The endpoint's slot of a pod, or -ENOENT.
 int sim_slot(const struct sim *sim, const struct pod *pod);

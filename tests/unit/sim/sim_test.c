@@ -71,6 +71,7 @@ static void expect(struct sim *sim, const char *from, const char *to, bool allow
 	struct err err = { 0 };
 
 	assert_ok_err(ask(sim, from, to, 0, &answer, &err), &err);
+	sim_answer_fini(&answer);
 	if (answer.allow != allow)
 		fail_msg("%s -> %s: expected %s", from, to, allow ? "allow" : "deny");
 }
@@ -126,6 +127,54 @@ static void families_are_picked_or_missed(void **state)
 	assert_err(ask(sim, "x/a", "192.0.2.1", 6, &answer, &err), -EADDRNOTAVAIL);
 }
 
+static const char *text_at(struct json_object *json, const char *side, const char *field)
+{
+	return json_object_get_string(
+		json_object_object_get(json_object_object_get(json, side), field));
+}
+
+// b is allowed to nobody; a may speak to six's port only.
+static void services_are_judged_on_their_backends(void **state)
+{
+	_cleanup_(sim_freep) struct sim *sim = cluster();
+	_cleanup_json_ struct json_object *json = NULL;
+	struct json_object *egress, *backends;
+	struct sim_answer answer;
+	struct err err = { 0 };
+
+	put(sim, KIND_SERVICE,
+	    "{'metadata': {'namespace': 'x', 'name': 's'}, 'spec': {'clusterIPs': ['10.96.0.1'],"
+	    " 'ports': [{'name': 'http', 'port': 80, 'nodePort': 30080}]}}");
+	put(sim, KIND_ENDPOINTSLICE,
+	    "{'metadata': {'namespace': 'x', 'name': 's-1', 'labels': {'kubernetes.io/service-name': 's'}},"
+	    " 'addressType': 'IPv4', 'ports': [{'name': 'http', 'port': 8080}], 'endpoints': ["
+	    "{'addresses': ['10.0.0.2']}, {'addresses': ['172.18.0.2']}]}");
+	put(sim, KIND_NETPOL,
+	    "{'metadata': {'namespace': 'x', 'name': 'out'}, 'spec': {'podSelector': {'matchLabels': {'pod': 'a'}},"
+	    " 'policyTypes': ['Egress'], 'egress': [{'to': [{'podSelector': {'matchLabels': {'pod': 'six'}}}]}]}}");
+	assert_ok_err(ask(sim, "x/a", "10.96.0.1", 4, &answer, &err), &err); // b, and a's own node
+	assert_true(answer.is_service && answer.mixed);
+	assert_false(answer.allow);
+	json = sim_answer_json(sim, &answer);
+	egress = json_object_object_get(json, "egress");
+	backends = json_object_object_get(egress, "backends");
+	assert_str(text_at(json, "egress", "reason"), "service-mixed");
+	assert_true(json_object_get_boolean(json_object_object_get(egress, "mixed")));
+	assert_str(text_at(egress, "service", "name"), "s");
+	assert_int_equal(json_object_array_length(backends), 2);
+	assert_str(json_object_get_string(json_object_object_get(
+			   json_object_array_get_idx(backends, 0), "verdict")), "deny");
+	assert_str(json_object_get_string(json_object_object_get(
+			   json_object_array_get_idx(backends, 1), "verdict")), "allow");
+	sim_answer_fini(&answer);
+	put(sim, KIND_NETPOL,
+	    "{'metadata': {'namespace': 'x', 'name': 'out'}, 'spec': {'podSelector': {'matchLabels': {'pod': 'a'}},"
+	    " 'policyTypes': ['Egress'], 'egress': [{'to': [{'podSelector': {}}], 'ports': [{'port': 8080}]}]}}");
+	expect(sim, "x/a", "10.96.0.1", true);
+	put(sim, KIND_NETPOL, DENY_ALL); // b's own policy counts as well
+	expect(sim, "x/a", "10.96.0.1", false);
+}
+
 static void unknown_ends_are_named(void **state)
 {
 	static const struct {
@@ -149,12 +198,6 @@ static void unknown_ends_are_named(void **state)
 		assert_err(sim_end_parse(sim, ends[i].text, &end, &err), ends[i].code);
 		assert_str_contains(err.text, ends[i].part);
 	}
-}
-
-static const char *text_at(struct json_object *json, const char *side, const char *field)
-{
-	return json_object_get_string(
-		json_object_object_get(json_object_object_get(json, side), field));
 }
 
 static void answers_name_policy_rule_and_reason(void **state)
@@ -343,6 +386,7 @@ int main(void)
 		cmocka_unit_test(every_kind_of_end_is_judged),
 		cmocka_unit_test(a_cluster_policy_binds_the_own_node_too),
 		cmocka_unit_test(families_are_picked_or_missed),
+		cmocka_unit_test(services_are_judged_on_their_backends),
 		cmocka_unit_test(unknown_ends_are_named),
 		cmocka_unit_test(answers_name_policy_rule_and_reason),
 		cmocka_unit_test(pods_come_and_go),
