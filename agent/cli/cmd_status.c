@@ -3,6 +3,7 @@
 #include "agent/cli/verbs.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 struct status_options {
 	struct cli_common common;
@@ -84,6 +85,8 @@ static void row_policy(struct table *table, struct json_object *answer)
 		snprintf(text, sizeof(text), "generation %" PRId64 ", %" PRId64 " was read",
 			 applied, seen);
 	row(table, "in force", seen == applied ? CLI_GOOD : CLI_BAD, text);
+	if (!strcmp(json_text(answer, "mode"), "audit"))
+		row(table, "mode", CLI_BAD, "audit: policies are compiled, and nothing is denied by them");
 	snprintf(text, sizeof(text),
 		 "%" PRId64 " steps, %" PRId64 " waits, %.1f ms work, %.1f ms waiting, %s ago",
 		 json_number(answer, "last_apply.steps"), json_number(answer, "last_apply.waits"),

@@ -15,6 +15,7 @@ struct config {
 	int log_format; // index in "text|json"
 	int router_advertisements; // index in "pass|drop"
 	int source_checks; // index in "drop|report"
+	int policies_mode; // index in "enforce|audit"
 	bool cleanup, version;
 	const char *force_off; // kernel features not to use, comma-separated
 	uint64_t endpoints, peers, cidrs, policies, peer_classes, port_classes, sparse_cells, dense_cells, dense_total,

@@ -223,6 +223,7 @@ int daemon_policy_new(struct daemon *daemon, struct policy **ret)
 		.services = (uint32_t)c->services, .selves = (uint32_t)c->selves,
 		.object_share = (uint32_t)c->policy_share,
 		.namespace_share = (uint32_t)c->namespace_share,
+		.audit = c->policies_mode == 1,
 	};
 	int r;
 

@@ -160,6 +160,7 @@ int op_status(void *arg, struct json_object *request, struct json_object **ret, 
 	add_text(json, "node", daemon->config->node);
 	add_number(json, "uptime_sec", (uint64_t)(daemon_now_ms() - daemon->started_ms) / 1000);
 	add_bool(json, "synced", daemon->source && source_synced(daemon->source));
+	add_text(json, "mode", daemon->config->policies_mode ? "audit" : "enforce");
 	add_bool(json, "ready", daemon_ready(daemon));
 	daemon_unready_each(daemon, add_unready_one, add_array(json, "unready"));
 	add_apply(json, daemon);

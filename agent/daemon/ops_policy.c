@@ -80,6 +80,19 @@ static void add_problem(void *arg, enum kind kind, const char *ns, const char *n
 	add_text(of->json, "problem", text);
 }
 
+// By its own annotation, its namespace's label or the agent's mode.
+static bool in_audit(const struct daemon *daemon, const struct object *object)
+{
+	const struct namespace_ *ns;
+
+	if (daemon->config->policies_mode)
+		return true;
+	if (object->kind == KIND_CLUSTERNETPOL)
+		return ((const struct clusternetpol *)object)->audit;
+	ns = (const struct namespace_ *)store_find(daemon->store, KIND_NAMESPACE, NULL, object->ns);
+	return ((const struct netpol *)object)->audit || (ns && ns->audit);
+}
+
 static struct json_object *policy_json(struct daemon *daemon, const struct object *object)
 {
 	struct json_object *json = json_object_new_object(), *part;
@@ -96,10 +109,8 @@ static struct json_object *policy_json(struct daemon *daemon, const struct objec
 
 		add_text(json, "tier", policy->tier == TIER_ADMIN ? "Admin" : "Baseline");
 		add_number(json, "priority", (uint64_t)policy->priority);
-		add_bool(json, "audit", policy->audit);
-	} else {
-		add_bool(json, "audit", ((const struct netpol *)object)->audit);
 	}
+	add_bool(json, "audit", in_audit(daemon, object));
 	part = add_array(json, "directions");
 	for (enum bh_dir dir = 0; dir < BH_DIR_MAX; dir++) {
 		if (view.isolates[dir])

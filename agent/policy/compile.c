@@ -101,7 +101,7 @@ static uint32_t section_of(const struct polent *polent)
 static void add_rules(struct policy *policy, const struct endpoint *endpoint, struct polent *polent,
 		      enum bh_dir dir, struct matrix_key *key)
 {
-	bool audit = polent_audit(polent, endpoint->pod->ns);
+	bool audit = polent_audit(policy, polent, endpoint->pod->ns);
 
 	vec_each(struct lowered, rule, &polent->rules[dir]) {
 		struct entry entry = { .peer = rule->peer,
@@ -134,7 +134,7 @@ static void isolate(struct policy *policy, const struct endpoint *endpoint, enum
 			const struct polent *polent = *at;
 
 			if (polent->kind == KIND_NETPOL &&
-			    (view == VIEW_SHADOW || !polent_audit(polent, endpoint->pod->ns)))
+			    (view == VIEW_SHADOW || !polent_audit(policy, polent, endpoint->pod->ns)))
 				must_push(&isolating, polent->object);
 		}
 		if (isolating.n)

@@ -126,8 +126,10 @@ bool polent_selects(const struct polent *polent, const struct podent *pod, enum 
 	       selector_match(&cnp_of(polent)->pods, &pod->object->labels);
 }
 
-bool polent_audit(const struct polent *polent, const struct nsent *ns)
+bool polent_audit(const struct policy *policy, const struct polent *polent, const struct nsent *ns)
 {
+	if (policy->limits.audit)
+		return true;
 	if (polent->kind == KIND_CLUSTERNETPOL)
 		return cnp_of(polent)->audit;
 	return ((const struct netpol *)polent->object)->audit || (ns->object && ns->object->audit);

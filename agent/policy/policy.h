@@ -30,6 +30,7 @@ struct policy_limits { // 0: the default of bulkhead/abi.h
 	uint32_t namespace_share; // same for one namespace (25)
 	// Processors may let a program's loads overtake each other: always so where they do, else by this (tests).
 	bool loads_reorder;
+	bool audit; // every policy is in audit mode: compiled, and nothing is denied by it
 };
 
 int policy_new(const struct store *store, const struct policy_limits *limits, struct policy **ret);

@@ -116,7 +116,7 @@ void polent_touch(struct policy *policy, struct polent *polent);
 bool polent_selects(const struct polent *polent, const struct podent *pod, enum bh_dir dir);
 void polent_lower(struct policy *policy, struct polent *polent); // makes its rules; nothing if made
 void polent_forget(struct policy *policy, struct polent *polent); // drops its rules
-bool polent_audit(const struct polent *polent, const struct nsent *ns);
+bool polent_audit(const struct policy *policy, const struct polent *polent, const struct nsent *ns);
 
 // ---- budget.c: shares --------------------------------------------------------------------------------------
 // Counts what a policy asks for and says what of it may be lowered (sets polent->refusal, problem).
