@@ -25,7 +25,7 @@ shopt -s lastpipe
 
 version=$("$B/bulkheadd" --version | awk '{ sub(",", ""); print $2 }')
 find deploy -name kustomization.yaml -printf '%h\n' | sort >"$work/folders"
-[ "$(wc -l <"$work/folders")" -ge 7 ] || echo "found only: $(tr '\n' ' ' <"$work/folders")" | result "all folders are found"
+[ "$(wc -l <"$work/folders")" -ge 8 ] || echo "found only: $(tr '\n' ' ' <"$work/folders")" | result "all folders are found"
 
 while read -r folder; do
 	render "$folder" >"$work/objects" 2>"$work/said"
@@ -60,6 +60,12 @@ jq -r '.syscalls[].names[]' deploy/seccomp/bulkhead.json | sort | uniq -d | grep
 jq -r '.syscalls[].names[]' deploy/seccomp/bulkhead.json | sort -u | while read -r name; do
 	grep -qw "__NR_$name" /usr/include/*/asm/unistd*.h || echo "$name: no system call"
 done | result "every system call of the profile exists"
+
+# What the threat model says is shown by a test is.
+sed -nE '/^\|/s/.*\|([^|]*)\|$/\1/p' docs/threat-model.md | grep -oE '`[a-z0-9_]+`' | tr -d '`' | sort -u | while read -r name; do
+	[ -n "$(find tests -name "$name.sh" -o -name "$name.c")" ] || grep -rqw --include='*.c' --include='*.sh' -- "$name" tests ||
+		echo "$name: no such test"
+done | result "every test that the threat model names exists"
 
 echo "$passed passed, $failed failed"
 [ $failed = 0 ]
