@@ -49,6 +49,7 @@ struct link_pod {
 	int peer_ifindex, nsid; // the other side, as our namespace calls it
 	// the host's word
 	struct bh_addr gateway4, gateway6; // the host's address on this veth or its bridge; all 0: none
+	bool way_out; // no pod's: the host has a subnet on it, or gateways behind it or its bridge; told to .early alone
 	uint32_t nuids;
 	char uids[LINK_UIDS_MAX][LINK_UID_BYTES]; // pods whose processes live on the other side
 	uint32_t nrouted;
@@ -57,7 +58,7 @@ struct link_pod {
 	bool unread; // it could not be heard
 	uint8_t mac[6];
 	uint32_t naddrs;
-	struct bh_addr addrs[LINK_ADDRS_MAX]; // of the known addresses: those that stand on the other side
+	struct bh_addr addrs[LINK_ADDRS_MAX]; // of the known addresses: those that stand on the other side; early: of any
 	bool more; // it has more of them
 };
 
@@ -66,6 +67,8 @@ struct link_known {
 	VEC(struct bh_addr) addrs; // of all pods of this node, sorted by link_addr_order()
 	VEC(struct bh_addr) asked; // of pods without a device
 	VEC(int) held; // devices whose pod is known: nobody asks who lives there
+	bool uids; // asks whose processes live behind the others even if no pod is without a device
+	bool early; // no pod is known yet: nobody is asked, any address counts that is not the host's
 };
 void link_known_fini(struct link_known *known);
 int link_addr_order(const void *a, const void *b);

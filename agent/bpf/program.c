@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -234,11 +235,13 @@ int program_check(struct tables *tables, uint32_t slot, int ifindex, enum bh_att
 		  struct err *reterr)
 {
 	const struct attach *way = way_of(mode);
-	char folder[PIN_FOLDER_BYTES];
+	char folder[PIN_FOLDER_BYTES], device[IF_NAMESIZE];
 	int r = 0;
 
 	if (!way)
 		return err_set(reterr, -ENOENT, "nothing is attached");
+	if (!if_indextoname((unsigned int)ifindex, device) && errno != EMFILE && errno != ENFILE)
+		return err_set(reterr, -ENODEV, "device %d is gone", ifindex);
 	folder_of(tables, slot, folder);
 	for (int egress = 0; egress < 2 && r == 0; egress++) {
 		struct hook hook = { folder, ifindex, egress };

@@ -50,7 +50,7 @@ int program_shut(struct tables *tables, uint32_t slot, int ifindex, const struct
 		 struct err *reterr);
 
 // 0: both hooks run our programs and nothing stands in front of them; -ENOENT: missing; -EXDEV: a foreign
-// program is in front. reterr says which.
+// program is in front; -ENODEV: the device is gone. reterr says which.
 int program_check(struct tables *tables, uint32_t slot, int ifindex, enum bh_attach mode,
 		  struct err *reterr);
 

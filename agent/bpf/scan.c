@@ -43,6 +43,7 @@ struct scan {
 	VEC(int) masters; // of view->pods, in step
 	VEC(struct host_addr) addrs;
 	VEC(struct space) spaces;
+	VEC(int) ways; // devices over which the host sends to others
 	struct link_pod *at; // the one whose far side is being asked
 };
 
@@ -158,6 +159,11 @@ static bool prefix_has(const struct host_addr *prefix, const struct bh_addr *add
 	return !bits || (a[bytes] ^ b[bytes]) >> (8 - bits) == 0;
 }
 
+static bool is_linklocal(const struct bh_addr *addr)
+{
+	return (ntohl(addr->w[0]) & 0xffc00000u) == 0xfe800000u;
+}
+
 // Which of the host's addresses on the veth or its bridge the pod has for its gateway: the one in whose
 // subnet it is, else any that is not link-local, else that.
 static int gateway_rank(const struct host_addr *host, const struct link_pod *pod)
@@ -165,7 +171,7 @@ static int gateway_rank(const struct host_addr *host, const struct link_pod *pod
 	for (uint32_t i = 0; i < pod->naddrs; i++)
 		if (prefix_has(host, &pod->addrs[i]))
 			return 3;
-	return (ntohl(host->addr.w[0]) & 0xffc00000u) == 0xfe800000u ? 1 : 2;
+	return is_linklocal(&host->addr) ? 1 : 2;
 }
 
 static void set_gateways(const struct scan *scan, struct link_pod *pod, int master)
@@ -245,6 +251,84 @@ static int ask_routes(struct scan *scan)
 	return 0;
 }
 
+// ---- the host's ways out ----------------------------------------------------------------------------------
+
+static int add_next_hops(struct scan *scan, const struct nlattr *list)
+{
+	const struct rtnexthop *hop = mnl_attr_get_payload(list);
+	int left = mnl_attr_get_payload_len(list), r = 0;
+
+	for (; r == 0 && left >= (int)sizeof(*hop) && RTNH_OK(hop, left); hop = RTNH_NEXT(hop)) {
+		r = vec_push(&scan->ways, hop->rtnh_ifindex);
+		left -= RTNH_ALIGN(hop->rtnh_len);
+	}
+	return r;
+}
+
+// Routes by way of somebody, and those to everywhere. The host reaches pods directly.
+static int add_way(void *arg, const struct nlmsghdr *nlh)
+{
+	const struct rtmsg *route = mnl_nlmsg_get_payload(nlh);
+	const struct nlattr *attrs[RTA_MAX + 1];
+	struct scan *scan = arg;
+
+	nl_attrs(nlh, sizeof(*route), attrs, RTA_MAX);
+	if (nlh->nlmsg_type != RTM_NEWROUTE || route->rtm_type != RTN_UNICAST)
+		return 0;
+	if (attrs[RTA_MULTIPATH])
+		return add_next_hops(scan, attrs[RTA_MULTIPATH]);
+	if (!attrs[RTA_OIF] || (route->rtm_dst_len && !attrs[RTA_GATEWAY] && !attrs[RTA_VIA]))
+		return 0;
+	return vec_push(&scan->ways, (int)mnl_attr_get_u32(attrs[RTA_OIF]));
+}
+
+static bool is_way(const struct scan *scan, int ifindex)
+{
+	vec_each(const int, way, &scan->ways)
+		if (*way == ifindex)
+			return true;
+	return false;
+}
+
+// A pod alone has no subnet of the host's on its veth; many on a bridge do.
+static bool has_subnet(const struct scan *scan, int ifindex)
+{
+	vec_each(const struct host_addr, host, &scan->addrs)
+		if (host->ifindex == ifindex && host->prefixlen < 128 && !is_linklocal(&host->addr))
+			return true;
+	return false;
+}
+
+static int dump_ways(struct scan *scan, uint8_t family)
+{
+	char buf[NL_REQUEST_BYTES];
+	struct rtmsg *route;
+	struct nlmsghdr *nlh = nl_request(buf, RTM_GETROUTE, NLM_F_DUMP, sizeof(*route), &route);
+
+	route->rtm_family = family;
+	return nl_talk(&scan->host, nlh, add_way, scan);
+}
+
+static int ask_ways(struct scan *scan)
+{
+	int r = -EAGAIN;
+
+	for (int i = 0; i < DUMP_TRIES && r == -EAGAIN; i++) {
+		vec_clear(&scan->ways);
+		r = dump_ways(scan, AF_INET);
+		if (r == 0)
+			r = dump_ways(scan, AF_INET6);
+	}
+	for (size_t i = 0; r == 0 && i < scan->view->pods.n; i++) {
+		struct link_pod *pod = &scan->view->pods.v[i];
+		int master = scan->masters.v[i];
+
+		pod->way_out = is_way(scan, pod->ifindex) || (master && is_way(scan, master)) ||
+			       has_subnet(scan, pod->ifindex);
+	}
+	return r;
+}
+
 // ---- behind a veth --------------------------------------------------------------------------------------
 
 static int take_peer(void *arg, const struct nlmsghdr *nlh)
@@ -259,6 +343,19 @@ static int take_peer(void *arg, const struct nlmsghdr *nlh)
 	return 0;
 }
 
+// Of an address that no pod object tells of.
+static bool may_be_pods(const struct scan *scan, const struct nlmsghdr *nlh, const struct bh_addr *addr)
+{
+	const struct ifaddrmsg *info = mnl_nlmsg_get_payload(nlh);
+
+	if (!scan->known->early || info->ifa_scope != RT_SCOPE_UNIVERSE)
+		return false;
+	vec_each(const struct host_addr, host, &scan->addrs)
+		if (bh_addr_equal(&host->addr, addr))
+			return false;
+	return true;
+}
+
 static int take_addr(void *arg, const struct nlmsghdr *nlh)
 {
 	struct scan *scan = arg;
@@ -267,7 +364,7 @@ static int take_addr(void *arg, const struct nlmsghdr *nlh)
 	int ifindex;
 
 	if (!nl_device_addr(nlh, &ifindex, &addr) || ifindex != pod->peer_ifindex ||
-	    !is_known(scan->known, &addr))
+	    !(is_known(scan->known, &addr) || may_be_pods(scan, nlh, &addr)))
 		return 0;
 	if (pod->naddrs == LINK_ADDRS_MAX)
 		pod->more = true;
@@ -429,7 +526,7 @@ static bool somebody_waits(const struct scan *scan)
 {
 	vec_each(const struct link_pod, pod, &scan->view->pods)
 		if (!is_held(scan->known, pod->ifindex))
-			return scan->known->asked.n > 0;
+			return scan->known->uids || scan->known->asked.n > 0;
 	return false;
 }
 
@@ -457,6 +554,8 @@ static int look(struct scan *scan)
 		set_gateways(scan, &view->pods.v[i], scan->masters.v[i]);
 	}
 	read_port_range(view);
+	if (scan->known->early)
+		return ask_ways(scan);
 	if (!somebody_waits(scan))
 		return 0;
 	ask_processes(scan);
@@ -477,6 +576,7 @@ int link_scan(const struct link_known *known, struct link_view *ret, struct err 
 	vec_fini(&scan.masters);
 	vec_fini(&scan.addrs);
 	vec_fini(&scan.spaces);
+	vec_fini(&scan.ways);
 	if (r == 0)
 		return 0;
 	link_view_fini(ret);

@@ -35,6 +35,13 @@ static const struct option options[] = {
 	  BH_PIN_DIR, .env = "BULKHEAD_PIN_DIR", .complete = "directory" },
 	{ "run-dir", 0, OPTION_TEXT, FIELD(run_dir), "DIR", "folder of the control socket", BH_RUN_DIR,
 	  .env = "BULKHEAD_RUN_DIR", .complete = "directory" },
+	{ "state-dir", 0, OPTION_TEXT, FIELD(state_dir), "DIR",
+	  "folder that outlives a reboot: it says whether this node enforced before", BH_STATE_DIR,
+	  .env = "BULKHEAD_STATE_DIR", .complete = "directory" },
+	{ "before-sync", 0, OPTION_CHOICE, FIELD(before_sync), "HOW",
+	  "what becomes of devices that may be pods' until the source has been read: those that come "
+	  "meanwhile, and after a reboot of a node that enforced all, are shut, or they stay open",
+	  "shut", .choices = "shut|open" },
 	{ "attach", 0, OPTION_CHOICE, FIELD(attach), "HOW",
 	  "how programs are put on a veth; auto takes tcx where the kernel has it", "auto",
 	  .choices = "auto|tcx|clsact" },

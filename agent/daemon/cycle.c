@@ -19,12 +19,18 @@ int64_t daemon_now_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+static bool is_synced(const struct daemon *daemon)
+{
+	return daemon->source && source_synced(daemon->source);
+}
+
 // ---- scanning -------------------------------------------------------------------------------------------
 
 struct scan_job {
 	struct daemon *daemon;
 	struct link_known known;
 	struct link_view view;
+	bool early; // no pod was known
 	struct err err;
 	int r;
 };
@@ -56,7 +62,8 @@ static void scan_report(struct daemon *daemon, const struct scan_job *job)
 	daemon_problem(daemon, "scan", whole ? NULL : text);
 	daemon->scans++;
 	daemon->scans_incomplete += !whole;
-	daemon->scan_failed = !whole;
+	daemon->scan_failed = !whole && !job->early;
+	daemon->early_due |= !whole && job->early;
 	daemon->strangers = view->strangers;
 }
 
@@ -67,9 +74,12 @@ static void scan_done(void *arg)
 
 	daemon->busy = false;
 	scan_report(daemon, job);
-	if (job->r >= 0)
-		endpoints_scanned(daemon->endpoints, &job->view);
-	daemon->scanned |= job->r >= 0 && !job->view.hidden;
+	if (job->early && job->r >= 0 && !is_synced(daemon)) {
+		daemon_early_scanned(daemon, &job->view);
+	} else if (!job->early && job->r >= 0) {
+		endpoints_scanned(daemon->endpoints, &job->view, daemon_now_ms());
+	}
+	daemon->scanned |= !job->early && job->r >= 0 && !job->view.hidden;
 	daemon->dirty = true;
 	scan_free(job);
 	daemon_kick(daemon);
@@ -82,8 +92,9 @@ static void scan_start(struct daemon *daemon)
 	if (!job)
 		return;
 	job->daemon = daemon;
+	job->early = job->known.early = !is_synced(daemon);
 	daemon->busy = true;
-	if (endpoints_known(daemon->endpoints, &job->known) < 0 ||
+	if ((!job->early && endpoints_known(daemon->endpoints, &job->known) < 0) ||
 	    worker_submit(daemon->worker, &(struct worker_job){ scan_run, scan_done, job }) < 0) {
 		daemon->busy = false;
 		scan_free(job);
@@ -150,6 +161,7 @@ static void in_force(struct daemon *daemon, struct cycle_job *job)
 	daemon->stopped = false;
 	daemon->plan_ms = PLAN_RETRY_MIN_MS;
 	daemon_problem(daemon, "tables", NULL);
+	daemon_enforces(daemon);
 	if (job->plan->nsteps)
 		log_info("generation %llu in force: %u steps, %u waits, %llu us of work",
 			 (unsigned long long)job->plan->generation, job->stats.steps, job->stats.waits,
@@ -199,6 +211,7 @@ static void cycle_done(void *arg)
 		in_force(daemon, job);
 	}
 	job_free(job);
+	daemon_early_tell(daemon);
 	daemon_sync_answer(daemon);
 	daemon_kick(daemon);
 }
@@ -246,14 +259,24 @@ static int collect_one(struct daemon *daemon, struct cycle_job *job, struct endp
 	return 0;
 }
 
-// What each endpoint needs before and after the plan; while plans are held, only what has no programs.
+static bool needs_programs(const struct endpoint *e, bool planned)
+{
+	if (e->missing)
+		return true;
+	if (!e->enrolled && e->phase != ENDPOINT_ORPHAN)
+		return false;
+	return planned || (!e->attached && !e->inherited);
+}
+
+// What each endpoint needs before and after the plan; while there is none, only what has no programs. A previous
+// agent's are in place until it is known whose they are.
 static int collect_programs(struct daemon *daemon, struct cycle_job *job, bool *retmore)
 {
 	struct endpoint *e;
 	int r = 0;
 
 	for (size_t i = 0; r >= 0 && (e = endpoints_at(daemon->endpoints, i)); i++)
-		if ((e->enrolled || e->phase == ENDPOINT_ORPHAN) && (job->plan || !e->attached))
+		if (needs_programs(e, job->plan))
 			r = collect_one(daemon, job, e, retmore);
 	return r;
 }
@@ -279,7 +302,7 @@ static struct cycle_job *job_new(struct daemon *daemon)
 	job->daemon = daemon;
 	job->tables = daemon->tables;
 	job->closed = &daemon->closed;
-	if (!daemon->held)
+	if (!daemon->held && is_synced(daemon))
 		r = policy_compile(daemon->policy, &job->plan);
 	daemon_problem(daemon, "compile", r < 0 ? strerror(-r) : NULL);
 	if (r < 0) {
@@ -340,6 +363,8 @@ static int adopt(struct daemon *daemon)
 
 static bool wants_scan(const struct daemon *daemon)
 {
+	if (!is_synced(daemon))
+		return daemon->early_due && daemon->config->before_sync == BEFORE_SYNC_SHUT;
 	return !daemon->scan_failed && (!daemon->scanned || endpoints_want_scan(daemon->endpoints));
 }
 
@@ -347,15 +372,16 @@ void daemon_kick(struct daemon *daemon)
 {
 	struct cycle_job *job;
 
-	if (daemon->busy || !daemon->source || !source_synced(daemon->source))
+	if (daemon->busy || !daemon->source)
 		return;
 	if (wants_scan(daemon)) {
+		daemon->early_due = false;
 		scan_start(daemon);
 		return;
 	}
-	if (!daemon->dirty || !daemon->scanned)
+	if (!daemon->dirty || (is_synced(daemon) && !daemon->scanned))
 		return;
-	if (!daemon->held && !daemon->tables_adopted && adopt(daemon) < 0)
+	if (is_synced(daemon) && !daemon->held && !daemon->tables_adopted && adopt(daemon) < 0)
 		hold(daemon);
 	job = job_new(daemon);
 	if (!job)
@@ -367,15 +393,17 @@ void daemon_kick(struct daemon *daemon)
 	if (job->plan)
 		in_force(daemon, job);
 	job_free(job);
+	daemon_early_tell(daemon);
 	daemon_sync_answer(daemon);
 }
 
 void daemon_retry(struct daemon *daemon)
 {
-	bool waiting = endpoints_waiting(daemon->endpoints);
+	bool waiting = endpoints_waiting(daemon->endpoints) || endpoints_unowned(daemon->endpoints);
 
 	daemon->round++;
-	if (!daemon->lacking && !daemon->scan_failed && !waiting)
+	daemon->early_due = true;
+	if (is_synced(daemon) && !daemon->lacking && !daemon->scan_failed && !waiting)
 		return;
 	if (waiting)
 		endpoints_devices_changed(daemon->endpoints);

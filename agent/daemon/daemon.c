@@ -85,6 +85,7 @@ static void on_device(void *arg, int ifindex, bool present)
 {
 	struct daemon *daemon = arg;
 
+	daemon_early_device(daemon, ifindex, present);
 	if (!present)
 		endpoints_device_gone(daemon->endpoints, ifindex);
 	endpoints_devices_changed(daemon->endpoints);
@@ -368,6 +369,8 @@ static int open_all(struct daemon *daemon, struct err *reterr)
 	if (r >= 0)
 		r = endpoints_open(daemon, reterr);
 	if (r >= 0)
+		r = daemon_early_open(daemon, reterr);
+	if (r >= 0)
 		r = links_open(daemon, reterr);
 	if (r < 0)
 		return r;
@@ -443,6 +446,7 @@ void daemon_close(struct daemon *daemon)
 	while (daemon->problems.n)
 		daemon_problem(daemon, daemon->problems.v[0].where, NULL);
 	vec_fini(&daemon->problems);
+	vec_fini(&daemon->spared);
 	vec_fini(&daemon->host_addrs);
 	vec_fini(&daemon->syncs);
 }
@@ -475,6 +479,8 @@ int daemon_cleanup(const struct config *config, struct err *reterr)
 	r = program_detach_all(config->pin_dir, reterr);
 	if (r >= 0)
 		r = tables_unpin(config->pin_dir, reterr);
+	if (r >= 0)
+		r = daemon_forget(config, reterr);
 	if (r < 0)
 		return r;
 	unlink(path);

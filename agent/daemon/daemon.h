@@ -83,6 +83,12 @@ struct daemon {
 	uint32_t strangers; // processes that the last scan could not ask whose they are
 	struct ct_sweep_stats sweep;
 
+	// early.c
+	VEC(int) spared; // devices that were there when it started: left as they are until pods are known
+	bool rebooted; // this node enforced before it started anew: none is spared
+	bool marked; // the state folder says that it enforces now
+	bool early_due; // devices came or went since the last early scan
+
 	// hosts.c
 	VEC(struct bh_addr) host_addrs; // on this host's devices
 
@@ -118,6 +124,14 @@ void daemon_watch(struct daemon *daemon);
 bool daemon_hung(const struct daemon *daemon); // its helper thread
 // All that was read is in force, or on its way, and nothing is known to fail.
 bool daemon_ready(const struct daemon *daemon);
+
+// early.c: what is done before the source was read, and what of this node outlives a reboot.
+int daemon_early_open(struct daemon *daemon, struct err *reterr);
+void daemon_early_device(struct daemon *daemon, int ifindex, bool present); // before links_event: was there
+void daemon_early_scanned(struct daemon *daemon, const struct link_view *view);
+void daemon_early_tell(struct daemon *daemon); // how many are shut
+void daemon_enforces(struct daemon *daemon);
+int daemon_forget(const struct config *config, struct err *reterr); // for --cleanup
 
 // hosts.c: addresses of this host and of its Node object, into bh_host.
 void daemon_host_addr(struct daemon *daemon, const struct bh_addr *addr, bool present);

@@ -49,7 +49,7 @@ void daemon_host_addr(struct daemon *daemon, const struct bh_addr *addr, bool pr
 	}
 	if (present && vec_push(&daemon->host_addrs, *addr) < 0)
 		log_error("out of memory: an address of this host is not known");
-	if (daemon->tables_adopted)
+	if (daemon->tables_adopted || !daemon->adopted)
 		write_one(daemon, addr);
 }
 

@@ -77,12 +77,12 @@ static void watch_run(void *arg)
 		one->r = program_check(job->tables, one->slot, one->ifindex, one->attach, &one->err);
 }
 
-// A missing or hidden program is put back at the head by the next cycle.
+// A missing or hidden program is put back at the head by the next cycle, even while plans are held.
 static void repair(struct daemon *daemon, struct endpoint *e, const struct watch_one *one)
 {
 	log_warn("'%s/%s': %s: putting its programs back", e->ns, e->name, one->err.text);
 	daemon->watchdog_repairs++;
-	e->refresh = true;
+	e->refresh = e->missing = true;
 	daemon->dirty = true;
 }
 

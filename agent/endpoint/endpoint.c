@@ -233,7 +233,7 @@ void device_given(struct endpoints *endpoints, struct endpoint *e)
 	e->phase = ENDPOINT_WAITING;
 	e->waits_since_ms = 0;
 	e->ifindex = 0;
-	e->inherited = e->attached = e->extra = e->refresh = e->early = false;
+	e->inherited = e->attached = e->extra = e->refresh = e->missing = e->early = false;
 }
 
 void endpoints_put_leaving(struct endpoints *endpoints, const struct endpoint_leaving *leaving)
@@ -242,14 +242,19 @@ void endpoints_put_leaving(struct endpoints *endpoints, const struct endpoint_le
 		log_error("out of memory: slot %u stays in use until the next start", leaving->slot);
 }
 
-void device_lost(struct endpoints *endpoints, struct endpoint *e)
+void slot_give_back(struct endpoints *endpoints, struct endpoint *e)
 {
 	struct endpoint_leaving leaving = { e->slot, e->ident, e->ifindex, e->attach, false };
 
-	log_info("'%s/%s': its device is gone, slot %u is free", e->ns, e->name, e->slot);
 	slot_close(endpoints->tables, e->slot);
 	endpoints->slots[e->slot] = NULL;
 	endpoints_put_leaving(endpoints, &leaving);
+}
+
+void device_lost(struct endpoints *endpoints, struct endpoint *e)
+{
+	log_info("'%s/%s': its device is gone, slot %u is free", e->ns, e->name, e->slot);
+	slot_give_back(endpoints, e);
 	endpoints->want_scan = true;
 	device_given(endpoints, e);
 }
@@ -437,7 +442,7 @@ void endpoints_check(struct endpoints *endpoints, int64_t now_ms)
 			check_waiting(endpoints, e, now_ms);
 			continue;
 		}
-		e->waits_since_ms = 0;
+		e->waits_since_ms = e->unowned ? e->waits_since_ms : 0;
 		slot_adopt_expire(endpoints->tables, e->slot);
 	}
 	complaints_end(&endpoints->waits, &endpoints->events);
@@ -460,7 +465,7 @@ void endpoints_attached(struct endpoints *endpoints, uint32_t ident, enum progra
 	}
 	failure_tell(endpoints, e, NULL);
 	e->attached = true;
-	e->early = false;
+	e->early = e->missing = false;
 	e->variant = variant;
 	e->attach = attach;
 	// not active: its pod went, and maybe came back, while this was on its way
@@ -515,6 +520,8 @@ int endpoints_inherit(struct endpoints *endpoints)
 		if (!e)
 			return -ENOMEM;
 		slot_inherit(endpoints->tables, slot, &identity, e);
+		e->unowned = e->contested = strcmp(e->ns, ENDPOINT_DEVICES) == 0;
+		e->inherited = !e->unowned; // there is nobody to confirm it
 		bitset_set(endpoints->used, slot);
 		endpoints->slots[slot] = e;
 		endpoints->want_scan = true;

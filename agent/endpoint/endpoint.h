@@ -14,7 +14,8 @@
 // when its first plan has run. Once its programs are on the veth it is ATTACHED. When the device goes,
 // the slot is given back; when only the object goes, the pod that may still run is quarantined (ORPHAN)
 // until its device goes, since nothing says any more what it may do. A device that might be one of
-// several pods', or one of several devices of a pod, is an ORPHAN as well, until something decides.
+// several pods', or one of several devices of a pod, is an ORPHAN as well, until something decides; and so is one
+// that was shut before pods were known, until a pod takes it or none can be behind it.
 #pragma once
 
 #include <stdbool.h>
@@ -33,6 +34,11 @@
 // A pod that waits longer for its device is a problem, and the agent not ready: nothing is enforced on it.
 #define ENDPOINT_WAIT_MS 10000
 
+// A device that was shut before pods were known stays so for as long, after that, as a pod without addresses may
+// be behind it; for longer only if one is for certain.
+#define ENDPOINT_HOLD_MS 30000
+#define ENDPOINT_DEVICES "(device)" // in place of a namespace: no namespace is called so
+
 enum endpoint_phase {
 	ENDPOINT_WAITING,
 	ENDPOINT_FOUND,
@@ -50,15 +56,17 @@ struct endpoint {
 	bool enrolled; // the owner was told joined()
 	bool attached; // its programs are on the device
 	bool contested; // ORPHAN: a device that may be this pod's, and nothing decides
+	bool unowned; // ORPHAN: shut before any pod was known; its names are ENDPOINT_DEVICES and the device's
 	bool early; // ran before the agent did: connections older than enforcement may be adopted
 	bool extra; // may use addresses of bh_extra
 	bool troubled; // a problem with its programs was told
 	bool refresh; // programs must be loaded anew (extra addresses, a restart)
+	bool missing; // its programs are not on the device, or somebody's are in front: put back at once
 	uint32_t tried_in; // the owner's round in which attaching failed last
 	uint8_t flags; // endpoint_config's
 	enum program_variant variant; // of the attached programs
 	enum bh_attach attach;
-	int64_t waits_since_ms; // WAITING, once endpoints_check() has seen it; else 0
+	int64_t waits_since_ms; // WAITING, once endpoints_check() has seen it; unowned, once pods are known; else 0
 	// of its device, unless WAITING
 	int ifindex;
 	uint8_t mac[6]; // as it was when the device was found
@@ -113,7 +121,13 @@ size_t endpoints_waiting(const struct endpoints *endpoints);
 int endpoints_known(const struct endpoints *endpoints, struct link_known *ret);
 
 // The result of a link_scan().
-void endpoints_scanned(struct endpoints *endpoints, const struct link_view *view);
+void endpoints_scanned(struct endpoints *endpoints, const struct link_view *view, int64_t now_ms);
+
+// Before any pod is known, the result of an early link_scan(): shuts what may be a pod's, but for devices of which
+// spared() is true and the host's ways out.
+void endpoints_shut_early(struct endpoints *endpoints, const struct link_view *view,
+			  bool (*spared)(const void *arg, int ifindex), const void *arg);
+size_t endpoints_unowned(const struct endpoints *endpoints); // how many are shut so, still
 
 // Devices came or went: the next scan matters.
 void endpoints_devices_changed(struct endpoints *endpoints);

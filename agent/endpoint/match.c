@@ -54,6 +54,7 @@ int endpoints_known(const struct endpoints *endpoints, struct link_known *ret)
 	}
 	vec_sort(&ret->addrs, link_addr_order);
 	vec_sort(&ret->asked, link_addr_order);
+	ret->uids = endpoints_unowned(endpoints) > 0;
 	vec_each(struct endpoint *, at, &endpoints->all)
 		if (is_settled(*at) && !is_asked(ret, record_pod(endpoints, *at)))
 			r = r ?: vec_push(&ret->held, (*at)->ifindex);
@@ -74,7 +75,7 @@ static void drop_gone(struct endpoints *endpoints, const struct link_view *view)
 
 // ---- records of a previous agent --------------------------------------------------------------------------
 
-static const struct link_pod *link_at(const struct link_view *view, int ifindex)
+const struct link_pod *link_at(const struct link_view *view, int ifindex)
 {
 	vec_each(const struct link_pod, link, &view->pods)
 		if (link->ifindex == ifindex)
@@ -187,8 +188,8 @@ static void slot_inherit_from(struct endpoints *endpoints, struct endpoint *e, s
 	device_given(endpoints, holder);
 }
 
-static int slot_take(struct endpoints *endpoints, struct endpoint *e, const struct link_view *view,
-		     const struct link_pod *link, struct endpoint *holder)
+int slot_take(struct endpoints *endpoints, struct endpoint *e, const struct link_view *view,
+	      const struct link_pod *link, struct endpoint *holder)
 {
 	size_t slot = bitset_free(endpoints->used, endpoints->nslots);
 	char where[WHERE_BYTES];
@@ -467,7 +468,7 @@ static void refresh(struct endpoints *endpoints, const struct link_view *view)
 	}
 }
 
-void endpoints_scanned(struct endpoints *endpoints, const struct link_view *view)
+void endpoints_scanned(struct endpoints *endpoints, const struct link_view *view, int64_t now_ms)
 {
 	// who could not be looked at may be whom a pod waits for
 	endpoints->want_scan = view->unread || view->hidden;
@@ -478,6 +479,7 @@ void endpoints_scanned(struct endpoints *endpoints, const struct link_view *view
 		confirm_inherited(endpoints, view);
 	if (!view->hidden)
 		match_waiting(endpoints, view);
+	unowned_release(endpoints, view, now_ms);
 	say_odd(endpoints, view);
 	complaints_end(&endpoints->scan, &endpoints->events);
 	endpoints->started |= !view->hidden;

@@ -40,6 +40,17 @@ struct endpoint *device_holder(const struct endpoints *endpoints, int ifindex);
 // Its device is gone: the slot is given back, the record waits for the next device or goes.
 void device_lost(struct endpoints *endpoints, struct endpoint *endpoint);
 
+// Its slot and programs go, whether or not its device is there; the record stays.
+void slot_give_back(struct endpoints *endpoints, struct endpoint *endpoint);
+
+// A slot for the device, or the holder's.
+int slot_take(struct endpoints *endpoints, struct endpoint *endpoint, const struct link_view *view,
+	      const struct link_pod *link, struct endpoint *holder);
+const struct link_pod *link_at(const struct link_view *view, int ifindex);
+
+// early.c: after pods were matched, opens again what none of them can be behind.
+void unowned_release(struct endpoints *endpoints, const struct link_view *view, int64_t now_ms);
+
 // Its device is another record's now, with its slot.
 void device_given(struct endpoints *endpoints, struct endpoint *endpoint);
 

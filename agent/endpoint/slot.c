@@ -22,15 +22,15 @@ static void set_policy(volatile struct bh_endpoint *slot, uint32_t policy)
 	store_pair(slot->gen, BH_GEN_OF(policy));
 }
 
-static void set_addrs(volatile struct bh_endpoint *slot, const struct pod *pod)
+static void set_addrs(volatile struct bh_endpoint *slot, const struct bh_addr *addrs, uint32_t naddrs)
 {
 	const struct bh_addr *addr4 = NULL, *addr6 = NULL;
 
-	for (uint32_t i = 0; i < pod->naddrs; i++) {
-		if (bh_addr_is4(&pod->addrs[i]))
-			addr4 = addr4 ? addr4 : &pod->addrs[i];
+	for (uint32_t i = 0; i < naddrs; i++) {
+		if (bh_addr_is4(&addrs[i]))
+			addr4 = addr4 ? addr4 : &addrs[i];
 		else
-			addr6 = addr6 ? addr6 : &pod->addrs[i];
+			addr6 = addr6 ? addr6 : &addrs[i];
 	}
 	slot->addr4 = addr4 ? addr4->w[3] : 0;
 	for (int i = 0; i < 4; i++)
@@ -39,10 +39,15 @@ static void set_addrs(volatile struct bh_endpoint *slot, const struct pod *pod)
 
 void slot_refresh(struct tables *tables, const struct endpoint *endpoint, const struct pod *pod)
 {
-	static const struct pod nobody;
+	slot_refresh_as(tables, endpoint, pod ? pod->addrs : NULL, pod ? pod->naddrs : 0);
+}
+
+void slot_refresh_as(struct tables *tables, const struct endpoint *endpoint, const struct bh_addr *addrs,
+		     uint32_t naddrs)
+{
 	volatile struct bh_endpoint *slot = tables_endpoint(tables, endpoint->slot);
 
-	set_addrs(slot, pod ? pod : &nobody);
+	set_addrs(slot, addrs, naddrs);
 	slot->flags = endpoint->flags | (slot->flags & BH_EP_EXTRA);
 	for (int i = 0; i < 6; i++)
 		slot->mac[i] = endpoint->mac[i];

@@ -12,6 +12,8 @@ int slot_open(struct tables *tables, const struct endpoint *endpoint, bool fresh
 // Addresses, gateways, port range and switches anew; nothing that judges changes. pod NULL: it has no
 // addresses (a device of nobody).
 void slot_refresh(struct tables *tables, const struct endpoint *endpoint, const struct pod *pod);
+void slot_refresh_as(struct tables *tables, const struct endpoint *endpoint, const struct bh_addr *addrs,
+		     uint32_t naddrs); // the same with addresses that no object tells of
 
 // Connections older than this moment may be adopted for ENDPOINT_ADOPT_SEC. Expired windows are closed:
 // the clock of the programs wraps, and they would open again.

@@ -15,6 +15,7 @@
 
 /* Pins. The folder is an option of the agent; this is its default. */
 #define BH_PIN_DIR "/sys/fs/bpf/bulkhead"
+#define BH_STATE_DIR "/var/lib/bulkhead"
 #define BH_RUN_DIR "/run/bulkhead"
 #define BH_SOCKET_NAME "control.sock"
 

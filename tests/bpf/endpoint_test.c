@@ -149,16 +149,42 @@ static void link_route(struct link_pod *link, const char *ip)
 }
 
 // The host has these devices and no others; some of them may be unread.
+static void see(struct link_view *view, const struct link_pod *links, size_t n)
+{
+	*view = (struct link_view){ .ephemeral_lo = 32768, .ephemeral_hi = 60999 };
+	for (size_t i = 0; i < n; i++) {
+		assert_ok(vec_push(&view->devices, links[i].ifindex));
+		assert_ok(vec_push(&view->pods, links[i]));
+		view->unread += links[i].unread;
+	}
+}
+
+static void scan_at(struct world *world, const struct link_pod *links, size_t n, int64_t now_ms)
+{
+	struct link_view view;
+
+	see(&view, links, n);
+	endpoints_scanned(world->endpoints, &view, now_ms);
+	link_view_fini(&view);
+}
+
 static void scan(struct world *world, const struct link_pod *links, size_t n)
 {
-	struct link_view view = { .ephemeral_lo = 32768, .ephemeral_hi = 60999 };
+	scan_at(world, links, n, 1);
+}
 
-	for (size_t i = 0; i < n; i++) {
-		assert_ok(vec_push(&view.devices, links[i].ifindex));
-		assert_ok(vec_push(&view.pods, links[i]));
-		view.unread += links[i].unread;
-	}
-	endpoints_scanned(world->endpoints, &view);
+static bool is_seven(const void *arg, int ifindex)
+{
+	return ifindex == 7;
+}
+
+// Before any pod is known; device 7 was there when the agent started.
+static void scan_early(struct world *world, const struct link_pod *links, size_t n)
+{
+	struct link_view view;
+
+	see(&view, links, n);
+	endpoints_shut_early(world->endpoints, &view, is_seven, NULL);
 	link_view_fini(&view);
 }
 
@@ -820,6 +846,124 @@ static void extra_addresses_come_from_the_namespace(void **state)
 	assert_false(e->extra);
 }
 
+// ---- before any pod is known -----------------------------------------------------------------------------------------
+
+static struct endpoint *early_device(struct world *world, const struct link_pod *link)
+{
+	struct endpoint *e;
+
+	scan_early(world, link, 1);
+	assert_int_equal(endpoints_unowned(world->endpoints), 1);
+	e = endpoints_at(world->endpoints, 0);
+	endpoints_attached(world->endpoints, e->ident, PROGRAM_TRACK, BH_ATTACH_TCX, 0, NULL);
+	return e;
+}
+
+static void a_device_that_comes_early_is_shut_until_its_pod_takes_it(void **state)
+{
+	struct world *world = *state;
+	struct link_pod links[] = { link_at("10.0.0.7", 7), link_at("10.0.0.8", 8), link_at("10.0.0.9", 9) };
+	struct endpoint *e;
+	uint32_t ident;
+
+	links[1].way_out = true;
+	scan_early(world, links, 3);
+	scan_early(world, links, 3);
+	assert_int_equal(endpoints_unowned(world->endpoints), 1);
+	e = endpoints_at(world->endpoints, 0);
+	assert_int_equal(e->ifindex, 9);
+	assert_str(e->ns, ENDPOINT_DEVICES);
+	assert_int_equal(e->phase, ENDPOINT_ORPHAN);
+	assert_int_equal(state_of(world, e), BH_STATE_QUARANTINE);
+	assert_int_equal(tables_endpoint(world->tables, e->slot)->addr4, links[2].addrs[0].w[3]);
+	assert_int_equal(world->joined, 0);
+	endpoints_attached(world->endpoints, e->ident, PROGRAM_TRACK, BH_ATTACH_TCX, 0, NULL);
+	ident = e->ident;
+	put_pod(world, "a", "n1", "10.0.0.9", "Running");
+	scan(world, links, 3);
+	assert_int_equal(endpoints_unowned(world->endpoints), 0);
+	e = endpoint_of(world, "a");
+	assert_int_equal(e->slot, BH_SLOT(ident));
+	assert_true(e->ident != ident);
+	assert_true(e->attached && e->refresh);
+	assert_int_equal(state_of(world, e), BH_STATE_QUARANTINE);
+}
+
+static void a_device_that_no_pod_can_be_behind_is_open_again(void **state)
+{
+	struct world *world = *state;
+	struct link_pod link = link_at("10.0.0.9", 9);
+	struct endpoint_leaving leaving;
+	uint32_t ident = early_device(world, &link)->ident;
+
+	put_pod(world, "elsewhere", "n2", "10.0.0.2", "Running");
+	scan(world, &link, 1);
+	assert_int_equal(endpoints_unowned(world->endpoints), 0);
+	assert_true(endpoints_take_leaving(world->endpoints, &leaving));
+	assert_int_equal(leaving.ident, ident);
+	assert_false(leaving.stays);
+}
+
+static void put_pending(struct world *world, const char *uid)
+{
+	char json[256];
+
+	snprintf(json, sizeof(json),
+		 "{\"metadata\":{\"name\":\"a\",\"namespace\":\"x\",\"uid\":\"%s\"},\"spec\":{\"nodeName\":\"n1\","
+		 "\"containers\":[{\"name\":\"c\"}]},\"status\":{\"phase\":\"Pending\"}}",
+		 uid);
+	put(world, KIND_POD, json);
+}
+
+static void a_device_stays_shut_while_a_pod_without_address_may_be_behind_it(void **state)
+{
+	struct world *world = *state;
+	struct link_pod link = link_at("10.0.0.9", 9);
+
+	early_device(world, &link);
+	put_pending(world, "u1");
+	scan_at(world, &link, 1, 5000);
+	scan_at(world, &link, 1, 5000 + ENDPOINT_HOLD_MS - 1);
+	assert_int_equal(endpoints_unowned(world->endpoints), 1);
+	scan_at(world, &link, 1, 5000 + ENDPOINT_HOLD_MS);
+	assert_int_equal(endpoints_unowned(world->endpoints), 0);
+}
+
+static void a_device_with_processes_of_a_pod_without_address_stays_shut(void **state)
+{
+	struct world *world = *state;
+	struct link_pod link = link_at("10.0.0.9", 9);
+	struct endpoint *e;
+
+	link_uid(&link, "u1");
+	early_device(world, &link);
+	put_pending(world, "u1");
+	scan_at(world, &link, 1, 5000);
+	scan_at(world, &link, 1, 5000 + 10 * ENDPOINT_HOLD_MS);
+	assert_int_equal(endpoints_unowned(world->endpoints), 1);
+	put_pod_uid(world, "a", "u1", "10.0.0.9", 1);
+	scan(world, &link, 1);
+	assert_int_equal(endpoints_unowned(world->endpoints), 0);
+	e = endpoint_of(world, "a");
+	assert_int_equal(e->phase, ENDPOINT_FOUND);
+}
+
+static void the_next_agent_inherits_what_was_shut_early(void **state)
+{
+	struct world *world = *state;
+	struct link_pod link = link_at("10.0.0.9", 9);
+	uint32_t ident = early_device(world, &link)->ident;
+
+	endpoints_free(world->endpoints);
+	open_registry(world);
+	assert_ok(endpoints_inherit(world->endpoints));
+	assert_int_equal(endpoints_unowned(world->endpoints), 1);
+	scan_early(world, &link, 1);
+	assert_ptr_equal(endpoints_by_ident(world->endpoints, ident), endpoints_at(world->endpoints, 0));
+	scan_early(world, NULL, 0);
+	assert_int_equal(endpoints_unowned(world->endpoints), 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -852,6 +996,11 @@ int main(void)
 		TEST(slots_run_out_with_a_sentence),
 		TEST(what_was_told_of_a_failed_attachment_goes_with_the_pod),
 		TEST(the_next_agent_inherits_slots_and_idents),
+		TEST(a_device_that_comes_early_is_shut_until_its_pod_takes_it),
+		TEST(a_device_that_no_pod_can_be_behind_is_open_again),
+		TEST(a_device_stays_shut_while_a_pod_without_address_may_be_behind_it),
+		TEST(a_device_with_processes_of_a_pod_without_address_stays_shut),
+		TEST(the_next_agent_inherits_what_was_shut_early),
 		TEST(extra_addresses_come_from_the_namespace),
 	};
 

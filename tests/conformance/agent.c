@@ -64,6 +64,7 @@ static void child_run(const struct agent *agent, const struct kernel_config *con
 	if (log >= 0 && !config->verbose)
 		dup2(log, STDERR_FILENO);
 	dup2(STDERR_FILENO, STDOUT_FILENO);
+	setenv("BULKHEAD_STATE_DIR", agent->run_dir, 1);
 	if (sandbox_enter(netns) == 0)
 		execv(config->bulkheadd, (char *const *)argv);
 	fprintf(stderr, "%s: %s\n", config->bulkheadd, strerror(errno));

@@ -7,14 +7,17 @@ export UNDER=tests/deploy/contain
 . "$(dirname "$0")/../e2e/_init.sh"
 UNDER=$ROOT/tests/deploy/contain
 . "$ROOT/tests/deploy/_render.sh"
-KUBELET=$WORK/kubelet HOST_RUN=$WORK/host-run
+KUBELET=$WORK/kubelet HOST_RUN=$WORK/host-run HOST_LIB=$WORK/host-lib
+STATE=$HOST_LIB/bulkhead
+export BULKHEAD_STATE_DIR=$STATE
 RUN=$HOST_RUN/bulkhead SOCKET=$HOST_RUN/bulkhead/control.sock
-mkdir -p "$KUBELET" "$RUN" "$WORK/config" # as a kubelet makes folders of volumes
+mkdir -p "$KUBELET" "$RUN" "$STATE" "$WORK/config" # as a kubelet makes folders of volumes
 for folder in base uninstall; do
 	render deploy/$folder | objects DaemonSet >"$WORK/$folder.json" || die "deploy/$folder does not render"
 done
 VOLUMES=$(jq -nc --arg bpf "$WORK/bpf" --arg run "$RUN" --arg host "$HOST_RUN" --arg kubelet "$KUBELET" --arg config "$WORK/config" \
-	'{bpf: $bpf, run: $run, "host-run": $host, "kubelet-seccomp": $kubelet, config: $config}')
+	--arg state "$STATE" --arg lib "$HOST_LIB" \
+	'{bpf: $bpf, run: $run, "host-run": $host, state: $state, "host-lib": $lib, "kubelet-seccomp": $kubelet, config: $config}')
 export VOLUMES
 # pod_setup FOLDER: its init containers, one after the other, as a kubelet runs them
 pod_setup() {
@@ -47,14 +50,14 @@ matches "there is something to remove" "$ids" 'map '
 pod_setup uninstall
 until_true 5 gone "$ids"
 equal "no pin, file, qdisc, map, program or link is left" "$(traces "$ids")" ""
-equal "nor a file or folder of the node" "$(find "$KUBELET" "$HOST_RUN" -mindepth 1)" ""
+equal "nor a file or folder of the node" "$(find "$KUBELET" "$HOST_RUN" "$HOST_LIB" -mindepth 1)" ""
 expect "open again" <<-EOT
 	open web api 80 tcp
 	open api web 53 udp
 EOT
-mkdir -p "$RUN" # as a kubelet would for the next pod
+mkdir -p "$RUN" "$STATE" # as a kubelet would for the next pod
 pod_setup uninstall
-equal "a second time there is nothing to do" "$(find "$KUBELET" "$HOST_RUN" -mindepth 1)" ""
+equal "a second time there is nothing to do" "$(find "$KUBELET" "$HOST_RUN" "$HOST_LIB" -mindepth 1)" ""
 
 # The pod stays until it is deleted, and leaves at once then.
 DAEMONSET=$WORK/uninstall.json CONTAINER=wait nsenter --net="/run/netns/$NODE_NS" "$UNDER" bulkheadd >"$WORK/said" 2>&1 &

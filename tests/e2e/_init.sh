@@ -43,6 +43,7 @@ WORK=$E2E_WORK
 MANIFESTS=$WORK/manifests
 RUN=$WORK/run
 SOCKET=$RUN/control.sock
+export BULKHEAD_STATE_DIR=$WORK/state
 PIN=$WORK/bpf/bulkhead
 mkdir -p "$MANIFESTS" "$WORK/bpf" "$WORK/netns" /run/netns
 mount -t tmpfs tmpfs /run/netns
@@ -246,7 +247,7 @@ agent_start() { # further arguments of bulkheadd
 	# no function here: the process in the background must be the agent itself
 	# shellcheck disable=SC2086 # a list of words
 	nsenter --net="/run/netns/$NODE_NS" ${UNDER:-} "$B/bulkheadd" --source "dir:$MANIFESTS" --node "$NODE" --pin-dir "$PIN" \
-		--run-dir "$RUN" --attach "$ATTACH" --log-level "${LOG_LEVEL:-info}" "$@" \
+		--run-dir "$RUN" --state-dir "$BULKHEAD_STATE_DIR" --attach "$ATTACH" --log-level "${LOG_LEVEL:-info}" "$@" \
 		>>"$WORK/agent.log" 2>&1 </dev/null &
 	agent=$!
 	"$TRAFFIC" ask -t 20000 "$SOCKET" '{"op":"version"}' >/dev/null 2>&1 ||
@@ -267,7 +268,7 @@ agent_kill() { agent_end KILL; }
 agent_cleanup() {
 	# shellcheck disable=SC2086 # a list of words
 	in_ns node ${UNDER:-} "$B/bulkheadd" --cleanup --node "$NODE" --pin-dir "$PIN" --run-dir "$RUN" \
-		--attach "$ATTACH" >>"$WORK/agent.log" 2>&1
+		--state-dir "$BULKHEAD_STATE_DIR" --attach "$ATTACH" >>"$WORK/agent.log" 2>&1
 }
 
 ask() { "$TRAFFIC" ask -t 20000 "$SOCKET" "$1"; } # one request to the control socket
@@ -455,6 +456,17 @@ denied() { # what the agent has counted, for whoever reads a failure
 }
 
 # ---- what is left --------------------------------------------------------------------------------------------
+# strip POD: somebody takes our programs off its veth.
+strip() {
+	local dev=v${NUMBER[$1]} ifindex slot
+	ifindex=$(ip -n "$NODE_NS" -j link show "$dev" | jq '.[0].ifindex')
+	for slot in "$PIN"/ep/*; do
+		[ "$(readlink "$slot/device")" = "$ifindex" ] || continue
+		rm -f "$slot"/*_link # the last reference of a link, if there is one
+	done
+	in_ns node tc qdisc del dev "$dev" clsact 2>/dev/null || true
+}
+
 # Ids of the maps, programs and links that are pinned now, for gone_ids later.
 pinned_ids() {
 	local kind path
@@ -474,6 +486,7 @@ gone() { [ -z "$(ids_alive "$1")" ]; } # the kernel frees programs after a grace
 traces() {
 	find "$PIN" 2>/dev/null
 	find "$RUN" -mindepth 1 2>/dev/null
+	find "$BULKHEAD_STATE_DIR" -mindepth 1 2>/dev/null
 	in_ns node tc qdisc show | grep -E 'clsact|ingress'
 	ids_alive "$1"
 }

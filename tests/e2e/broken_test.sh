@@ -131,6 +131,14 @@ agent_start
 protected "a broken file of which nothing is known"
 told "a broken file of which nothing is known" 'nothing is known'
 equal "nothing is touched" "$(status '"\(.synced) \(.generation.applied)"')" "false 0"
+strip db
+# shellcheck disable=SC2317 # called by until_true
+noticed() { [ "$(status .stats.watchdog_repairs)" -gt 0 ]; }
+# shellcheck disable=SC2317 # called by until_true
+shut_again() { [ "$(probe world db 80 tcp 4)$(probe world db 80 tcp 6)" = silentsilent ]; }
+check "programs that somebody takes off are missed" until_true 20 noticed
+check "what was in force is put back even so" until_true 20 shut_again
+equal "and nothing else is touched" "$(status '"\(.synced) \(.generation.applied)"')" "false 0"
 matches "what is waited for is said" "$(status '.problems[] | "\(.where) \(.text)"')" "source waits for 1 files"
 manifest np-shop-default-deny <<<"$good"
 mended "a broken file of which nothing is known"

@@ -253,7 +253,7 @@ int stage_agent_cleanup(struct stage *stage)
 		if (sandbox_enter(node->netns) == 0)
 			execl(stage->config.bulkheadd, stage->config.bulkheadd, "--cleanup",
 			      "--node", CAST_NODE, "--pin-dir", STAGE_PINS, "--run-dir", RUN_DIR,
-			      NULL);
+			      "--state-dir", RUN_DIR, NULL);
 		_exit(127);
 	}
 	return pid < 0 || waitpid(pid, &status, 0) != pid ? -1 : status;
