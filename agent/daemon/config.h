@@ -18,6 +18,7 @@ struct config {
 	int router_advertisements; // index in "pass|drop"
 	int source_checks; // index in "drop|report"
 	int policies_mode; // index in "enforce|audit"
+	int before_sync; // enum before_sync
 	bool cleanup, version;
 	const char *force_off; // kernel features not to use, comma-separated
 	uint64_t endpoints, peers, cidrs, policies, peer_classes, port_classes, sparse_cells, dense_cells, dense_total,
