@@ -2,7 +2,7 @@
 # A container of a rendered DaemonSet as a configuration for an OCI runtime, as a kubelet and its runtime make it:
 # the pod's namespaces, the container's securityContext, its volumes. Input: the DaemonSet. Arguments: name (of
 # the container), args (its arguments; null: its own), host (volume name -> path on this machine; a volume that
-# is not there is an error), mounts (further bind mounts), rootfs, netns, profiles (localhostProfile -> OCI
+# is not there is an error), mounts (further bind mounts), env (what a kubelet adds), rootfs, netns, profiles (localhostProfile -> OCI
 # seccomp object, "" for RuntimeDefault, which every runtime has of its own), cgroup.
 
 def caps($sc): ($sc.capabilities.add // []) | map("CAP_" + .);
@@ -19,7 +19,7 @@ def caps($sc): ($sc.capabilities.add // []) | map("CAP_" + .);
 		user: { uid: $sc.runAsUser, gid: 0 },
 		cwd: "/",
 		args: (if $args then $c.command + $args else $c.command + ($c.args // []) end),
-		env: (["PATH=/"] + [$c.env[]? | .name + "=" + (.value // $node)]),
+		env: (["PATH=/"] + $env + [$c.env[]? | .name + "=" + (.value // $node)]),
 		capabilities: (caps($sc) as $caps | if $sc.runAsUser == 0
 			then { bounding: $caps, effective: $caps, permitted: $caps }
 			else { bounding: $caps, effective: [], permitted: [] } end),

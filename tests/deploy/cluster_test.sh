@@ -1,0 +1,66 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The DaemonSet's container with the manifest's own arguments, as a kubelet starts it: the service account's token, the
+# ConfigMap, the rendered roles; beside an API server. It is ready by the manifest's probe, enforces, and asks exactly
+# what the roles grant.
+export UNDER=tests/deploy/contain
+# shellcheck source=tests/e2e/_init.sh
+. "$(dirname "$0")/../e2e/_init.sh"
+UNDER=$ROOT/tests/deploy/contain
+. "$ROOT/tests/deploy/_render.sh"
+folder=deploy/base
+render $folder >"$WORK/objects" || die "$folder does not render"
+export DAEMONSET=$WORK/daemonset.json ACCOUNT=$API/serviceaccount NODE
+objects DaemonSet <"$WORK/objects" >"$DAEMONSET"
+mkdir -p "$WORK/config" "$RUN"
+objects ConfigMap <"$WORK/objects" | jq -r '.data["bulkheadd.conf"]' >"$WORK/config/bulkheadd.conf"
+jq -s '{apiVersion: "v1", kind: "List", items: map(select(.kind | test("Role")))}' "$WORK/objects" >"$WORK/rbac.yaml"
+VOLUMES=$(jq -nc --arg bpf "$WORK/bpf" --arg run "$RUN" --arg config "$WORK/config" '{bpf: $bpf, run: $run, config: $config}')
+export VOLUMES
+ask_probe() { # NAME: the answer to the manifest's probe, as the kubelet asks
+	local url
+	url=$(jq -r --arg probe "$1" '.spec.template.spec.containers[] | select(.name == "agent") | .[$probe].httpGet |
+		"http://\(.host):\(.port)\(.path)"' "$DAEMONSET")
+	in_ns node curl -s -o /dev/null -w '%{http_code}' "$url"
+}
+contained() { # as agent_start, by the manifest's arguments
+	# shellcheck disable=SC2086 # a list of words
+	nsenter --net="/run/netns/$NODE_NS" $UNDER bulkheadd >>"$WORK/agent.log" 2>&1 </dev/null &
+	agent=$!
+	"$TRAFFIC" ask -t 20000 "$SOCKET" '{"op":"version"}' >/dev/null 2>&1 ||
+		die "the agent does not answer: $(tail -n 5 "$WORK/agent.log")"
+}
+asked() { api '{"op":"asked"}'; }
+
+node_up
+namespace shop
+pod web shop
+pod api shop
+default_deny shop
+policy broken shop <<<'{podSelector: {}, ingress: [{ports: [{port: 90000}]}]}'
+manifest cnp <<-EOT
+	apiVersion: policy.networking.k8s.io/v1alpha2
+	kind: ClusterNetworkPolicy
+	metadata: {name: none}
+	spec: {tier: Baseline, priority: 10, subject: {namespaces: {}}, ingress: []}
+EOT
+api_start --rbac "$WORK/rbac.yaml" --no-watchlist
+api_show
+KUBERNETES_SERVICE_HOST=127.0.0.1 KUBERNETES_SERVICE_PORT=${API_URL##*:}
+export KUBERNETES_SERVICE_HOST KUBERNETES_SERVICE_PORT
+contained
+api_sync
+expect "enforced" <<-EOT
+	silent web   api 80 tcp
+	silent world web 80 tcp
+	open   node  web 80 tcp
+EOT
+equal "it knows its node by the manifest" "$(bh status -o json | jq -r .node)" "$NODE"
+equal "alive, as the manifest asks" "$(ask_probe livenessProbe)" 200
+check "ready, as the manifest asks" until_true 20 eval '[ "$(ask_probe readinessProbe)" = 200 ]'
+until_true 20 eval "[ \"\$(asked | jq -c .unused)\" = '[]' ]"
+equal "everything that is granted is asked" "$(asked | jq -c .unused)" '[]'
+equal "nothing else is" "$(asked | jq -c '[.asked[] | select(.allowed | not) | "\(.verb) \(.group)/\(.resource)"] | unique')" '[]'
+agent_stop
+expect "and enforced without it" <<<'silent web api 80 tcp'
+end
