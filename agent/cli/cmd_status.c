@@ -58,6 +58,21 @@ static void row_ready(struct table *table, struct json_object *answer)
 	}
 }
 
+// What is in force is as old as it is cut off.
+static void row_source(struct table *table, struct json_object *answer)
+{
+	const char *kind = json_text(answer, "source.kind"), *path = json_text(answer, "source.path");
+	bool cut_off = json_true(answer, "source.cut_off");
+	char text[512], age[32];
+
+	if (cut_off)
+		snprintf(text, sizeof(text), "%s %s, cut off for %s", kind, path,
+			 format_age(json_number(answer, "source.cut_off_sec"), age, sizeof(age)));
+	else
+		snprintf(text, sizeof(text), "%s %s", kind, path);
+	row(table, "source", cut_off ? CLI_BAD : CLI_PLAIN, text);
+}
+
 static void row_agent(struct table *table, struct json_object *answer)
 {
 	char text[256], age[32];
@@ -68,9 +83,7 @@ static void row_agent(struct table *table, struct json_object *answer)
 		 format_age(json_number(answer, "uptime_sec"), age, sizeof(age)));
 	row(table, "agent", CLI_PLAIN, text);
 	row_ready(table, answer);
-	snprintf(text, sizeof(text), "%s %s", json_text(answer, "source.kind"),
-		 json_text(answer, "source.path"));
-	row(table, "source", CLI_PLAIN, text);
+	row_source(table, answer);
 }
 
 static void row_policy(struct table *table, struct json_object *answer)

@@ -114,7 +114,8 @@ static const struct option server[] = {
 	  "how long a watch is asked for: at random so long to twice as long", "300", .min = 1,
 	  .max = 3600 },
 	{ "api-absent", 0, OPTION_NUMBER, FIELD(api_absent_sec), "SEC",
-	  "how often a resource is asked for that the API server does not have", "60", .min = 1,
+	  "the pause until a resource is asked for again that the API server does not have: at random so "
+	  "long to twice as long", "60", .min = 1,
 	  .max = 86400 },
 	{ "api-cut-off", 0, OPTION_NUMBER, FIELD(api_cut_off_sec), "SEC",
 	  "cut off from the API server for so long the agent is not ready any more, though it goes on "

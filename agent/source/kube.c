@@ -516,13 +516,14 @@ static bool kube_synced(const struct source *source)
 	return ((const struct kube *)source)->synced;
 }
 
-// The longest that a resource has been cut off, and the longest that one was silent.
+// The longest that a resource has been cut off, and the longest that one was silent (-1: the server never said anything).
 static void ages(const struct kube *kube, int64_t *retlost_ms, int64_t *retsilent_ms)
 {
 	struct reflect_status status;
 	int64_t now = reflect_now_ms();
 
-	*retlost_ms = *retsilent_ms = 0;
+	*retlost_ms = 0;
+	*retsilent_ms = -1;
 	for (size_t i = 0; i < ARRAY_SIZE(kube->feeds); i++) {
 		reflect_status(kube->feeds[i].reflect, &status);
 		if (status.lost_ms && now - status.lost_ms > *retlost_ms)
@@ -588,7 +589,8 @@ static struct json_object *kube_describe(const struct source *source)
 	json_object_object_add(json, "path", json_object_new_string(path));
 	json_object_object_add(json, "cut_off", json_object_new_boolean(lost_ms > 0));
 	add(json, "cut_off_sec", lost_ms / 1000);
-	add(json, "heard_sec", silent_ms / 1000);
+	if (silent_ms >= 0)
+		add(json, "heard_sec", silent_ms / 1000);
 	for (size_t i = 0; i < ARRAY_SIZE(kube->feeds); i++)
 		json_object_array_add(list, describe_feed(&kube->feeds[i]));
 	json_object_object_add(json, "resources", list);
