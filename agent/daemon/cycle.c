@@ -364,7 +364,7 @@ static int adopt(struct daemon *daemon)
 static bool wants_scan(const struct daemon *daemon)
 {
 	if (!is_synced(daemon))
-		return daemon->early_due && daemon->config->before_sync == BEFORE_SYNC_SHUT;
+		return daemon->early_due && daemon_early_shuts(daemon);
 	return !daemon->scan_failed && (!daemon->scanned || endpoints_want_scan(daemon->endpoints));
 }
 

@@ -86,7 +86,7 @@ struct daemon {
 	// early.c
 	VEC(int) spared; // devices that were there when it started: left as they are until pods are known
 	bool rebooted; // this node enforced before it started anew: none is spared
-	bool marked; // the state folder says that it enforces now
+	bool marked; // the state folder says what it does now
 	bool early_due; // devices came or went since the last early scan
 
 	// hosts.c
@@ -128,6 +128,7 @@ bool daemon_ready(const struct daemon *daemon);
 // early.c: what is done before the source was read, and what of this node outlives a reboot.
 int daemon_early_open(struct daemon *daemon, struct err *reterr);
 void daemon_early_device(struct daemon *daemon, int ifindex, bool present); // before links_event: was there
+bool daemon_early_shuts(const struct daemon *daemon);
 void daemon_early_scanned(struct daemon *daemon, const struct link_view *view);
 void daemon_early_tell(struct daemon *daemon); // how many are shut
 void daemon_enforces(struct daemon *daemon);

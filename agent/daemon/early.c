@@ -19,6 +19,17 @@ LOG_ROOM("daemon");
 
 // ---- what outlives a reboot -------------------------------------------------------------------------------
 
+// Nothing is denied, so nothing is shut; and the next boot is one of a node that did not enforce.
+static bool is_audit(const struct daemon *daemon)
+{
+	return daemon->config->policies_mode;
+}
+
+bool daemon_early_shuts(const struct daemon *daemon)
+{
+	return daemon->config->before_sync == BEFORE_SYNC_SHUT && !is_audit(daemon);
+}
+
 static int mark_path(const struct config *config, char *ret, size_t bytes, struct err *reterr)
 {
 	if (snprintf(ret, bytes, "%s/" MARK_NAME, config->state_dir) < (int)bytes)
@@ -42,31 +53,40 @@ int daemon_early_open(struct daemon *daemon, struct err *reterr)
 		r = file_read(BOOT_ID, MARK_BYTES, &now, &len);
 	if (r < 0) // who cannot tell had better not be open
 		log_warn("%s: %s: taken for one of an earlier boot", path, strerror(-r));
-	daemon->marked = r >= 0 && strcmp(mark, now) == 0;
-	daemon->rebooted = !daemon->marked;
+	daemon->rebooted = r < 0 || strcmp(mark, now) != 0;
+	daemon->marked = !daemon->rebooted && !is_audit(daemon);
 	if (daemon->rebooted)
 		log_info("this node enforced policy before it started anew");
 	return 0;
 }
 
+static int mark_write(const struct daemon *daemon, const char *path)
+{
+	_cleanup_free_ char *boot = NULL;
+	size_t len;
+	int r;
+
+	r = file_read(BOOT_ID, MARK_BYTES, &boot, &len);
+	if (r >= 0 && mkdir(daemon->config->state_dir, 0700) < 0 && errno != EEXIST)
+		r = -errno;
+	return r < 0 ? r : file_write(path, boot, len, 0600);
+}
+
 void daemon_enforces(struct daemon *daemon)
 {
 	char path[256], text[ERR_TEXT_BYTES];
-	_cleanup_free_ char *boot = NULL;
 	struct err ignored = { 0 };
-	size_t len;
 	int r;
 
 	if (daemon->marked || mark_path(daemon->config, path, sizeof(path), &ignored) < 0)
 		return;
-	r = file_read(BOOT_ID, MARK_BYTES, &boot, &len);
-	if (r >= 0 && mkdir(daemon->config->state_dir, 0700) < 0 && errno != EEXIST)
-		r = -errno;
-	if (r >= 0)
-		r = file_write(path, boot, len, 0600);
+	if (is_audit(daemon))
+		r = unlink(path) < 0 && errno != ENOENT && errno != ENOTDIR ? -errno : 0;
+	else
+		r = mark_write(daemon, path);
 	snprintf(text, sizeof(text),
-		 "%s: %s: after a reboot pods that start before this agent are open until the source is read", path,
-		 strerror(-r));
+		 "%s: %s: whether pods that start before this agent are shut after a reboot is not as it should be",
+		 path, strerror(-r));
 	daemon_problem(daemon, "state-dir", r < 0 ? text : NULL);
 	daemon->marked = r >= 0;
 }

@@ -10,6 +10,8 @@ status() { bh status -o json | jq -r "$1"; }
 unsynced() { bh status -o json | jq -r '[.problems[] | select(.where == "unsynced") | .text][0] // ""'; }
 # shellcheck disable=SC2317 # called by until_true
 shut_are() { unsynced | grep -q "^$1 devices shut"; } # N
+# shellcheck disable=SC2317 # called by until_true
+looked() { [ "$(status .stats.attach_rounds)" -gt 4 ]; }
 # The source cannot be read: nothing at all is known while a manifest is being written.
 cut_off() { exec 9>>"$MANIFESTS/unread.yaml"; }
 back() {
@@ -144,17 +146,42 @@ expect "r5_until_its_address_is_known" <<-EOT
 	silent world db 80 tcp
 EOT
 
+# ---- an API server that is cut off -----------------------------------------------------------------------------------
+reboot
+api_start
+sed "s|https://[^ \"]*|https://$WORLD4:6443|" "$API/kubeconfig" >"$WORK/kubeconfig"
+agent_start --source "kube:$WORK/kubeconfig"
+check "r5_a_server_that_is_cut_off_shuts_all" until_true 20 shut_are 4
+equal "nothing is synced" "$(status '"\(.synced) \(.ready)"')" "false false"
+PROBE_MS=300 expect "r5_cut_off_pods_stay_shut" <<-EOT
+	silent web db 80 tcp
+	silent world db 80 tcp
+	refused node world 6443 tcp
+EOT
+agent_kill
+agent_start_kube
+api_sync
+expect "r5_until_the_server_has_told_of_them" <<-EOT
+	open   web db 80 tcp
+	silent world db 80 tcp
+	open   world other 80 tcp
+EOT
+
 # ---- off, and gone -----------------------------------------------------------------------------------------------------
 reboot
 cut_off
 start --before-sync open
 link_up more
 serve more 80/tcp
-check "its node reaches it" until_true 20 eval '[ "$(probe node more 80 tcp 4)" = open ]'
+check "devices were looked for again and again" until_true 20 looked
 expect "--before-sync open shuts nobody" <<-EOT
 	open world more 80 tcp
 	open world db 80 tcp
 EOT
+agent_kill
+start --mode audit
+check "devices were looked for again and again" until_true 20 looked
+expect "nor does --mode audit" <<<"open world db 80 tcp"
 agent_kill
 start
 check "a start with the default does" until_true 20 shut_are 5
