@@ -26,15 +26,13 @@ static void side_row(struct table *table, const char *name, struct json_object *
 
 static void backend_rows(struct table *table, struct json_object *side)
 {
-	struct json_object *list = json_at(side, "backends");
-
-	for (size_t i = 0; list && i < json_object_array_length(list); i++) {
-		struct json_object *backend = json_object_array_get_idx(list, i);
+	for (size_t i = 0; i < json_length(side, "backends"); i++) {
+		struct json_object *backend = json_item(side, "backends", i);
 		const char *verdict = json_text(backend, "verdict");
 		const char *addr = json_text(backend, "address");
-		int port = json_object_get_int(json_at(backend, "port"));
 
-		table_cell(table, CLI_FAINT, strchr(addr, ':') ? "    [%s]:%d" : "    %s:%d", addr, port);
+		table_cell(table, CLI_FAINT, strchr(addr, ':') ? "    [%s]:%d" : "    %s:%d", addr,
+			   (int)json_number(backend, "port"));
 		table_cell(table, verdict_colour(verdict), "%s", verdict);
 		table_cell(table, CLI_PLAIN, "%s",
 			   json_at(backend, "text") ? json_text(backend, "text") :

@@ -15,11 +15,41 @@ static bool is_local(void *arg, const struct pod *pod)
 	return pod->node && !strcmp(pod->node, "n0");
 }
 
+static bool is_host(void *arg, const struct bh_addr *addr)
+{
+	return question_as_node(&(struct question){ .dir = BH_EGRESS, .remote = *addr });
+}
+
+static struct naive naive_of(const struct scene *scene)
+{
+	return (struct naive){
+		.store = scene_store(scene), .local = is_local, .host = is_host, .node = "n0"
+	};
+}
+
+// Without the netfilter program: of several backends each must be allowed, and only itself a pod is never denied.
+static struct naive_service service_of(const struct scene *scene, const struct question *question)
+{
+	struct naive naive = naive_of(scene);
+	char name[16];
+
+	if (question->dir != BH_EGRESS)
+		return (struct naive_service){ 0 };
+	return naive_service_of(&naive, world_pod_ns(question->slot),
+				world_pod_name(question->slot, name), &question->remote,
+				question->proto, question->port);
+}
+
+static bool is_self(const struct naive_service *service)
+{
+	return service->backends && service->selves == service->backends;
+}
+
 // shadow: as if policies in audit mode were enforced.
 static enum bh_verdict ask_naive(const struct scene *scene, const struct question *question,
 				 bool shadow)
 {
-	struct naive naive = { .store = scene_store(scene), .local = is_local };
+	struct naive naive = naive_of(scene);
 	char name[16];
 
 	return naive_verdict(&naive, world_pod_ns(question->slot),
@@ -31,6 +61,10 @@ bool expect_pass(const struct scene *scene, const struct question *question)
 {
 	enum bh_verdict verdict = ask_naive(scene, question, false);
 
+	struct naive_service service = service_of(scene, question);
+
+	if (verdict == BH_VERDICT_DENY && service.is_service)
+		return is_self(&service);
 	if (verdict == BH_VERDICT_DENY)
 		return question_as_node(question);
 	return verdict == BH_VERDICT_ALLOW;
@@ -165,10 +199,24 @@ static int check_shadow(struct judged *judged)
 		       BH_CELL_VERDICT(judged->shadow), want);
 }
 
+// Some backends of the Service are allowed, or the pod is one of them; without any it is empty.
+static bool service_reason_fits(const struct judged *judged, uint32_t reason)
+{
+	struct naive_service service = service_of(judged->scene, &judged->question);
+	enum bh_verdict verdict = ask_naive(judged->scene, &judged->question, false);
+
+	if (reason == BH_REASON_SERVICE_EMPTY)
+		return service.is_service && !service.backends;
+	return reason == BH_REASON_SERVICE_MIXED &&
+	       (verdict == BH_VERDICT_MIXED ||
+		(verdict == BH_VERDICT_DENY && service.selves && !is_self(&service)));
+}
+
 static int check_connection(void *arg, const struct ct_entry *entry)
 {
 	bool out = entry->value.flags & BH_CT_EGRESS;
 	struct judged *judged = arg;
+	struct naive_service service;
 	int r;
 
 	if (entry->value.flags & BH_CT_NODE) // passed whatever the rule said
@@ -183,7 +231,9 @@ static int check_connection(void *arg, const struct ct_entry *entry)
 	judged->rule = BH_CELL_RULE(entry->value.rule);
 	judged->shadow = entry->value.shadow;
 	judged->allowed = true;
-	r = check(judged);
+	service = service_of(judged->scene, &judged->question);
+	// a pod reaches itself whatever the row says, and its own node by nobody's rule
+	r = is_self(&service) || service.own_nodes ? 0 : check(judged);
 	return r < 0 ? r : check_shadow(judged);
 }
 
@@ -200,6 +250,8 @@ static int check_denied(void *arg, const struct denied_entry *entry)
 	memcpy(&judged->question.remote, entry->key.remote, sizeof(entry->key.remote));
 	judged->rule = entry->key.rule;
 	judged->allowed = false;
+	if (service_reason_fits(judged, entry->key.reason))
+		return 0;
 	if (entry->key.reason != BH_REASON_POLICY_DENIED)
 		return err_set(judged->err, -EBADMSG, "a new flow was denied by reason %u",
 			       entry->key.reason);

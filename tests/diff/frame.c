@@ -124,7 +124,9 @@ struct question question_roll(struct rng *rng, uint32_t slot, int family, uint16
 	else if (kind == 1)
 		question.proto = rng_pick(rng, others);
 	if (has_ports(question.proto))
-		question.port = world_some_port(rng);
+		question.port = rng_chance(rng, question_as_node(&question) ? 50 : 2) ?
+					world_node_port(rng) :
+					world_some_port(rng);
 	question.from_host = question.dir == BH_INGRESS && rng_chance(rng, 50);
 	return question;
 }

@@ -41,6 +41,8 @@ static int open_compiler(struct scene *scene, bool sparse, struct err *reterr)
 		r = policy_new(scene->store, &limits, &scene->policy);
 	if (r == 0)
 		r = store_subscribe(scene->store, on_change, scene);
+	if (r == 0)
+		policy_set_node(scene->policy, "n0");
 	for (uint32_t slot = 0; r == 0 && slot < WORLD_LOCAL; slot++)
 		r = policy_endpoint_add(scene->policy, world_pod_ns(slot),
 					world_pod_name(slot, name), slot);

@@ -90,13 +90,15 @@ static struct bh_addr near_cidr(struct rng *rng, int family)
 
 struct bh_addr world_some_addr(struct rng *rng, int family)
 {
-	size_t kind = rng_below(rng, 10);
+	size_t kind = rng_below(rng, 13);
 
 	if (kind < 5)
 		return world_pod_addr((unsigned)rng_below(rng, WORLD_PODS),
 				      (unsigned)rng_below(rng, 2), family);
 	if (kind == 5)
 		return world_node_addr((unsigned)rng_below(rng, WORLD_NODES), family);
+	if (kind >= 10) // the last one is an external address
+		return world_service_addr((unsigned)rng_below(rng, WORLD_SERVICES + 1), family);
 	return near_cidr(rng, family);
 }
 
@@ -222,6 +224,8 @@ struct json_object *world_containers(struct rng *rng)
 		world_put(port, "name", world_text(world_port_names[i]));
 		world_put(port, "containerPort", json_object_new_int(rng_pick(rng, world_ports)));
 		world_put(port, "protocol", world_text(rng_pick(rng, world_protocols)));
+		if (rng_chance(rng, 15))
+			world_put(port, "hostPort", json_object_new_int(world_node_port(rng)));
 	}
 	return containers;
 }
@@ -292,6 +296,8 @@ static const struct {
 	{ KIND_POD, WORLD_PODS, "p", 20 },
 	{ KIND_NETPOL, WORLD_NETPOLS, "np", 40 },
 	{ KIND_CLUSTERNETPOL, WORLD_CLUSTERNETPOLS, "cnp", 55 },
+	{ KIND_SERVICE, WORLD_SERVICES, "s", 15 },
+	{ KIND_ENDPOINTSLICE, WORLD_SLICES, "es", 40 },
 };
 
 void world_init(struct world *world)
@@ -350,6 +356,10 @@ static struct json_object *roll(struct rng *rng, const struct world_item *item)
 		return roll_node(rng, item);
 	case KIND_POD:
 		return roll_pod(rng, item);
+	case KIND_SERVICE:
+		return world_service(rng, head(item), item->index);
+	case KIND_ENDPOINTSLICE:
+		return world_slice(rng, head(item), item->index);
 	case KIND_NETPOL:
 		return world_netpol(rng, policy_head(rng, item));
 	default:

@@ -19,8 +19,11 @@
 #define WORLD_PODS (WORLD_LOCAL + WORLD_REMOTE)
 #define WORLD_NETPOLS 10
 #define WORLD_CLUSTERNETPOLS 8
+#define WORLD_SERVICES 4 // in each namespace one, as its slices are: slice i is of Service i % WORLD_SERVICES
+#define WORLD_SLICES 12
 #define WORLD_ITEMS                                                                                \
-	(WORLD_NAMESPACES + WORLD_NODES + WORLD_PODS + WORLD_NETPOLS + WORLD_CLUSTERNETPOLS)
+	(WORLD_NAMESPACES + WORLD_NODES + WORLD_PODS + WORLD_NETPOLS + WORLD_CLUSTERNETPOLS +      \
+	 WORLD_SERVICES + WORLD_SLICES)
 
 struct world_item {
 	enum kind kind;
@@ -45,9 +48,11 @@ void world_settle(struct world *world); // all changes were seen
 // Addresses of a pod: `turn` 0 or 1, a pod of another node has one of two.
 struct bh_addr world_pod_addr(unsigned pod, unsigned turn, int family);
 struct bh_addr world_node_addr(unsigned node, int family);
+struct bh_addr world_service_addr(unsigned service, int family);
 const char *world_pod_ns(unsigned pod);
 const char *world_pod_name(unsigned pod, char buf[static 16]);
 
 // Addresses and ports at which rules begin and end.
 struct bh_addr world_some_addr(struct rng *rng, int family);
 uint16_t world_some_port(struct rng *rng);
+uint16_t world_node_port(struct rng *rng);

@@ -27,5 +27,8 @@ void world_selector(struct rng *rng, struct json_object *json, const char *field
 
 // A policy's spec into an object that has its metadata; returns it.
 struct json_object *world_netpol(struct rng *rng, struct json_object *json);
+// A Service's spec, a slice's members, into an object that has its metadata; returns it.
+struct json_object *world_service(struct rng *rng, struct json_object *json, unsigned service);
+struct json_object *world_slice(struct rng *rng, struct json_object *json, unsigned slice);
 // Each index has a priority of its own: which of two equal ones goes first is open.
 struct json_object *world_clusternetpol(struct rng *rng, struct json_object *json, unsigned index);

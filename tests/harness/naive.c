@@ -75,7 +75,7 @@ static bool better(const struct naive *naive, const struct pod *a, const struct 
 	return r > 0;
 }
 
-static const struct pod *pod_at(const struct naive *naive, const struct bh_addr *addr)
+const struct pod *naive_pod_at(const struct naive *naive, const struct bh_addr *addr)
 {
 	struct naive_list list = { 0 };
 	const struct pod *best = NULL;
@@ -258,7 +258,7 @@ enum bh_verdict naive_address(struct naive_question *q)
 {
 	int verdict;
 
-	q->peer = pod_at(q->naive, q->remote);
+	q->peer = naive_pod_at(q->naive, q->remote);
 	verdict = cluster_policies(q, TIER_ADMIN);
 	if (verdict < 0)
 		verdict = network_policies(q);
@@ -299,7 +299,7 @@ enum bh_verdict naive_verdict(const struct naive *naive, const char *ns, const c
 		return BH_VERDICT_DENY;
 	if (q.pod->host_network)
 		return BH_VERDICT_ALLOW;
-	if (naive_service(&q, naive->host && naive->host(naive->arg, remote), &verdict))
+	if (naive_service(&q, &verdict))
 		return verdict;
 	return naive_address(&q);
 }

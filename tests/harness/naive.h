@@ -23,6 +23,14 @@ struct naive {
 	const char *node; // its name; NULL: not known
 };
 
+// Where a new flow of the pod goes that is sent to this address and port.
+struct naive_service {
+	bool is_service;
+	size_t backends, selves, own_nodes; // selves: the pod itself, so often
+};
+struct naive_service naive_service_of(const struct naive *naive, const char *ns, const char *name,
+				      const struct bh_addr *remote, uint8_t protocol, uint16_t port);
+
 // Verdict for the pod ns/name and a new flow to (egress) or from (ingress) the remote address. port is
 // the destination's. shadow: policies in audit mode count, too. A Service's address and port is judged on each of
 // its backends. The own node's addresses are Services' where NodePorts and hostPorts are concerned, else judged as

@@ -30,8 +30,10 @@ struct naive_question {
 // The remote as an address; finds the peer.
 enum bh_verdict naive_address(struct naive_question *q);
 
-// The remote as a Service's key: false, it is none. host: it is an address of the own node's interfaces.
-bool naive_service(const struct naive_question *q, bool host, enum bh_verdict *ret);
+// The remote as a Service's key: false, it is none.
+bool naive_service(const struct naive_question *q, enum bh_verdict *ret);
+
+const struct pod *naive_pod_at(const struct naive *naive, const struct bh_addr *addr);
 
 bool naive_isolated(const struct naive_question *q); // by NetworkPolicies
 bool naive_own_node(const struct naive *naive, const struct bh_addr *addr); // a status address of it

@@ -174,19 +174,45 @@ static enum bh_verdict judge_place(const struct naive_question *q, const struct 
 	return verdict;
 }
 
-bool naive_service(const struct naive_question *q, bool host, enum bh_verdict *ret)
+// Those of the key itself, else those of the own node's ports.
+static void find(const struct naive *naive, struct destination to, struct places *places)
 {
-	struct destination to = { q->remote, q->protocol, q->port };
+	bool host = naive->host && naive->host(naive->arg, to.addr);
+
+	if (to.protocol != PROTOCOL_TCP && to.protocol != PROTOCOL_UDP &&
+	    to.protocol != PROTOCOL_SCTP)
+		return;
+	find_places(naive, &to, places);
+	to.addr = NULL;
+	if (!places->is_service && host)
+		find_places(naive, &to, places);
+}
+
+struct naive_service naive_service_of(const struct naive *naive, const char *ns, const char *name,
+				      const struct bh_addr *remote, uint8_t protocol, uint16_t port)
+{
+	struct places places = { 0 };
+	struct naive_service ret;
+
+	find(naive, (struct destination){ remote, protocol, port }, &places);
+	ret = (struct naive_service){ .is_service = places.is_service, .backends = places.n };
+	for (size_t i = 0; i < places.n; i++) {
+		const struct pod *pod = naive_pod_at(naive, &places.v[i].addr);
+
+		ret.own_nodes += naive_own_node(naive, &places.v[i].addr);
+		ret.selves += pod && !strcmp(pod->object.ns, ns) && !strcmp(pod->object.name, name);
+	}
+	return ret;
+}
+
+bool naive_service(const struct naive_question *q, enum bh_verdict *ret)
+{
 	struct places places = { 0 };
 	size_t n[BH_VERDICT_MIXED] = { 0 };
 
-	if (q->dir != BH_EGRESS || (q->protocol != PROTOCOL_TCP && q->protocol != PROTOCOL_UDP &&
-				    q->protocol != PROTOCOL_SCTP))
+	if (q->dir != BH_EGRESS)
 		return false;
-	find_places(q->naive, &to, &places);
-	to.addr = NULL;
-	if (!places.is_service && host)
-		find_places(q->naive, &to, &places);
+	find(q->naive, (struct destination){ q->remote, q->protocol, q->port }, &places);
 	if (!places.is_service)
 		return false;
 	for (size_t i = 0; i < places.n; i++)
