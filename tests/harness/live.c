@@ -91,15 +91,16 @@ struct plan *live_plan(struct live *live)
 	return plan;
 }
 
-void live_apply(struct live *live)
+uint32_t live_apply(struct live *live)
 {
 	_cleanup_(plan_freep) struct plan *plan = live_plan(live);
 	struct err err = { 0 };
 
 	assert_ok_err(tables_apply(live->tables, plan, NULL, &err), &err);
+	return plan->nsteps;
 }
 
-void live_restart(struct live *live)
+uint32_t live_restart(struct live *live)
 {
 	struct judge *judge = &live->judge;
 	struct policy_tables held = { 0 };
@@ -112,7 +113,7 @@ void live_restart(struct live *live)
 					      live->pods[slot].name, slot));
 	assert_ok(policy_adopt(judge->policy, &held));
 	policy_tables_fini(&held);
-	live_apply(live);
+	return live_apply(live);
 }
 
 struct bh_judgement live_eval(const struct live *live, const struct live_flow *flow)

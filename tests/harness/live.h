@@ -48,12 +48,12 @@ uint32_t live_pod(struct live *live, const char *ns, const char *name, const cha
 void live_policy(struct live *live, const char *ns, const char *name, const char *app,
 		 enum bh_dir dir, const char *rules);
 
-// Compiles; the caller runs the plan to its end and frees it. live_apply() does both.
+// Compiles; the caller runs the plan to its end and frees it. live_apply() does both and returns its number of steps.
 struct plan *live_plan(struct live *live);
-void live_apply(struct live *live);
+uint32_t live_apply(struct live *live);
 
-// The agent ends and another one starts: a new compiler adopts what the tables hold.
-void live_restart(struct live *live);
+// The agent ends and another one starts: a new compiler adopts what the tables hold. The steps of its first plan.
+uint32_t live_restart(struct live *live);
 
 // What the compiled matrices say of the flow's first packet.
 struct bh_judgement live_eval(const struct live *live, const struct live_flow *flow);

@@ -628,6 +628,32 @@ static void services_that_come_wait_for_replaced_policies(void **state)
 	plan_free(plan);
 }
 
+static uint32_t classes(void)
+{
+	struct policy_stats stats;
+
+	judge_compile(&j);
+	policy_stats(j.policy, &stats);
+	return stats.peer_classes;
+}
+
+static void services_whose_backends_are_alike_are_one_class(void **state)
+{
+	uint32_t n;
+
+	two_webs();
+	pod("x", "db2", "db", "10.0.0.2"); // before the webs, the other one after them
+	egress(TO_WEB);
+	slice("web-1", "web", "IPv4", TO_8080, READY("10.0.0.5") "," READY("10.0.0.7"));
+	n = classes();
+	service("again", "'10.96.0.2'", PORT_80, "");
+	slice("again-1", "again", "IPv4", TO_8080,
+	      READY("10.0.0.2") "," READY("10.0.0.5") "," READY("10.0.0.6"));
+	assert_int_equal(classes(), n);
+	slice("again-1", "again", "IPv4", TO_8080, READY("10.0.0.6"));
+	assert_int_equal(classes(), n + 1);
+}
+
 static void ingress_knows_nothing_of_services(void **state)
 {
 	struct policy_stats before, after;
@@ -689,6 +715,7 @@ int main(void)
 		TEST(a_rollout_resolves_before_it_judges_anew),
 		TEST(a_policy_resolves_what_it_makes_mixed),
 		TEST(services_that_come_wait_for_replaced_policies),
+		TEST(services_whose_backends_are_alike_are_one_class),
 		TEST(ingress_knows_nothing_of_services),
 		TEST(nothing_stands_for_what_is_not_translated),
 		TEST(other_ports_and_icmp_are_judged_as_an_address),
