@@ -38,7 +38,7 @@ BPF_CFLAGS := -target bpf -mcpu=v3 -g -O2 -Wall -Wextra -Wno-unused-parameter -W
 	      -Iinclude -I. -D__TARGET_ARCH_$(BPF_ARCH) $(BPF_INCLUDES)
 
 # ---- rooms: one static archive each, in the order in which they may use each other -----------------------
-ROOMS := base object kube source store policy sim bpf endpoint flow metrics control daemon cli
+ROOMS := base object kube source store report policy sim bpf endpoint flow metrics control daemon cli
 LIB_base := -ljson-c -lpthread
 LIB_object := -ljson-c
 LIB_kube := $(shell pkg-config --libs libcurl libcrypto) -ljson-c -levent
@@ -46,6 +46,7 @@ LIB_source := -lyaml -levent
 LIB_bpf := -lbpf -lelf -lz -lnl-route-3 -lnl-3 -lmnl
 LIB_endpoint := -lnl-route-3 -lnl-3
 LIB_control := -levent
+LIB_report := -ljson-c -levent
 LIB_metrics := -levent
 
 room_src = $(sort $(foreach room,$(1),$(wildcard agent/$(room)/*.c)))
@@ -56,7 +57,7 @@ link = -Wl,--start-group $(call archives,$(1)) -Wl,--end-group \
 
 PURE_ROOMS := base object store policy
 CLI_ROOMS := base object source store policy sim control cli
-AGENT_ROOMS := base object kube source store policy bpf endpoint flow metrics control daemon
+AGENT_ROOMS := base object kube source store report policy bpf endpoint flow metrics control daemon
 
 BPF_SRC := $(sort $(wildcard datapath/*.bpf.c))
 BPF_OBJ := $(BPF_SRC:datapath/%.bpf.c=$(B)/bpf/%.bpf.o)

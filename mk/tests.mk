@@ -6,7 +6,7 @@ UNIT_SRC := $(sort $(shell find tests/unit -name '*_test.c' 2>/dev/null))
 UNIT_BIN := $(UNIT_SRC:%.c=$(B)/%)
 UNIT_FILTER = $(if $(T),$(foreach b,$(UNIT_BIN),$(if $(findstring $(T),$(b)),$(b))),$(UNIT_BIN))
 # A test of a room links that room and all it may use; the kernel's rooms stay out unless named here.
-UNIT_ROOMS := base object kube source store policy sim metrics control cli daemon
+UNIT_ROOMS := base object kube source store report policy sim metrics control cli daemon
 BPFTEST_SRC := $(sort $(wildcard tests/bpf/*_test.c))
 BPFTEST_BIN := $(BPFTEST_SRC:%.c=$(B)/%)
 BPFTEST_FILTER = $(if $(T),$(foreach b,$(BPFTEST_BIN),$(if $(findstring $(T),$(b)),$(b))),$(BPFTEST_BIN))
@@ -68,7 +68,7 @@ KUBETEST_SRC := $(sort $(wildcard tests/kube/*_test.c))
 KUBETEST_BIN := $(KUBETEST_SRC:%.c=$(B)/%)
 KUBETEST_FILTER = $(if $(T),$(foreach b,$(KUBETEST_BIN),$(if $(findstring $(T),$(b)),$(b))),$(KUBETEST_BIN))
 KUBETEST_OBJ := $(patsubst %.c,$(B)/%.o,$(filter-out $(KUBETEST_SRC),$(wildcard tests/kube/*.c)))
-KUBETEST_ROOMS := base object store kube source control
+KUBETEST_ROOMS := base object store kube source report control
 
 $(B)/tests/kube/%_test: $(B)/tests/kube/%_test.o $(KUBETEST_OBJ) $(B)/lib/harness.a $(call archives,$(KUBETEST_ROOMS))
 	@mkdir -p $(@D)

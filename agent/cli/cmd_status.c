@@ -86,6 +86,23 @@ static void row_agent(struct table *table, struct json_object *answer)
 	row_source(table, answer);
 }
 
+// Who reports to the API server, and what this agent has written.
+static void row_report(struct table *table, struct json_object *answer)
+{
+	const char *leader = json_text(answer, "report.leader");
+	char text[512], age[32];
+
+	if (!json_at(answer, "report"))
+		return;
+	snprintf(text, sizeof(text), "%s, seen %s ago; %" PRId64 " conditions and %" PRId64 " events written here",
+		 json_true(answer, "report.leading") ? "this agent for all" :
+		 *leader			     ? leader :
+						       "nobody for all yet",
+		 format_age(json_number(answer, "report.lease_age_sec"), age, sizeof(age)),
+		 json_number(answer, "report.conditions.writes"), json_number(answer, "report.events.sent"));
+	row(table, "reports", CLI_PLAIN, text);
+}
+
 static void row_policy(struct table *table, struct json_object *answer)
 {
 	int64_t seen = json_number(answer, "generation.seen");
@@ -172,6 +189,7 @@ static void show(struct cli *cli, struct json_object *answer)
 	struct table *table = table_new(heads);
 
 	row_agent(table, answer);
+	row_report(table, answer);
 	row_policy(table, answer);
 	row_endpoints(table, answer);
 	row_memory(table, answer);

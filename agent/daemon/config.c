@@ -120,6 +120,21 @@ static const struct option server[] = {
 	{ "api-cut-off", 0, OPTION_NUMBER, FIELD(api_cut_off_sec), "SEC",
 	  "cut off from the API server for so long the agent is not ready any more, though it goes on "
 	  "enforcing; 0: it stays ready", "0", .max = UINT32_MAX },
+	{ "report", 0, OPTION_CHOICE, FIELD(report), "HOW",
+	  "whether conditions of ClusterNetworkPolicies and Events are written to the API server", "on",
+	  .choices = "off|on" },
+	{ "report-namespace", 0, OPTION_TEXT, FIELD(report_namespace), "NAMESPACE",
+	  "where the Lease is by which agents agree on who reports for all; default: the service account's",
+	  .env = "POD_NAMESPACE" },
+	{ "report-lease", 0, OPTION_NUMBER, FIELD(report_lease_sec), "SEC",
+	  "how long that agent may be silent until another one takes its place", "60", .min = 2,
+	  .max = 3600 },
+	{ "report-repeat", 0, OPTION_NUMBER, FIELD(report_repeat_sec), "SEC",
+	  "how often an Event is said again of what lasts; API servers forget Events after an hour", "1800",
+	  .min = 1, .max = 86400 },
+	{ "startup-taint", 0, OPTION_TEXT, FIELD(startup_taint), "KEY",
+	  "taint to take off this node once the agent is ready, as bulkhead.io/agent-not-ready; needs the right "
+	  "to patch nodes", .env = "BULKHEAD_STARTUP_TAINT" },
 	{ NULL },
 };
 

@@ -27,6 +27,9 @@ struct config {
 	uint64_t sweep_sec, watch_sec;
 
 	const char *service_account;
+	int report; // index in "off|on"
+	const char *report_namespace, *startup_taint;
+	uint64_t report_lease_sec, report_repeat_sec;
 	uint64_t api_pause_sec, api_watch_sec, api_absent_sec, api_cut_off_sec;
 
 	char *text; // of the file

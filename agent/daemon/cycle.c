@@ -7,6 +7,7 @@
 
 #include "agent/base/log.h"
 #include "agent/daemon/cycle.h"
+#include "agent/daemon/report.h"
 #include "agent/endpoint/slot.h"
 
 LOG_ROOM("cycle");
@@ -305,6 +306,7 @@ static struct cycle_job *job_new(struct daemon *daemon)
 	if (!daemon->held && is_synced(daemon))
 		r = policy_compile(daemon->policy, &job->plan);
 	daemon_problem(daemon, "compile", r < 0 ? strerror(-r) : NULL);
+	daemon_report_compiled(daemon);
 	if (r < 0) {
 		job_free(job);
 		hold(daemon); // for a pause

@@ -14,6 +14,7 @@
 #include "agent/bpf/feature.h"
 #include "agent/daemon/cycle.h"
 #include "agent/daemon/health.h"
+#include "agent/daemon/report.h"
 #include "agent/source/keep.h"
 
 LOG_ROOM("daemon");
@@ -37,6 +38,8 @@ static void on_store(void *arg, const struct object *before, const struct object
 		daemon_retry_soon(daemon);
 	if (any->kind == KIND_NODE && strcmp(any->name, daemon->config->node) == 0)
 		daemon_node_changed(daemon, (const struct node *)before, (const struct node *)after);
+	if (any->kind == KIND_CLUSTERNETPOL || any->kind == KIND_NETPOL)
+		daemon_report_policy(daemon);
 	daemon->dirty = true;
 }
 
@@ -53,6 +56,8 @@ static void on_batch(void *arg)
 static void on_problem(void *arg, const char *where, const char *text)
 {
 	daemon_problem(arg, where, text);
+	if (strncmp(where, "ClusterNetworkPolicy ", 21) == 0) // maybe one that never gets into the store
+		daemon_report_policy(arg);
 }
 
 static void on_joined(void *arg, const struct endpoint *e)
@@ -380,6 +385,8 @@ static int open_all(struct daemon *daemon, struct err *reterr)
 	if (r < 0)
 		return err_wrap(reterr, "--source %s", daemon->config->source);
 	r = timers_open(daemon);
+	if (r >= 0)
+		r = daemon_report_open(daemon);
 	if (r < 0)
 		return err_set(reterr, r, "timers: %s", strerror(-r));
 	daemon_http_open(daemon);
@@ -424,6 +431,8 @@ void daemon_close(struct daemon *daemon)
 	daemon->control = NULL;
 	http_server_free(daemon->http);
 	daemon->http = NULL;
+	report_free(daemon->report);
+	daemon->report = NULL;
 	source_close(daemon->source);
 	daemon->source = NULL; // no further cycle begins
 	if (!worker_stop(daemon->worker, LEAVE_AFTER_MS)) {
@@ -453,7 +462,11 @@ void daemon_close(struct daemon *daemon)
 
 int daemon_run(struct daemon *daemon)
 {
-	return event_base_dispatch(daemon->base) < 0 ? -EIO : 0;
+	int r = event_base_dispatch(daemon->base);
+
+	if (r >= 0 && daemon->report)
+		report_leave(daemon->report);
+	return r < 0 ? -EIO : 0;
 }
 
 static bool agent_runs(const char *path)

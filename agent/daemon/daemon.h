@@ -31,6 +31,8 @@
 
 #define PROBLEMS_MAX 1000 // told one by one; status says when there are more
 
+struct report;
+
 struct problem {
 	char *where, *text;
 };
@@ -56,6 +58,7 @@ struct daemon {
 	struct link_monitor *links;
 	struct event *links_event;
 	struct source *source;
+	struct report *report; // NULL: nobody to report to
 	struct control_server *control;
 	struct http_server *http; // NULL: off, or it cannot listen
 	struct event *timers[4]; // enum daemon_timer

@@ -8,6 +8,7 @@
 #include "agent/base/file.h"
 #include "agent/daemon/health.h"
 #include "agent/daemon/json.h"
+#include "agent/daemon/report.h"
 #include "commit.h"
 
 static uint64_t rss_bytes(void)
@@ -166,6 +167,8 @@ int op_status(void *arg, struct json_object *request, struct json_object **ret, 
 	add_apply(json, daemon);
 	if (daemon->source)
 		json_object_object_add(json, "source", daemon->source->ops->describe(daemon->source));
+	if (daemon->report)
+		json_object_object_add(json, "report", report_describe(daemon->report));
 	add_endpoints(json, daemon);
 	add_text(json, "attach", attaches[daemon->config->attach]);
 	add_policy(json, daemon);

@@ -29,7 +29,7 @@ EOT
 # Without streaming lists, "list" is used as well as "watch".
 api_start --rbac deploy/base/rbac.yaml --no-watchlist
 api_show
-agent_start_kube
+agent_start_kube --report-namespace bulkhead-system --report-lease 2 --report-repeat 1
 api_sync
 expect "enforced with the roles of deploy/" <<<'silent web api 80 tcp'
 until_true 20 all_used
