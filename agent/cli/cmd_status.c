@@ -141,6 +141,18 @@ static void row_endpoints(struct table *table, struct json_object *answer)
 	row(table, "pods", waiting || quarantine ? CLI_BAD : CLI_PLAIN, text);
 }
 
+static void row_services(struct table *table, struct json_object *answer)
+{
+	int64_t mixed = json_number(answer, "policy.service_keys_mixed");
+	char text[256];
+
+	if (!json_number(answer, "policy.services"))
+		return;
+	snprintf(text, sizeof(text), "%" PRId64 ": %" PRId64 " addresses and ports, %" PRId64 " mixed",
+		 json_number(answer, "policy.services"), json_number(answer, "policy.service_keys"), mixed);
+	row(table, "Services", CLI_PLAIN, text);
+}
+
 static void row_memory(struct table *table, struct json_object *answer)
 {
 	struct json_object *tables_json = json_at(answer, "tables");
@@ -192,6 +204,7 @@ static void show(struct cli *cli, struct json_object *answer)
 	row_report(table, answer);
 	row_policy(table, answer);
 	row_endpoints(table, answer);
+	row_services(table, answer);
 	row_memory(table, answer);
 	table_end(table, cli);
 	show_stats(cli, answer);

@@ -60,6 +60,10 @@ static void add_policy(struct json_object *json, const struct daemon *daemon)
 	add_number(sizes, "matrix_bytes", stats.matrix_bytes);
 	add_number(sizes, "sparse_cells", stats.sparse_cells);
 	add_number(sizes, "rules", stats.rules);
+	add_number(sizes, "services", stats.services);
+	add_number(sizes, "service_keys", stats.service_keys);
+	add_number(sizes, "service_keys_mixed", stats.mixed);
+	add_number(sizes, "service_selves", stats.selves);
 	add_number(sizes, "compiles", stats.compiles);
 }
 

@@ -361,7 +361,8 @@ void policy_stats(const struct policy *policy, struct policy_stats *ret)
 		.rules = (uint32_t)policy->ruleids.by_id.n,
 		.compiles = policy->compiles,
 		.lookups = policy->lookups,
-		.services = policy->services.in_table,
+		.services = services_count(policy),
+		.service_keys = policy->services.in_table,
 		.selves = policy->services.selves,
 		.mixed = services_mixed(policy),
 	};

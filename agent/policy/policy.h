@@ -134,7 +134,8 @@ struct policy_stats {
 	uint32_t endpoints, peer_classes, port_classes, peers, cidrs, matrices, rules;
 	uint64_t matrix_bytes, sparse_cells;
 	uint64_t compiles;
-	uint32_t services, selves; // keys in bh_service, elements of bh_self
+	uint32_t services; // that lead somewhere else than to themselves
+	uint32_t service_keys, selves; // elements of bh_service, of bh_self
 	uint32_t mixed; // of the keys, for some pod of this node
 	uint64_t lookups; // addresses and prefixes that were asked what matches them, since the start
 };

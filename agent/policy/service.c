@@ -255,10 +255,9 @@ static void set_backends(struct policy *policy, struct front *front, places *lis
 		front->keys.v[i]->lost |= loses(front, list);
 	front->backends = (backend_list){ 0 };
 	vec_each(struct place, place, list) {
-		struct spot *spot = space_get(&policy->cluster.space,
-					      &(struct bh_cidr){ 128, place->addr });
-		struct target *target =
-			target_get(policy, front->protocol, place->port);
+		struct spot *spot =
+			space_get(&policy->cluster.space, &(struct bh_cidr){ 128, place->addr });
+		struct target *target = target_get(policy, front->protocol, place->port);
 
 		must_push(&spot->fronts, front);
 		target->refs++;
@@ -400,8 +399,8 @@ static void remake_fronts(struct policy *policy, struct svcent *service)
 
 	svcbudget_leave(policy, service);
 	service->fronts = (front_list){ 0 };
-	for (uint32_t i = 0; object && !object->headless && !object->external_name &&
-			     i < object->nports; i++)
+	for (uint32_t i = 0;
+	     object && !object->headless && !object->external_name && i < object->nports; i++)
 		add_front(policy, service, &object->ports[i]);
 	for (size_t i = 0; i < service->fronts.n; i++)
 		find_backends(policy, service, service->fronts.v[i]);
@@ -493,8 +492,9 @@ void services_pod(struct policy *policy, struct podent *pod)
 	front_list before = pod->fronts;
 
 	pod->fronts = (front_list){ 0 };
-	for (uint32_t i = 0; own && object && !object->host_network && !object->finished &&
-			     i < object->nhost_ports; i++)
+	for (uint32_t i = 0;
+	     own && object && !object->host_network && !object->finished && i < object->nhost_ports;
+	     i++)
 		add_host_port(policy, pod, &object->host_ports[i]);
 	free_fronts(policy, &before);
 }
@@ -685,6 +685,17 @@ void services_want(struct policy *policy)
 	}
 	svcsig_fini(&draft);
 	vec_fini(&scratch);
+}
+
+uint32_t services_count(const struct policy *policy)
+{
+	const struct svcent *service;
+	uint32_t n = 0;
+	size_t at = 0;
+
+	while ((service = hash_next(&policy->services.by_name, &at)))
+		n += service->fronts.n > 0;
+	return n;
 }
 
 void services_fini(struct policy *policy)

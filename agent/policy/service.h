@@ -116,6 +116,8 @@ void svcbudget_retry(struct policy *policy); // refused ones that fit are admitt
 // Services of the namespace that needs most classes are refused until so many are not needed; false: there is none.
 bool svcbudget_shed(struct policy *policy, uint32_t excess);
 
+uint32_t services_count(const struct policy *policy); // Services with keys
+
 // How many keys are mixed for some pod of this node.
 uint32_t services_mixed(const struct policy *policy);
 

@@ -92,7 +92,8 @@ bool svcmoves_tighten(struct publish *pub, struct matrix *matrix)
 		const struct loc *loc = &move->key->loc;
 
 		if (move->comes &&
-		    BH_CELL_VERDICT(word_of(matrix, matrix_row(matrix, loc->want))) != BH_VERDICT_ALLOW)
+		    BH_CELL_VERDICT(word_of(matrix, matrix_row(matrix, loc->want))) !=
+			    BH_VERDICT_ALLOW)
 			return true;
 		if (move->goes && loc->cls && cell_freedom(word_at(matrix, loc->cls)) > 1)
 			return true;
@@ -126,7 +127,8 @@ static void list_changes(const struct publish *pub, changes *out)
 		change = (struct change){ endpoint->shown[BH_EGRESS], endpoint->next[BH_EGRESS] };
 		if (!is_real(policy, change.from))
 			change.from = NULL;
-		while (at < out->n && (out->v[at].from != change.from || out->v[at].to != change.to))
+		while (at < out->n &&
+		       (out->v[at].from != change.from || out->v[at].to != change.to))
 			at++;
 		if (at == out->n)
 			must_push(out, change);
@@ -168,8 +170,8 @@ static void mark_moving(struct publish *pub, struct svckey *key, const changes *
 			key->resolve = restricts(word_at(*matrix, x),
 						 word_of(*matrix, matrix_row(*matrix, y)), true);
 	for (size_t i = 0; i < list->n && !key->resolve; i++)
-		key->resolve = change_restricts(&list->v[i], x,
-						word_of(list->v[i].to, matrix_row(list->v[i].to, y)));
+		key->resolve = change_restricts(
+			&list->v[i], x, word_of(list->v[i].to, matrix_row(list->v[i].to, y)));
 }
 
 static void resolve_step(struct publish *pub, struct svckey *key)
@@ -395,7 +397,8 @@ static bool key_is_mixed(const struct policy *policy, const struct svckey *key)
 			slot < policy->slots.n ? policy->slots.v[slot] : NULL;
 		const struct matrix *matrix = endpoint ? endpoint->shown[BH_EGRESS] : NULL;
 
-		if (key->selves.v[i].how == BH_SELF_ONE && is_real(policy, matrix) && key->loc.cls &&
+		if (key->selves.v[i].how == BH_SELF_ONE && is_real(policy, matrix) &&
+		    key->loc.cls &&
 		    BH_CELL_VERDICT(word_at(matrix, key->loc.cls)) == BH_VERDICT_DENY)
 			return true;
 	}

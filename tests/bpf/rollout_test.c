@@ -37,10 +37,11 @@ static void service(const char *more)
 // Endpoints as items: {'addresses':[..]}, ...
 static void endpoints(const char *items)
 {
-	judge_put(&live.judge, KIND_ENDPOINTSLICE,
-		  "{'metadata':{'namespace':'a','name':'s-1','labels':{'kubernetes.io/service-name':'s'}},"
-		  "'addressType':'IPv4','ports':[{'port':8080}],'endpoints':[%s]}",
-		  items);
+	judge_put(
+		&live.judge, KIND_ENDPOINTSLICE,
+		"{'metadata':{'namespace':'a','name':'s-1','labels':{'kubernetes.io/service-name':'s'}},"
+		"'addressType':'IPv4','ports':[{'port':8080}],'endpoints':[%s]}",
+		items);
 	live_apply(&live);
 }
 
@@ -55,8 +56,9 @@ static int live_setup(void **state)
 	pod("one", "y", ALLOWED);
 	pod("two", "y", ALSO);
 	pod("other", "n", FORBIDDEN);
-	live_policy(&live, "a", "out", "p", OUT,
-		    "{'to':[{'podSelector':{'matchLabels':{'friend':'y'}}}],'ports':[{'port':8080}]}");
+	live_policy(
+		&live, "a", "out", "p", OUT,
+		"{'to':[{'podSelector':{'matchLabels':{'friend':'y'}}}],'ports':[{'port':8080}]}");
 	service("");
 	endpoints(AT(ALLOWED));
 	return 0;
@@ -146,11 +148,13 @@ static void an_agent_that_starts_again_changes_nothing(void **state)
 {
 	struct bh_ct before, after;
 
-	judge_put(&live.judge, KIND_SERVICE,
-		  "{'metadata':{'namespace':'a','name':'self'},'spec':{'clusterIP':'10.96.0.2','ports':[{'port':80}]}}");
-	judge_put(&live.judge, KIND_ENDPOINTSLICE,
-		  "{'metadata':{'namespace':'a','name':'self-1','labels':{'kubernetes.io/service-name':'self'}},"
-		  "'addressType':'IPv4','ports':[{'port':80}],'endpoints':[" AT("10.1.0.5") "]}");
+	judge_put(
+		&live.judge, KIND_SERVICE,
+		"{'metadata':{'namespace':'a','name':'self'},'spec':{'clusterIP':'10.96.0.2','ports':[{'port':80}]}}");
+	judge_put(
+		&live.judge, KIND_ENDPOINTSLICE,
+		"{'metadata':{'namespace':'a','name':'self-1','labels':{'kubernetes.io/service-name':'self'}},"
+		"'addressType':'IPv4','ports':[{'port':80}],'endpoints':[" AT("10.1.0.5") "]}");
 	endpoints(AT(ALLOWED) "," AT(ALSO));
 	live_establish(&live, &flow);
 	assert_true(live_entry(&live, &flow, &before));
@@ -168,11 +172,13 @@ static void a_world_that_changed_meanwhile_is_caught_up_with(void **state)
 {
 	live_establish(&live, &flow);
 	judge_remove(&live.judge, KIND_ENDPOINTSLICE, "a", "s-1");
-	judge_put(&live.judge, KIND_ENDPOINTSLICE,
-		  "{'metadata':{'namespace':'a','name':'s-2','labels':{'kubernetes.io/service-name':'s'}},"
-		  "'addressType':'IPv4','ports':[{'port':8080}],'endpoints':[" AT(FORBIDDEN) "]}");
-	judge_put(&live.judge, KIND_SERVICE,
-		  "{'metadata':{'namespace':'a','name':'new'},'spec':{'clusterIP':'10.96.0.3','ports':[{'port':80}]}}");
+	judge_put(
+		&live.judge, KIND_ENDPOINTSLICE,
+		"{'metadata':{'namespace':'a','name':'s-2','labels':{'kubernetes.io/service-name':'s'}},"
+		"'addressType':'IPv4','ports':[{'port':8080}],'endpoints':[" AT(FORBIDDEN) "]}");
+	judge_put(
+		&live.judge, KIND_SERVICE,
+		"{'metadata':{'namespace':'a','name':'new'},'spec':{'clusterIP':'10.96.0.3','ports':[{'port':80}]}}");
 	assert_true(live_restart(&live) > 0);
 	assert_true(live_is_cut(&live, &flow, OUT));
 	assert_int_equal(asked("10.96.0.3", 80), BH_REASON_SERVICE_EMPTY);

@@ -70,9 +70,10 @@ struct json_object *world_service(struct rng *rng, struct json_object *json, uns
 		}
 	}
 	if (rng_chance(rng, 30)) { // two may claim it, or it may be a pod's
-		struct bh_addr addr = rng_chance(rng, 50) ?
-					      world_service_addr(WORLD_SERVICES, 0) :
-					      world_pod_addr((unsigned)rng_below(rng, WORLD_PODS), 0, 0);
+		struct bh_addr addr =
+			rng_chance(rng, 50) ?
+				world_service_addr(WORLD_SERVICES, 0) :
+				world_pod_addr((unsigned)rng_below(rng, WORLD_PODS), 0, 0);
 
 		add_text(world_put_array(spec, "externalIPs"), &addr);
 	}
@@ -100,8 +101,8 @@ struct json_object *world_slice(struct rng *rng, struct json_object *json, unsig
 	char name[16];
 
 	snprintf(name, sizeof(name), "s%u", service);
-	world_put(world_put_object(world_get(json, "metadata"), "labels"), "kubernetes.io/service-name",
-		  world_text(name));
+	world_put(world_put_object(world_get(json, "metadata"), "labels"),
+		  "kubernetes.io/service-name", world_text(name));
 	world_put(json, "addressType", world_text(family ? "IPv6" : "IPv4"));
 	add_ports(rng, json, service, false);
 	array = world_put_array(json, "endpoints");

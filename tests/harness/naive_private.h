@@ -13,7 +13,8 @@ struct naive_list {
 	const struct object *v[NAIVE_LIST_MAX];
 };
 
-void naive_collect(const struct naive *naive, enum kind kind, const char *ns, struct naive_list *ret);
+void naive_collect(const struct naive *naive, enum kind kind, const char *ns,
+		   struct naive_list *ret);
 
 // One question.
 struct naive_question {
@@ -36,4 +37,5 @@ bool naive_service(const struct naive_question *q, enum bh_verdict *ret);
 const struct pod *naive_pod_at(const struct naive *naive, const struct bh_addr *addr);
 
 bool naive_isolated(const struct naive_question *q); // by NetworkPolicies
-bool naive_own_node(const struct naive *naive, const struct bh_addr *addr); // a status address of it
+bool naive_own_node(const struct naive *naive,
+		    const struct bh_addr *addr); // a status address of it

@@ -282,9 +282,9 @@ static void many_services(void **state)
 	compile(policy, "  50 policies for egress");
 	policy_stats(policy, &stats);
 	print_message("  %u peer classes, %u keys, %u mixed, %u matrices of %llu bytes\n",
-		      stats.peer_classes, stats.services, stats.mixed, stats.matrices,
+		      stats.peer_classes, stats.service_keys, stats.mixed, stats.matrices,
 		      (unsigned long long)stats.matrix_bytes);
-	assert_int_equal(stats.services, SERVICES);
+	assert_int_equal(stats.service_keys, SERVICES);
 	put_slice(store, 905, 6340);
 	assert_true(compile(policy, "  other endpoints of one") > 0);
 	assert_int_equal(looked, 0);

@@ -49,27 +49,28 @@ static void pod(const char *ns, const char *name, const char *app, const char *a
 // ports: items of spec.ports; more: further members of spec, with a comma in front.
 static void service(const char *name, const char *addrs, const char *ports, const char *more)
 {
-	judge_put(&j, KIND_SERVICE,
-		  "{'metadata':{'namespace':'x','name':'%s'},'spec':{'clusterIPs':[%s],'ports':[%s]%s}}",
-		  name, addrs, ports, more);
+	judge_put(
+		&j, KIND_SERVICE,
+		"{'metadata':{'namespace':'x','name':'%s'},'spec':{'clusterIPs':[%s],'ports':[%s]%s}}",
+		name, addrs, ports, more);
 }
 
 // A slice of the Service; endpoints: its items.
 static void slice(const char *name, const char *of, const char *family, const char *ports,
 		  const char *endpoints)
 {
-	judge_put(&j, KIND_ENDPOINTSLICE,
-		  "{'metadata':{'namespace':'x','name':'%s','labels':{'kubernetes.io/service-name':'%s'}},"
-		  "'addressType':'%s','ports':[%s],'endpoints':[%s]}",
-		  name, of, family, ports, endpoints);
+	judge_put(
+		&j, KIND_ENDPOINTSLICE,
+		"{'metadata':{'namespace':'x','name':'%s','labels':{'kubernetes.io/service-name':'%s'}},"
+		"'addressType':'%s','ports':[%s],'endpoints':[%s]}",
+		name, of, family, ports, endpoints);
 }
 
 #define READY(addr) "{'addresses':['" addr "'],'conditions':{'ready':true}}"
 #define PORT_80 "{'port':80,'targetPort':8080}"
 #define TO_8080 "{'port':8080}"
 #define TO_WEB "{'to':[{'podSelector':{'matchLabels':{'app':'web'}}}]}"
-#define TO_WEB_8080 \
-	"{'to':[{'podSelector':{'matchLabels':{'app':'web'}}}],'ports':[{'port':8080}]}"
+#define TO_WEB_8080 "{'to':[{'podSelector':{'matchLabels':{'app':'web'}}}],'ports':[{'port':8080}]}"
 
 static enum bh_reason reason_at(uint32_t slot, const char *remote, uint16_t port, bool as_node)
 {
@@ -252,7 +253,8 @@ static void r18_several_ports_lead_to_their_own(void **state)
 
 	service("web", "'10.96.0.1'",
 		"{'name':'http','port':80,'targetPort':8080},{'name':'metrics','port':9100},"
-		"{'name':'dns','port':53,'protocol':'UDP'}", "");
+		"{'name':'dns','port':53,'protocol':'UDP'}",
+		"");
 	slice("web-1", "web", "IPv4",
 	      "{'name':'http','port':8080},{'name':'metrics','port':9100},"
 	      "{'name':'dns','port':5353,'protocol':'UDP'}",
@@ -363,10 +365,11 @@ static void balancers_and_external_addresses_are_keys(void **state)
 	uint32_t slot = two_webs();
 
 	slice("web-1", "web", "IPv4", TO_8080, READY("10.0.0.5"));
-	judge_put(&j, KIND_SERVICE,
-		  "{'metadata':{'namespace':'x','name':'web'},'spec':{'clusterIPs':['10.96.0.1'],"
-		  "'externalIPs':['198.51.100.1'],'ports':[{'port':80}]},'status':{'loadBalancer':{'ingress':["
-		  "{'ip':'198.51.100.2'},{'ip':'198.51.100.3','ipMode':'Proxy'},{'ip':'198.51.100.4','ipMode':'VIP'}]}}}");
+	judge_put(
+		&j, KIND_SERVICE,
+		"{'metadata':{'namespace':'x','name':'web'},'spec':{'clusterIPs':['10.96.0.1'],"
+		"'externalIPs':['198.51.100.1'],'ports':[{'port':80}]},'status':{'loadBalancer':{'ingress':["
+		"{'ip':'198.51.100.2'},{'ip':'198.51.100.3','ipMode':'Proxy'},{'ip':'198.51.100.4','ipMode':'VIP'}]}}}");
 	egress(TO_WEB);
 	assert_allowed(&j, slot, OUT, "198.51.100.1", "tcp", 80);
 	assert_allowed(&j, slot, OUT, "198.51.100.2", "tcp", 80);
@@ -395,10 +398,11 @@ static void host_ports_lead_to_their_pod(void **state)
 	uint32_t slot = client(), other;
 
 	egress("{'to':[{'podSelector':{'matchLabels':{'app':'web'}}}],'ports':[{'port':8080}]}");
-	other = judge_local(&j, "x", "web", "'app':'web'", "10.0.0.5",
-			    "'containers':[{'name':'c','ports':[{'containerPort':8080,'hostPort':80},"
-			    "{'containerPort':9090,'hostPort':90},"
-			    "{'containerPort':8080,'hostPort':81,'hostIP':'172.18.0.1'}]}]");
+	other = judge_local(
+		&j, "x", "web", "'app':'web'", "10.0.0.5",
+		"'containers':[{'name':'c','ports':[{'containerPort':8080,'hostPort':80},"
+		"{'containerPort':9090,'hostPort':90},"
+		"{'containerPort':8080,'hostPort':81,'hostIP':'172.18.0.1'}]}]");
 	assert_int_equal(reason_at(slot, "172.18.0.1", 80, true), BH_REASON_ALLOWED);
 	assert_int_equal(reason_at(slot, "172.18.0.1", 90, true), BH_REASON_POLICY_DENIED);
 	assert_allowed(&j, slot, OUT, "172.18.0.1", "tcp", 81);
@@ -427,10 +431,12 @@ static void backends_on_the_nodes_network(void **state)
 {
 	uint32_t slot = client();
 
-	judge_put(&j, KIND_NODE,
-		  "{'metadata':{'name':'n'},'status':{'addresses':[{'type':'InternalIP','address':'172.18.0.1'}]}}");
-	judge_put(&j, KIND_NODE,
-		  "{'metadata':{'name':'m'},'status':{'addresses':[{'type':'InternalIP','address':'172.18.0.2'}]}}");
+	judge_put(
+		&j, KIND_NODE,
+		"{'metadata':{'name':'n'},'status':{'addresses':[{'type':'InternalIP','address':'172.18.0.1'}]}}");
+	judge_put(
+		&j, KIND_NODE,
+		"{'metadata':{'name':'m'},'status':{'addresses':[{'type':'InternalIP','address':'172.18.0.2'}]}}");
 	service("api", "'10.96.0.1'", "{'port':443}", "");
 	slice("api-1", "api", "IPv4", "{'port':6443}", READY("172.18.0.1"));
 	egress("");
@@ -485,10 +491,11 @@ static void r30_a_pod_is_not_kept_from_itself(void **state)
 
 static void cluster(const char *tier, const char *action, const char *pods)
 {
-	judge_put(&j, KIND_CLUSTERNETPOL,
-		  "{'metadata':{'name':'c'},'spec':{'tier':'%s','priority':1,'subject':{'namespaces':{}},"
-		  "'egress':[{'action':'%s','to':[{'pods':{'namespaceSelector':{},'podSelector':%s}}]}]}}",
-		  tier, action, pods);
+	judge_put(
+		&j, KIND_CLUSTERNETPOL,
+		"{'metadata':{'name':'c'},'spec':{'tier':'%s','priority':1,'subject':{'namespaces':{}},"
+		"'egress':[{'action':'%s','to':[{'pods':{'namespaceSelector':{},'podSelector':%s}}]}]}}",
+		tier, action, pods);
 }
 
 static void cluster_policies_judge_each_backend(void **state)
@@ -498,7 +505,8 @@ static void cluster_policies_judge_each_backend(void **state)
 	slice("web-1", "web", "IPv4", TO_8080, READY("10.0.0.5") "," READY("10.0.0.7"));
 	cluster("Admin", "Deny", "{'matchLabels':{'app':'db'}}");
 	assert_mixed(slot, "10.96.0.1", 80);
-	assert_str(judge_rule(&j, slot, OUT, "10.96.0.1", "tcp", 80), "ClusterNetworkPolicy c rule 0");
+	assert_str(judge_rule(&j, slot, OUT, "10.96.0.1", "tcp", 80),
+		   "ClusterNetworkPolicy c rule 0");
 	cluster("Admin", "Deny", "{}");
 	assert_denied_cluster(&j, slot, OUT, "10.96.0.1", "tcp", 80);
 	egress(TO_WEB);
@@ -553,7 +561,8 @@ static void one_more_of_the_same_is_no_step(void **state)
 	slice("web-1", "web", "IPv4", TO_8080, READY("10.0.0.5") "," READY("10.0.0.7"));
 	egress("{'to':[{'podSelector':{}}]}");
 	judge_compile(&j);
-	slice("web-1", "web", "IPv4", TO_8080, READY("10.0.0.5") "," READY("10.0.0.6") "," READY("10.0.0.7"));
+	slice("web-1", "web", "IPv4", TO_8080,
+	      READY("10.0.0.5") "," READY("10.0.0.6") "," READY("10.0.0.7"));
 	plan = plan_now();
 	assert_int_equal(plan->nsteps, 0);
 	plan_free(plan);
@@ -660,17 +669,19 @@ static void ingress_knows_nothing_of_services(void **state)
 	char name[16], addr[32];
 
 	client();
-	judge_put(&j, KIND_NETPOL,
-		  "{'metadata':{'namespace':'x','name':'in'},'spec':{'podSelector':{},'ingress':["
-		  "{'from':[{'podSelector':{'matchLabels':{'n':'0'}}}]},{'from':[{'podSelector':{'matchLabels':"
-		  "{'n':'1'}}}]},{'from':[{'podSelector':{'matchLabels':{'n':'2'}}}]}]}}");
+	judge_put(
+		&j, KIND_NETPOL,
+		"{'metadata':{'namespace':'x','name':'in'},'spec':{'podSelector':{},'ingress':["
+		"{'from':[{'podSelector':{'matchLabels':{'n':'0'}}}]},{'from':[{'podSelector':{'matchLabels':"
+		"{'n':'1'}}}]},{'from':[{'podSelector':{'matchLabels':{'n':'2'}}}]}]}}");
 	for (uint32_t i = 0; i < 3; i++) {
 		snprintf(name, sizeof(name), "p%u", i);
 		snprintf(addr, sizeof(addr), "10.0.1.%u", i);
-		judge_put(&j, KIND_POD,
-			  "{'metadata':{'namespace':'x','name':'%s','labels':{'n':'%u'}},'spec':{'nodeName':'m'},"
-			  "'status':{'podIP':'%s'}}",
-			  name, i, addr);
+		judge_put(
+			&j, KIND_POD,
+			"{'metadata':{'namespace':'x','name':'%s','labels':{'n':'%u'}},'spec':{'nodeName':'m'},"
+			"'status':{'podIP':'%s'}}",
+			name, i, addr);
 	}
 	judge_compile(&j);
 	policy_stats(j.policy, &before);
