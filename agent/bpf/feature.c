@@ -15,7 +15,6 @@
 #include "agent/bpf/sys.h"
 
 #define MAP_NAME "bh_probe"
-#define PROG_TYPE_NETFILTER 32 // BPF_PROG_TYPE_NETFILTER
 #define FUNC_KTIME_COARSE 160 // BPF_FUNC_ktime_get_coarse_ns
 
 static int array_new(uint32_t flags, uint32_t entries)
@@ -132,8 +131,8 @@ static bool probe_netfilter_link(void)
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .imm = 1 },
 		{ .code = BPF_JMP | BPF_EXIT },
 	};
-	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = 45); // BPF_NETFILTER
-	_cleanup_close_ int fd = bpf_prog_load((enum bpf_prog_type)PROG_TYPE_NETFILTER, MAP_NAME,
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = SYS_NETFILTER);
+	_cleanup_close_ int fd = bpf_prog_load((enum bpf_prog_type)SYS_PROG_NETFILTER, MAP_NAME,
 					       "GPL", insns, ARRAY_SIZE(insns), &opts);
 
 	return fd >= 0;

@@ -15,6 +15,7 @@
 
 #include "agent/bpf/attach.h"
 #include "agent/bpf/feature.h"
+#include "agent/bpf/hook.h"
 #include "agent/bpf/judge.h"
 #include "agent/bpf/pin.h"
 #include "agent/bpf/state.h"
@@ -271,9 +272,10 @@ int program_detach_all(const char *pin_dir, struct err *reterr)
 	if (lock < 0)
 		return lock == -ENOENT ? 0 : lock;
 	snprintf(path, sizeof(path), "%s/" PIN_ENDPOINTS, pin_dir);
-	dir = opendir(path);
+	r = hook_remove(pin_dir, reterr);
+	dir = r == 0 ? opendir(path) : NULL;
 	if (!dir)
-		return 0;
+		return r;
 	while (r == 0 && (entry = readdir(dir))) {
 		char folder[PIN_FOLDER_BYTES + sizeof(entry->d_name)];
 

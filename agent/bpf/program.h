@@ -59,6 +59,6 @@ int program_check(struct tables *tables, uint32_t slot, int ifindex, enum bh_att
 int program_detach(struct tables *tables, uint32_t slot, int ifindex, enum bh_attach mode,
 		   struct err *reterr);
 
-// Every slot that has pins or filters under this pin folder, whatever the layout of its tables: for
+// The netfilter program, and every slot that has pins or filters under this pin folder, whatever the layout of its tables: for
 // --cleanup. A folder that is not there is fine; -EBUSY: an agent works on it.
 int program_detach_all(const char *pin_dir, struct err *reterr);

@@ -6,6 +6,8 @@
 
 #include <bpf/bpf.h>
 
+#include <bulkhead/service.h>
+
 #include "agent/base/vec.h"
 #include "agent/bpf/state.h"
 
@@ -98,6 +100,43 @@ int tables_host_keep(struct tables *tables, const struct bh_addr *addrs, uint32_
 	struct keep keep = { tables, addrs, n };
 
 	return map_each(&tables->maps[TABLE_HOST], keep_host, &keep);
+}
+
+// ---- addresses of endpoints ---------------------------------------------------------------------------
+
+int tables_local_set(struct tables *tables, const struct bh_addr *addr, uint32_t ident)
+{
+	struct bh_local local = { ident, bh_addr_check(addr) };
+
+	return bpf_map_update_elem(tables->maps[TABLE_LOCAL].fd, addr, &local, BPF_ANY);
+}
+
+int tables_local_del(struct tables *tables, const struct bh_addr *addr, uint32_t ident)
+{
+	int fd = tables->maps[TABLE_LOCAL].fd, r;
+	struct bh_local local;
+
+	r = bpf_map_lookup_elem(fd, addr, &local);
+	if (r == 0 && local.ident == ident)
+		r = bpf_map_delete_elem(fd, addr);
+	return r == -ENOENT ? 0 : r;
+}
+
+static int prune_local(void *arg, const void *key, const void *value)
+{
+	const struct bh_local *local = value;
+	struct tables *tables = arg;
+	uint32_t slot = BH_SLOT(local->ident);
+
+	if (slot < tables_nendpoints(tables) && tables->endpoints[slot].ident == local->ident &&
+	    tables->endpoints[slot].state != BH_STATE_NONE)
+		return 0;
+	return tables_local_del(tables, key, local->ident);
+}
+
+int tables_local_prune(struct tables *tables)
+{
+	return map_each(&tables->maps[TABLE_LOCAL], prune_local, tables);
 }
 
 // ---- further addresses of a pod ---------------------------------------------------------------------

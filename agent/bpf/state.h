@@ -54,6 +54,8 @@ struct matrix {
 	uint32_t id; // of the inner map
 };
 
+enum hook_state { HOOK_UNSAID, HOOK_WANTED, HOOK_UNWANTED };
+
 struct tables {
 	char pin_dir[PIN_DIR_BYTES];
 	int lock; // of the pin folder: keeps other agents out
@@ -67,6 +69,11 @@ struct tables {
 	struct matrix *matrices; // by policy id
 	int empty; // the inner map of free policy slots, -1: not made yet
 	int wait_outer, wait_inner; // for waits without membarrier, -1: not made yet
+
+	// hook.c; helper thread
+	enum hook_state hook;
+	bool hook_ours; // what is attached is this process's
+	uint64_t hook_unwanted_ns; // since then
 
 	int32_t *drift; // by slot: entries counted in the last walk minus what the endpoint said
 };

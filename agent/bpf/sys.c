@@ -23,6 +23,13 @@ struct attr_link_create {
 };
 _Static_assert(sizeof(struct attr_link_create) == 32, "union bpf_attr, link_create.tcx");
 
+struct attr_netfilter {
+	uint32_t program, target, type, flags;
+	struct sys_netfilter where;
+	uint32_t netfilter_flags;
+};
+_Static_assert(sizeof(struct attr_netfilter) == 32, "union bpf_attr, link_create.netfilter");
+
 struct attr_query {
 	uint32_t ifindex, hook, query_flags, attach_flags;
 	uint64_t programs;
@@ -31,10 +38,16 @@ struct attr_query {
 };
 _Static_assert(sizeof(struct attr_query) == 64, "union bpf_attr, query");
 
-// struct bpf_link_info up to the tcx part of its union.
+// struct bpf_link_info up to the parts of its union that are of interest here.
+#define LINK_NETFILTER 10 // BPF_LINK_TYPE_NETFILTER
 struct info_link {
 	uint32_t type, id, program, pad;
-	uint32_t ifindex, hook;
+	union {
+		struct {
+			uint32_t ifindex, hook;
+		};
+		struct sys_netfilter netfilter;
+	};
 };
 
 static int sys_bpf(int command, void *attr, size_t bytes)
@@ -84,14 +97,44 @@ int sys_link_update(int link, int program)
 	return bpf_link_update(link, program, NULL);
 }
 
-int sys_link_info(int link, struct sys_link *ret)
+static int link_info(int link, struct info_link *ret)
 {
-	struct info_link info = { 0 };
 	struct {
 		uint32_t fd, bytes;
 		uint64_t info;
-	} attr = { (uint32_t)link, sizeof(info), (uint64_t)(uintptr_t)&info };
-	int r = sys_bpf(BPF_OBJ_GET_INFO_BY_FD, &attr, sizeof(attr));
+	} attr = { (uint32_t)link, sizeof(*ret), (uint64_t)(uintptr_t)ret };
+
+	return sys_bpf(BPF_OBJ_GET_INFO_BY_FD, &attr, sizeof(attr));
+}
+
+int sys_netfilter_attach(int program, const struct sys_netfilter *where)
+{
+	struct attr_netfilter attr = {
+		.program = (uint32_t)program,
+		.type = SYS_NETFILTER,
+		.where = *where,
+	};
+
+	return sys_bpf(BPF_LINK_CREATE, &attr, sizeof(attr));
+}
+
+int sys_netfilter_info(int link, struct sys_netfilter *ret)
+{
+	struct info_link info = { 0 };
+	int r = link_info(link, &info);
+
+	if (r < 0)
+		return r;
+	if (info.type != LINK_NETFILTER)
+		return -EINVAL;
+	*ret = info.netfilter;
+	return 0;
+}
+
+int sys_link_info(int link, struct sys_link *ret)
+{
+	struct info_link info = { 0 };
+	int r = link_info(link, &info);
 
 	if (r < 0)
 		return r;

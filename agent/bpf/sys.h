@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// sys.h - bpf(2) calls that are younger than this libbpf: tcx links and their order on a device.
+// sys.h - bpf(2) calls that are younger than this libbpf: tcx links and their order on a device, netfilter links.
 //
 // World: host. Pure: no. Owns: nothing. Every call returns -errno, or an fd or 0.
 #pragma once
@@ -35,6 +35,18 @@ struct sys_link {
 	uint32_t ifindex; // 0: the device is gone
 };
 int sys_link_info(int link, struct sys_link *ret);
+
+#define SYS_PROG_NETFILTER 32 // BPF_PROG_TYPE_NETFILTER
+#define SYS_NETFILTER 45 // BPF_NETFILTER
+
+// Where a netfilter program stands: NFPROTO_*, NF_INET_*; among others by priority, lowest first.
+struct sys_netfilter {
+	uint32_t family, hook;
+	int32_t priority;
+};
+// A link in this network namespace. -EBUSY: that priority is somebody's.
+int sys_netfilter_attach(int program, const struct sys_netfilter *where);
+int sys_netfilter_info(int link, struct sys_netfilter *ret); // -EINVAL: no such link
 
 int sys_program_id(int program, uint32_t *ret);
 

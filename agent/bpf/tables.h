@@ -56,6 +56,11 @@ int tables_identity_set(struct tables *tables, uint32_t slot, const struct bh_id
 int tables_identity_del(struct tables *tables, uint32_t slot);
 uint32_t tables_next_incarnation(struct tables *tables); // 20 bits, never 0, persisted
 
+// ---- whose address: bh_local, for the netfilter program ------------------------------------------------------------
+int tables_local_set(struct tables *tables, const struct bh_addr *addr, uint32_t ident);
+int tables_local_del(struct tables *tables, const struct bh_addr *addr, uint32_t ident); // if it is that ident's
+int tables_local_prune(struct tables *tables); // of idents that no endpoint has
+
 // ---- plans ---------------------------------------------------------------------------------------------------------
 struct apply_stats {
 	uint32_t steps, waits;

@@ -153,6 +153,26 @@ static void row_services(struct table *table, struct json_object *answer)
 	row(table, "Services", CLI_PLAIN, text);
 }
 
+// Only where it matters: Services of which some backends are forbidden.
+static void row_hook(struct table *table, struct json_object *answer)
+{
+	struct json_object *hook = json_at(answer, "netfilter");
+	bool in_force = json_true(hook, "in_force"), needed = json_true(hook, "needed");
+	char text[256];
+	size_t at;
+
+	if (!in_force && !needed)
+		return;
+	at = (size_t)snprintf(text, sizeof(text), "Services judged behind their translation: %s",
+			      in_force ? "yes" : "no, what is mixed is denied");
+	json_object_object_foreach(json_at(hook, "priorities"), place, priority) {
+		if (at < sizeof(text))
+			at += (size_t)snprintf(text + at, sizeof(text) - at, "; %s at %d", place,
+					       json_object_get_int(priority));
+	}
+	row(table, "netfilter", in_force ? CLI_PLAIN : CLI_BAD, text);
+}
+
 static void row_memory(struct table *table, struct json_object *answer)
 {
 	struct json_object *tables_json = json_at(answer, "tables");
@@ -205,6 +225,7 @@ static void show(struct cli *cli, struct json_object *answer)
 	row_policy(table, answer);
 	row_endpoints(table, answer);
 	row_services(table, answer);
+	row_hook(table, answer);
 	row_memory(table, answer);
 	table_end(table, cli);
 	show_stats(cli, answer);

@@ -66,7 +66,7 @@ static const struct option options[] = {
 	{ "version", 0, OPTION_FLAG, FIELD(version), NULL, "print the version and leave", NULL },
 	{ "help", 'h', OPTION_HELP, 0, NULL, "print this page and leave", NULL },
 	{ "force-off", 0, OPTION_TEXT, FIELD(force_off), "LIST",
-	  "kernel features to do without, comma-separated: tcx, membarrier, batch", NULL },
+	  "kernel features to do without, comma-separated: tcx, membarrier, batch, netfilter", NULL },
 	{ NULL },
 };
 
@@ -99,6 +99,9 @@ static const struct option limits[] = {
 	  "of a table, for all policies of one namespace", TEXT(BH_LIMIT_SHARE), .min = 1, .max = 100 },
 	{ "sweep-interval", 0, OPTION_NUMBER, FIELD(sweep_sec), "SEC",
 	  "how often expired connections are removed", "10", .min = 1, .max = 3600 },
+	{ "hook-grace", 0, OPTION_NUMBER, FIELD(hook_grace_sec), "SEC",
+	  "how long the netfilter program stays when no Service is judged behind its translation any more",
+	  "15", .max = 86400 },
 	{ "watch-interval", 0, OPTION_NUMBER, FIELD(watch_sec), "SEC",
 	  "how often the programs' place on every veth is checked", "5", .min = 1, .max = 3600 },
 	{ NULL },

@@ -152,6 +152,16 @@ static bool any_lacks(const struct daemon *daemon)
 	return false;
 }
 
+// Told with a plan, and looked at by the watch since.
+void daemon_hook_told(struct daemon *daemon, int r, const struct err *err)
+{
+	char text[ERR_TEXT_BYTES + 128];
+
+	snprintf(text, sizeof(text), "%s: pods reach no Service of which only some backends are allowed to them",
+		 err->text);
+	daemon_problem(daemon, "netfilter", r < 0 ? text : NULL);
+}
+
 static void in_force(struct daemon *daemon, struct cycle_job *job)
 {
 	daemon->lacking = any_lacks(daemon);
@@ -206,6 +216,8 @@ static void cycle_done(void *arg)
 	if (job->r < 0) {
 		plan_stopped(daemon, job);
 	} else if (job->plan) {
+		daemon->mixed = job->plan->mixed;
+		daemon_hook_told(daemon, job->hook_r, &job->hook_err);
 		vec_each(struct endpoint_leaving, leaving, &job->leaving)
 			if (!leaving->stays)
 				endpoints_released(daemon->endpoints, leaving->slot);
@@ -388,7 +400,8 @@ void daemon_kick(struct daemon *daemon)
 	job = job_new(daemon);
 	if (!job)
 		return;
-	if (job->before.n || job->after.n || job->leaving.n || (job->plan && job->plan->nsteps)) {
+	if (job->before.n || job->after.n || job->leaving.n ||
+	    (job->plan && (job->plan->nsteps || job->plan->mixed != daemon->mixed))) {
 		submit(daemon, job);
 		return;
 	}

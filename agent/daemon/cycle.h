@@ -41,10 +41,15 @@ struct cycle_job {
 	struct apply_stats stats;
 	int r; // of the plan
 	struct err err;
+	int hook_r; // of the netfilter program
+	struct err hook_err;
 };
 
 // On the helper thread.
 void cycle_job_run(struct cycle_job *job);
+
+// How the netfilter program is, to the problems.
+void daemon_hook_told(struct daemon *daemon, int r, const struct err *err);
 
 // Timers: looks for pods that wait, and tries again what could not be attached or scanned; compiles anew after
 // a plan that stopped.

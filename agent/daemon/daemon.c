@@ -403,6 +403,7 @@ int daemon_open(struct daemon *daemon, const struct config *config, struct err *
 	daemon->config = config;
 	snprintf(daemon->keep, sizeof(daemon->keep), "%s/" KEEP_NAME, config->run_dir);
 	daemon->closed = (struct program_pair){ -1, -1 };
+	daemon->mixed = -1;
 	daemon->started_ms = daemon_now_ms();
 	r = open_all(daemon, reterr);
 	if (r < 0) {

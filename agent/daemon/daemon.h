@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "agent/base/worker.h"
+#include "agent/bpf/hook.h"
 #include "agent/bpf/link.h"
 #include "agent/bpf/program.h"
 #include "agent/bpf/tables.h"
@@ -74,6 +75,7 @@ struct daemon {
 	bool stale; // policy is not as fresh as policy_adopt() wants it
 	bool stopped; // a plan did, and none has run to its end since
 	bool held; // a plan stopped: until the timer says so, only programs are attached
+	int mixed; // whether plans want the netfilter program, as the helper thread was told; -1: not yet
 	bool lacking; // some endpoint is not in force as it should be
 	bool sweeping, watching; // such a round is on the helper thread
 	uint64_t applied; // store generation in force, for every endpoint

@@ -78,6 +78,7 @@ static void add_stats(struct json_object *json, const struct daemon *daemon)
 		[BH_STAT_CT_CUT] = "connections_cut",
 		[BH_STAT_CLASS_RETRY] = "class_retries",
 		[BH_STAT_NO_JUDGE] = "no_judge",
+		[BH_STAT_TRANSLATED] = "translated_judged",
 	};
 	struct json_object *stats = add_object(json, "stats");
 	uint64_t values[BH_STAT_MAX] = { 0 };
@@ -154,6 +155,23 @@ static void add_unready_one(void *arg, const char *name, const char *text)
 	json_object_array_add(arg, one);
 }
 
+// Judges behind the translation of Services: in force or not, and where.
+static void add_hook(struct json_object *json, const struct daemon *daemon)
+{
+	struct json_object *hook = json_object_new_object(), *priorities = json_object_new_object();
+	struct hook_place places[HOOK_PLACES];
+
+	hook_places(daemon->tables, places);
+	add_bool(hook, "needed", daemon->mixed > 0);
+	add_bool(hook, "in_force", tables_node_has(daemon->tables, BH_NODE_HOOK));
+	for (int i = 0; i < HOOK_PLACES; i++)
+		if (places[i].attached)
+			json_object_object_add(priorities, places[i].name,
+					       json_object_new_int(places[i].priority));
+	json_object_object_add(hook, "priorities", priorities);
+	json_object_object_add(json, "netfilter", hook);
+}
+
 int op_status(void *arg, struct json_object *request, struct json_object **ret, struct err *reterr)
 {
 	static const char *const attaches[] = { "auto", "tcx", "clsact" };
@@ -175,6 +193,7 @@ int op_status(void *arg, struct json_object *request, struct json_object **ret, 
 		json_object_object_add(json, "report", report_describe(daemon->report));
 	add_endpoints(json, daemon);
 	add_text(json, "attach", attaches[daemon->config->attach]);
+	add_hook(json, daemon);
 	add_policy(json, daemon);
 	json_object_object_add(json, "tables", tables_memory(daemon->tables));
 	add_number(json, "rss_bytes", rss_bytes());

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "agent/base/log.h"
+#include "agent/daemon/cycle.h"
 #include "agent/daemon/health.h"
 
 LOG_ROOM("rounds");
@@ -67,11 +68,17 @@ struct watch_job {
 	struct daemon *daemon;
 	struct tables *tables;
 	VEC(struct watch_one) all;
+	uint32_t hook_grace_sec;
+	bool hook_repaired;
+	int hook_r;
+	struct err hook_err;
 };
 
 static void watch_run(void *arg)
 {
 	struct watch_job *job = arg;
+
+	job->hook_r = hook_watch(job->tables, job->hook_grace_sec, &job->hook_repaired, &job->hook_err);
 
 	vec_each(struct watch_one, one, &job->all)
 		one->r = program_check(job->tables, one->slot, one->ifindex, one->attach, &one->err);
@@ -101,6 +108,10 @@ static void watch_done(void *arg)
 		else if (e->attached)
 			repair(daemon, e, one);
 	}
+	daemon_hook_told(daemon, job->hook_r, &job->hook_err);
+	if (job->hook_repaired)
+		log_warn("the netfilter program was gone: it is attached again");
+	daemon->watchdog_repairs += job->hook_repaired;
 	daemon->watching = false;
 	vec_fini(&job->all);
 	free(job);
@@ -125,6 +136,7 @@ void daemon_watch(struct daemon *daemon)
 	daemon->watching = true;
 	job->daemon = daemon;
 	job->tables = daemon->tables;
+	job->hook_grace_sec = (uint32_t)daemon->config->hook_grace_sec;
 	for (size_t i = 0; r >= 0 && (e = endpoints_at(daemon->endpoints, i)); i++) {
 		struct watch_one one = { e->slot, e->ident, e->ifindex, e->attach };
 

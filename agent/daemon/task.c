@@ -148,8 +148,12 @@ void cycle_job_run(struct cycle_job *job)
 {
 	vec_each(struct program_task, task, &job->before)
 		task_run(job, task);
+	if (job->plan && job->plan->mixed) // failing this, mixed Services are denied: the plan is in force all the same
+		job->hook_r = hook_want(job->tables, true, &job->hook_err);
 	if (job->plan)
 		job->r = tables_apply(job->tables, job->plan, &job->stats, &job->err);
+	if (job->plan && job->r >= 0 && !job->plan->mixed)
+		hook_want(job->tables, false, &job->hook_err);
 	if (job->r < 0) {
 		quarantine_bare(job);
 		return;

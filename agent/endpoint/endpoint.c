@@ -526,5 +526,7 @@ int endpoints_inherit(struct endpoints *endpoints)
 		endpoints->slots[slot] = e;
 		endpoints->want_scan = true;
 	}
+	if (tables_local_prune(endpoints->tables) < 0)
+		return -ENOMEM;
 	return tables_total_each(endpoints->tables, inherit_ident, endpoints);
 }

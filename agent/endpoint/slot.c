@@ -22,6 +22,27 @@ static void set_policy(volatile struct bh_endpoint *slot, uint32_t policy)
 	store_pair(slot->gen, BH_GEN_OF(policy));
 }
 
+// The netfilter program knows an endpoint by these; what it does not know passes no mixed Service.
+typedef int (*tell_fn)(struct tables *tables, const struct bh_addr *addr, uint32_t ident);
+
+static void tell_addrs(struct tables *tables, const volatile struct bh_endpoint *slot, tell_fn tell)
+{
+	struct bh_addr addr4 = bh_addr_from4(slot->addr4), addr6;
+
+	for (int i = 0; i < 4; i++)
+		addr6.w[i] = slot->addr6[i];
+	if (slot->addr4)
+		tell(tables, &addr4, slot->ident);
+	if (addr6.w[0])
+		tell(tables, &addr6, slot->ident);
+}
+
+static bool same_addrs(const volatile struct bh_endpoint *a, const struct bh_endpoint *b)
+{
+	return a->addr4 == b->addr4 && a->addr6[0] == b->addr6[0] && a->addr6[1] == b->addr6[1] &&
+	       a->addr6[2] == b->addr6[2] && a->addr6[3] == b->addr6[3];
+}
+
 static void set_addrs(volatile struct bh_endpoint *slot, const struct bh_addr *addrs, uint32_t naddrs)
 {
 	const struct bh_addr *addr4 = NULL, *addr6 = NULL;
@@ -46,8 +67,12 @@ void slot_refresh_as(struct tables *tables, const struct endpoint *endpoint, con
 		     uint32_t naddrs)
 {
 	volatile struct bh_endpoint *slot = tables_endpoint(tables, endpoint->slot);
+	const struct bh_endpoint before = *slot;
 
 	set_addrs(slot, addrs, naddrs);
+	if (!same_addrs(slot, &before))
+		tell_addrs(tables, &before, tables_local_del);
+	tell_addrs(tables, slot, tables_local_set);
 	slot->flags = endpoint->flags | (slot->flags & BH_EP_EXTRA);
 	for (int i = 0; i < 6; i++)
 		slot->mac[i] = endpoint->mac[i];
@@ -80,6 +105,7 @@ int slot_open(struct tables *tables, const struct endpoint *endpoint, bool fresh
 		return r;
 	if (!fresh)
 		set_state(slot, BH_STATE_QUARANTINE);
+	tell_addrs(tables, slot, tables_local_del);
 	slot->flags = 0;
 	slot->adopt_until = 0;
 	slot->ct_count = 0;
@@ -126,9 +152,12 @@ void slot_activate(struct tables *tables, uint32_t index, uint32_t ident)
 		state_was(slot, BH_STATE_OPENING, BH_STATE_ACTIVE);
 }
 
-void slot_close(struct tables *tables, uint32_t slot)
+void slot_close(struct tables *tables, uint32_t index)
 {
-	set_state(tables_endpoint(tables, slot), BH_STATE_NONE);
+	volatile struct bh_endpoint *slot = tables_endpoint(tables, index);
+
+	set_state(slot, BH_STATE_NONE);
+	tell_addrs(tables, slot, tables_local_del);
 }
 
 bool slot_is_open(struct tables *tables, uint32_t slot)
