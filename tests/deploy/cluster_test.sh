@@ -12,10 +12,11 @@ folder=deploy/base
 render $folder >"$WORK/objects" || die "$folder does not render"
 export DAEMONSET=$WORK/daemonset.json ACCOUNT=$API/serviceaccount NODE
 objects DaemonSet <"$WORK/objects" >"$DAEMONSET"
-mkdir -p "$WORK/config" "$RUN"
+mkdir -p "$WORK/config" "$RUN" "$BULKHEAD_STATE_DIR"
 objects ConfigMap <"$WORK/objects" | jq -r '.data["bulkheadd.conf"]' >"$WORK/config/bulkheadd.conf"
 jq -s '{apiVersion: "v1", kind: "List", items: map(select(.kind | test("Role")))}' "$WORK/objects" >"$WORK/rbac.yaml"
-VOLUMES=$(jq -nc --arg bpf "$WORK/bpf" --arg run "$RUN" --arg config "$WORK/config" '{bpf: $bpf, run: $run, config: $config}')
+VOLUMES=$(jq -nc --arg bpf "$WORK/bpf" --arg run "$RUN" --arg config "$WORK/config" --arg state "$BULKHEAD_STATE_DIR" \
+	'{bpf: $bpf, run: $run, config: $config, state: $state}')
 export VOLUMES
 ask_probe() { # NAME: the answer to the manifest's probe, as the kubelet asks
 	local url
