@@ -127,7 +127,8 @@ static const struct option server[] = {
 	  "whether conditions of ClusterNetworkPolicies and Events are written to the API server", "on",
 	  .choices = "off|on" },
 	{ "report-namespace", 0, OPTION_TEXT, FIELD(report_namespace), "NAMESPACE",
-	  "where the Lease is by which agents agree on who reports for all; default: the service account's",
+	  "where the Lease is by which agents agree on who reports for all; default: the service account's, "
+	  "else bulkhead-system",
 	  .env = "POD_NAMESPACE" },
 	{ "report-lease", 0, OPTION_NUMBER, FIELD(report_lease_sec), "SEC",
 	  "how long that agent may be silent until another one takes its place", "60", .min = 2,

@@ -7,6 +7,8 @@
 
 #include "agent/daemon/report.h"
 
+#define DEFAULT_NAMESPACE "bulkhead-system" // where the manifests put the agent
+
 static void problems(void *arg, report_problem_fn fn, void *fn_arg)
 {
 	const struct daemon *daemon = arg;
@@ -43,8 +45,8 @@ int daemon_report_open(struct daemon *daemon)
 	config.namespace = or_null(c->report_namespace);
 	if (!config.namespace)
 		config.namespace = or_null(http_config(http)->namespace);
-	daemon_problem(daemon, "report lease",
-		       config.namespace ? NULL : "no namespace is known for it: say --report-namespace");
+	if (!config.namespace)
+		config.namespace = DEFAULT_NAMESPACE;
 	return report_new(daemon->base, http, daemon->store, &config, &hooks, &daemon->report);
 }
 

@@ -158,7 +158,7 @@ int elect_init(struct report *report)
 	struct elect *elect = &report->elect;
 	int r = errand_init(&elect->errand, report->base, report->http, due, report);
 
-	if (r < 0 || !report->config.namespace)
+	if (r < 0)
 		return r;
 	elect->lease.identity = report->config.node;
 	elect->lease.namespace = report->config.namespace;

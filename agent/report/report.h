@@ -35,7 +35,7 @@ struct report_hooks {
 
 struct report_config {
 	const char *node; // who we are; borrowed, as all here
-	const char *namespace; // of the Lease; NULL: no Lease, and so nothing that needs one
+	const char *namespace; // of the Lease
 	unsigned lease_sec;
 	unsigned repeat_sec; // between two times that an Event is said
 	const char *taint; // key of the startup taint; NULL: none

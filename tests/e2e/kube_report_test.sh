@@ -27,7 +27,7 @@ cnp() { # NAME EGRESS
 }
 cnp good '[]'
 cnp bad '[{action: Accept, to: [{domainNames: ["*.example.com"]}]}]'
-api_start
+api_start --rbac deploy/base/rbac.yaml --rbac deploy/overlays/startup-taint/rbac.yaml --no-watchlist
 api_show
 api "$(jq -nc --arg name "$NODE" --arg addr "$NODE4" '{op: "put", object: {apiVersion: "v1", kind: "Node",
 	metadata: {name: $name, uid: "uid-node"}, status: {addresses: [{type: "InternalIP", address: $addr}]},
@@ -53,6 +53,9 @@ check "a policy that comes later is told, too" until_true 20 is clusternetworkpo
 check "in a round of its own" until_true 20 reported ".conditions.rounds > $rounds"
 equal "with one write" "$(writes)" 3
 
+equal "nothing was asked that the roles do not grant" \
+	"$(api '{"op":"asked"}' | jq -c '[.asked[] | select(.allowed | not) | "\(.verb) \(.resource)"]')" '[]'
+equal "the overlay's role is used up" "$(api '{"op":"asked"}' | jq -c '[.unused[] | tostring | select(test("nodes"))]')" '[]'
 agent_stop
 equal "the Lease is given back" "$(get leases bulkhead-system bulkhead .spec.holderIdentity)" '""'
 agent_start_kube --report-namespace bulkhead-system --report-lease 4
