@@ -168,8 +168,17 @@ static int error_of(const struct http_call *call, CURLcode code)
 	}
 }
 
-static const char *text_of(const struct http_call *call, CURLcode code)
+// What OpenSSL says of certificates is seldom clear by itself.
+static const char *text_of_tls(struct http_call *call, const char *why)
 {
+	snprintf(call->why, sizeof(call->why), "the server's certificate, or ours, is not accepted: %s", why);
+	return call->why;
+}
+
+static const char *text_of(struct http_call *call, CURLcode code)
+{
+	const char *text = call->error[0] ? call->error : curl_easy_strerror(code);
+
 	if (code == CURLE_OK)
 		return "";
 	if (call->headless)
@@ -178,7 +187,7 @@ static const char *text_of(const struct http_call *call, CURLcode code)
 		return "the answer is too large";
 	if (code == CURLE_WRITE_ERROR)
 		return call->stopped ? "given up" : "out of memory";
-	return call->error[0] ? call->error : curl_easy_strerror(code);
+	return error_of(call, code) == -EKEYREJECTED ? text_of_tls(call, text) : text;
 }
 
 void http_call_answer(struct http_call *call, CURLcode code, struct http_answer *ret)

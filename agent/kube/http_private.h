@@ -17,7 +17,7 @@ struct http_call {
 	CURL *easy;
 	struct event *timer;
 	struct curl_slist *headers, *connect_to;
-	char error[CURL_ERROR_SIZE];
+	char error[CURL_ERROR_SIZE], why[CURL_ERROR_SIZE + 64];
 	bool added; // to the multi handle
 	bool cancelled;
 	bool head_seen; // the final answer's, not a "100 Continue"

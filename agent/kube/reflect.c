@@ -10,6 +10,7 @@
 
 #define WATCH_SLACK_SEC 30 // beyond the length that was asked for
 #define WATCH_SHORT_MS 5000 // one that lives for so long, or brings something, ends a row of failures
+#define FLAPS_MAX 3 // failures, or watches that end at once, with nothing but beginnings in between: told
 #define PAGES_MAX 100000 // of a list
 
 const struct reflect_times reflect_times_default = {
@@ -88,7 +89,8 @@ static const char *verb(const struct reflect *reflect)
 	return reflect->ask == ASK_PAGE ? "list" : "watch";
 }
 
-// One failure is no news: what is wrong is told from the second on, as long as nothing works in between.
+// One failure is no news: what is wrong is told from the second on, as long as nothing works in between, and when what
+// works never lasts.
 static void failed_as(struct reflect *reflect, const char *join, const char *what, long retry_after_sec)
 {
 	err_set(&reflect->last, -EIO, "%s %s%s%s", verb(reflect), reflect->resource->name, join, what);
@@ -99,7 +101,7 @@ static void failed_as(struct reflect *reflect, const char *join, const char *wha
 	// streams and pages take turns while neither works
 	if (reflect->ask != ASK_WATCH && !reflect->page)
 		reflect->page_turn = reflect->ask == ASK_STREAM;
-	if (++reflect->failing > 1)
+	if (++reflect->failing > 1 || reflect->failures > FLAPS_MAX)
 		tell(reflect, reflect->last.text);
 	wait_after_failures(reflect, retry_after_sec);
 }
@@ -200,8 +202,10 @@ static void watch_ended(struct reflect *reflect, const char *broken)
 		failed(reflect, broken, 0);
 	else if (good)
 		wait_ms(reflect, 0);
-	else
+	else if (reflect->failures < FLAPS_MAX)
 		ask_otherwise(reflect);
+	else
+		failed(reflect, "the server ends watches as soon as they begin", 0);
 }
 
 // The answer was a 2xx; `broken` says how it ended too early, NULL: it did not.
@@ -492,6 +496,7 @@ void reflect_free(struct reflect *reflect)
 		return;
 	http_cancel(reflect->call);
 	reading_fini(&reflect->reading);
+	vec_fini(&reflect->scratch);
 	if (reflect->timer)
 		event_free(reflect->timer);
 	if (reflect->tokener)

@@ -5,6 +5,7 @@
 // World: host, one thread. Pure: no. Owns: see reflect.h.
 #pragma once
 
+#include "agent/base/vec.h"
 #include "agent/kube/reflect.h"
 #include "agent/kube/split.h"
 #include "agent/kube/status.h"
@@ -53,6 +54,7 @@ struct reflect {
 	int64_t since_ms; // it began, or its list was over
 	struct reading reading;
 	struct json_tokener *tokener;
+	VEC(char) scratch; // a value without what nobody reads
 	struct event *timer; // the end of a pause; with a stream, a look at whether it is silent
 };
 

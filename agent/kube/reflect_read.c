@@ -3,8 +3,10 @@
 #include <errno.h>
 #include <string.h>
 
+#include "agent/kube/prune.h"
 #include "agent/kube/reflect_private.h"
 
+#define SCRATCH_KEEP_BYTES (64u << 10) // for the next value
 #define INITIAL_END "k8s.io/initial-events-end"
 
 static struct json_object *field(struct json_object *json, const char *key)
@@ -23,9 +25,18 @@ static struct json_object *parse(struct reflect *reflect, const char *from, size
 {
 	struct json_tokener *tokener = reflect->tokener;
 	struct json_object *json;
+	size_t pruned = 0;
 
+	if (vec_reserve(&reflect->scratch, len) == 0)
+		pruned = prune(from, len, reflect->scratch.v);
+	if (pruned) {
+		from = reflect->scratch.v;
+		len = pruned;
+	}
 	json_tokener_reset(tokener);
 	json = json_tokener_parse_ex(tokener, from, (int)len);
+	if (reflect->scratch.cap > SCRATCH_KEEP_BYTES)
+		vec_fini(&reflect->scratch);
 	if (json && json_tokener_get_error(tokener) == json_tokener_success &&
 	    json_tokener_get_parse_end(tokener) == len)
 		return json;

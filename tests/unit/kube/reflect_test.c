@@ -473,6 +473,37 @@ static void a_server_that_restarts(void **state)
 	assert_true(has(rig, "-a") || has(rig, "[+b+z"));
 }
 
+static void watches_that_never_last_are_told(void **state)
+{
+	static const char *const ways[] = { "done", "break" };
+	struct rig *rig = *state;
+
+	begin(rig);
+	for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
+		for (int n = 0; n < 5; n++)
+			script(rig, "watch namespaces", ways[i], " ");
+		standin_do(&rig->standin, "{'op':'end','on':'*','how':'clean'}");
+		run_until(rig, has, "!");
+		run_until(rig, ends_with, ".");
+		add(rig, ways[i]);
+		run_until(rig, has, ways[i]);
+		rig->story[0] = '\0';
+	}
+	assert_int_equal(status_now(rig).lists, 1);
+}
+
+static void continuations_that_are_nonsense_begin_anew(void **state)
+{
+	struct rig *rig = *state;
+
+	standin_do(&rig->standin, "{'op':'set','watchlist':false}");
+	script(rig, "list namespaces", "done",
+	       "{'metadata':{'resourceVersion':'1','continue':'b&c=%'},'items':[" OBJECT("a", "1") "]}");
+	start(rig, &namespaces);
+	story(rig, "]", "[[+a[+a+b]");
+	assert_str_contains(status_now(rig).error, "list namespaces: HTTP 400: ");
+}
+
 // ---- refusals ---------------------------------------------------------------------------------------------------------
 
 static void both_forms_of_410_list_again(void **state)
@@ -767,6 +798,8 @@ static void resource_versions_are_opaque(void **state)
 	start(rig, &namespaces);
 	story(rig, "].", "[+a]![+a+b].");
 	assert_str_contains(rig->problem, "x/y?&z=#%20");
+	add(rig, "c");
+	story(rig, "+c", "+c");
 	// one without an end is refused
 	memset(version, '9', sizeof(version));
 	version[0] = version[sizeof(version) - 2] = '\'';
@@ -776,7 +809,7 @@ static void resource_versions_are_opaque(void **state)
 	script(rig, "watch namespaces", "done", text);
 	free(text);
 	standin_do(&rig->standin, "{'op':'end','on':'*','how':'clean'}");
-	story(rig, "].", "+a![+a+b].");
+	story(rig, "].", "+a![+a+b+c].");
 	assert_str_contains(rig->problem, "more than 1024 bytes");
 }
 
@@ -868,6 +901,8 @@ int main(void)
 		TEST(chunks_end_inside_of_events),
 		TEST(an_event_that_breaks_off_is_read_again),
 		TEST(a_server_that_restarts),
+		TEST(watches_that_never_last_are_told),
+		TEST(continuations_that_are_nonsense_begin_anew),
 		TEST(both_forms_of_410_list_again),
 		TEST(real_compaction_lists_again),
 		TEST(busy_servers_are_not_asked_for_more),

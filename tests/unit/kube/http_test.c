@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+// http_test.c - requests: who is believed, what is sent and collected, what calls may do to each other.
+#include "tests/harness/test.h"
+
+#include "agent/kube/http.h"
+#include "tests/harness/standin.h"
+
+#define DEADLINE_SEC 20
+#define LEASES "/apis/coordination.k8s.io/v1/namespaces/n/leases"
+
+struct rig {
+	struct standin standin, other;
+	struct event_base *base;
+	struct http *http;
+	char folder[PATH_MAX];
+	int ended; // calls
+	int status, error; // of the last one
+	char text[256];
+	char *body;
+	struct http_call *victim; // cancelled by the next end
+	int again; // so many more calls begin at the next ends
+};
+
+static void copy(const char *from, const char *to_dir, const char *name)
+{
+	char path[PATH_MAX + 64];
+	_cleanup_free_ char *text = NULL;
+	size_t len;
+
+	snprintf(path, sizeof(path), "%s/%s", from, name);
+	text = test_read(path, &len);
+	test_write_atomic(to_dir, name, text);
+}
+
+static int setup(void **state)
+{
+	struct rig *rig = calloc(1, sizeof(*rig));
+
+	standin_start(&rig->standin, NULL);
+	rig->base = event_base_new();
+	test_mkdir(rig->folder);
+	*state = rig;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct rig *rig = *state;
+
+	http_free(rig->http);
+	event_base_free(rig->base);
+	standin_stop(&rig->standin);
+	if (rig->other.pid)
+		standin_stop(&rig->other);
+	test_rmdir(rig->folder);
+	free(rig->body);
+	free(rig);
+	return 0;
+}
+
+// As the service account of `from`, whose files are copied.
+static void open_as(struct rig *rig, const struct standin *from)
+{
+	struct kube_config *config = NULL;
+	char port[8], path[PATH_MAX];
+	struct err err = { 0 };
+
+	standin_path(from, "serviceaccount", path);
+	copy(path, rig->folder, "token");
+	copy(path, rig->folder, "ca.crt");
+	snprintf(port, sizeof(port), "%u", rig->standin.port);
+	setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1", 1);
+	setenv("KUBERNETES_SERVICE_PORT", port, 1);
+	assert_ok_err(kube_config_in_cluster(rig->folder, &config, &err), &err);
+	assert_ok_err(http_new(rig->base, config, &rig->http, &err), &err);
+}
+
+static void on_done(void *arg, const struct http_answer *answer);
+
+static struct http_call *begin(struct rig *rig, const char *method, const char *path, const char *type,
+			       const char *body)
+{
+	const struct http_request request = { .method = method, .path = path, .content_type = type,
+					      .body = body, .len = body ? strlen(body) : 0 };
+	const struct http_events events = { .arg = rig, .done = on_done };
+	struct http_call *call = NULL;
+
+	assert_ok(http_start(rig->http, &request, &events, &call));
+	return call;
+}
+
+static void on_done(void *arg, const struct http_answer *answer)
+{
+	struct rig *rig = arg;
+
+	rig->ended++;
+	rig->status = answer->status;
+	rig->error = answer->error;
+	snprintf(rig->text, sizeof(rig->text), "%s", answer->text);
+	free(rig->body);
+	rig->body = strndup(answer->body, answer->len);
+	http_cancel(TAKE_PTR(rig->victim));
+	if (rig->again > 0 && rig->again--)
+		begin(rig, NULL, "/version", NULL, NULL);
+}
+
+static void on_deadline(evutil_socket_t fd, short what, void *arg)
+{
+	*(bool *)arg = true;
+}
+
+static void run(struct rig *rig, int ends)
+{
+	const struct timeval deadline = { DEADLINE_SEC, 0 };
+	bool late = false;
+	struct event *timer = evtimer_new(rig->base, on_deadline, &late);
+
+	event_add(timer, &deadline);
+	while (!late && rig->ended < ends)
+		event_base_loop(rig->base, EVLOOP_ONCE);
+	event_free(timer);
+	if (late)
+		fail_msg("%d of %d calls ended in %d s", rig->ended, ends, DEADLINE_SEC);
+	rig->ended = 0;
+}
+
+static void ask(struct rig *rig, const char *method, const char *path, const char *type, const char *body)
+{
+	begin(rig, method, path, type, body);
+	run(rig, 1);
+}
+
+static void only_the_configured_authority_is_believed(void **state)
+{
+	struct rig *rig = *state;
+	char path[PATH_MAX];
+
+	standin_start(&rig->other, NULL); // another cluster, with another authority
+	open_as(rig, &rig->other);
+	ask(rig, NULL, "/version", NULL, NULL);
+	assert_int_equal(rig->status, 0);
+	assert_err(rig->error, -EKEYREJECTED);
+	assert_str_starts(rig->text, "the server's certificate, or ours, is not accepted: ");
+	// rotated: the next request believes the new one
+	standin_path(&rig->standin, "serviceaccount", path);
+	copy(path, rig->folder, "ca.crt");
+	copy(path, rig->folder, "token");
+	ask(rig, NULL, "/api/v1/pods", NULL, NULL);
+	assert_int_equal(rig->status, 200);
+	assert_err(rig->error, 0);
+	// and the old one no more, though a connection of before is there
+	standin_path(&rig->other, "serviceaccount", path);
+	copy(path, rig->folder, "ca.crt");
+	ask(rig, NULL, "/version", NULL, NULL);
+	assert_err(rig->error, -EKEYREJECTED);
+}
+
+static void bodies_are_sent_and_collected(void **state)
+{
+	static const char lease[] = "{\"apiVersion\":\"coordination.k8s.io/v1\",\"kind\":\"Lease\",\"metadata\":{"
+				    "\"name\":\"l\",\"namespace\":\"n\"},\"spec\":{\"holderIdentity\":\"a\"}}";
+	struct rig *rig = *state;
+
+	open_as(rig, &rig->standin);
+	ask(rig, "POST", LEASES, HTTP_JSON, lease);
+	assert_int_equal(rig->status, 201);
+	ask(rig, "POST", LEASES, HTTP_JSON, lease);
+	assert_int_equal(rig->status, 409);
+	assert_str_contains(rig->body, "AlreadyExists");
+	ask(rig, "PATCH", LEASES "/l", HTTP_MERGE_PATCH, "{\"spec\":{\"holderIdentity\":\"b\"}}");
+	assert_int_equal(rig->status, 200);
+	assert_str_contains(rig->body, "\"holderIdentity\":\"b\"");
+	ask(rig, "PATCH", LEASES "/m?fieldManager=me", HTTP_APPLY_PATCH,
+	    "{\"apiVersion\":\"coordination.k8s.io/v1\",\"kind\":\"Lease\",\"metadata\":{\"name\":\"m\",\"namespace\":"
+	    "\"n\"},\"spec\":{\"holderIdentity\":\"c\"}}");
+	assert_int_equal(rig->status, 201);
+	ask(rig, NULL, LEASES "/m", NULL, NULL);
+	assert_int_equal(rig->status, 200);
+	assert_str_contains(rig->body, "\"holderIdentity\":\"c\"");
+}
+
+static void large_bodies_are_given_up(void **state)
+{
+	const struct http_request request = { .path = "/api/v1/pods", .body_max = 50 };
+	struct rig *rig = *state;
+	const struct http_events events = { .arg = rig, .done = on_done };
+
+	open_as(rig, &rig->standin);
+	assert_ok(http_start(rig->http, &request, &events, NULL));
+	run(rig, 1);
+	assert_int_equal(rig->status, 200);
+	assert_err(rig->error, -EMSGSIZE);
+	assert_str(rig->text, "the answer is too large");
+}
+
+static void calls_begin_and_end_in_each_other(void **state)
+{
+	struct rig *rig = *state;
+
+	open_as(rig, &rig->standin);
+	standin_do(&rig->standin, "{'op':'fault','on':'* *','silent':true}");
+	rig->victim = begin(rig, NULL, "/api/v1/pods", NULL, NULL); // would never end
+	rig->again = 5;
+	begin(rig, NULL, "/version", NULL, NULL);
+	http_cancel(begin(rig, NULL, "/version", NULL, NULL)); // before it began
+	run(rig, 6);
+	assert_int_equal(rig->status, 200);
+	begin(rig, NULL, "/version", NULL, NULL); // left when all is closed
+}
+
+static void nobody_listens(void **state)
+{
+	struct rig *rig = *state;
+
+	open_as(rig, &rig->standin);
+	standin_do(&rig->standin, "{'op':'down'}");
+	ask(rig, NULL, "/version", NULL, NULL);
+	assert_int_equal(rig->status, 0);
+	assert_err(rig->error, -ECONNREFUSED);
+	standin_do(&rig->standin, "{'op':'up'}");
+	ask(rig, NULL, "/version", NULL, NULL);
+	assert_int_equal(rig->status, 200);
+	standin_do(&rig->standin, "{'op':'fault','on':'get /version','then':'break','times':2}"); // one on an old connection does not count
+	ask(rig, NULL, "/version", NULL, NULL);
+	assert_int_equal(rig->status, 0);
+	assert_err(rig->error, -ECONNRESET);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(only_the_configured_authority_is_believed),
+		TEST(bodies_are_sent_and_collected),
+		TEST(large_bodies_are_given_up),
+		TEST(calls_begin_and_end_in_each_other),
+		TEST(nobody_listens),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
