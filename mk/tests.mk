@@ -155,6 +155,12 @@ EVENTS ?= 200
 $(B)/tests/bench/scale/scale: $(SCALE_OBJ) $(B)/lib/harness.a $(call archives,$(AGENT_ROOMS))
 	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(SCALE_OBJ) $(B)/lib/harness.a $(call link,$(AGENT_ROOMS)) -lcmocka
 
+METER_OBJ := $(patsubst %,$(B)/tests/bench/%.o,watch/meter watch/objects scale/shape)
+METER_ROOMS := base object control
+
+$(B)/tests/bench/watch/meter: $(METER_OBJ) $(call archives,$(METER_ROOMS))
+	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(METER_OBJ) $(call link,$(METER_ROOMS))
+
 TRAFFIC_ROUNDS ?= 100
 TRAFFIC_MS ?= 5
 BENCH_TRAFFIC_OBJ := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard tests/bench/traffic/*.c)) tests/bench/measure.c)
@@ -163,7 +169,8 @@ YARDSTICKS := $(patsubst %,$(B)/bench/%.bpf.o,empty floor floor_ro)
 $(B)/tests/bench/traffic/traffic: $(BENCH_TRAFFIC_OBJ) $(B)/lib/harness.a $(call archives,$(BENCH_ROOMS))
 	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(BENCH_TRAFFIC_OBJ) $(B)/lib/harness.a $(call link,$(BENCH_ROOMS)) -lcmocka -lm
 
-.PHONY: bench scale traffic
+.PHONY: bench scale traffic watch
+bench: $(B)/tests/bench/watch/meter
 bench: $(B)/tests/bench/traffic/traffic $(YARDSTICKS)
 bench: $(B)/tests/bench/scale/scale
 bench: $(B)/tests/bench/bench all $(E2E_TOOLS) ## ns per packet, the agent's memory, large clusters, real traffic (root; ROUNDS=n T=name)
@@ -172,6 +179,10 @@ bench: $(B)/tests/bench/bench all $(E2E_TOOLS) ## ns per packet, the agent's mem
 	$(Q)$(if $(T),true,B=$(B) tests/bench/agent full)
 	$(Q)$(if $(T),true,$(B)/tests/bench/scale/scale $(EVENTS))
 	$(Q)$(if $(T),true,$(B)/tests/bench/traffic/traffic $(B)/bench $(TRAFFIC_ROUNDS) $(TRAFFIC_MS))
+	$(Q)for shape in 1k 10k 50k; do $(if $(T),true,B=$(B) tests/bench/watch/run $$shape); done
+
+watch: $(B)/tests/bench/watch/meter all $(E2E_TOOLS) ## the part of `bench` about an API server: reading a cluster, events until in force (root; T=1k, 10k or 50k)
+	$(Q)for shape in $(or $(T),1k 10k 50k); do B=$(B) tests/bench/watch/run $$shape; done
 
 scale: $(B)/tests/bench/scale/scale ## the part of `bench` about large clusters: compile time, memory, events (root; EVENTS=n)
 	$(Q)$< $(EVENTS)

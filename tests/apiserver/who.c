@@ -90,6 +90,7 @@ int who_write(struct who *who, const char *addr, uint16_t port, struct err *rete
 	_cleanup_free_ char *key = cert_key_pem(&who->admin), *ca64 = base64(ca),
 			    *cert64 = base64(cert);
 	_cleanup_free_ char *key64 = base64(key), *user = NULL, *by_token = NULL;
+	_cleanup_free_ char *own = cert_pem(&who->server), *own_key = cert_key_pem(&who->server);
 	char server[128], ns[128];
 	int r;
 
@@ -103,6 +104,8 @@ int who_write(struct who *who, const char *addr, uint16_t port, struct err *rete
 	if ((r = put(who, "ca.crt", ca, reterr)) < 0 ||
 	    (r = put(who, "serviceaccount/ca.crt", ca, reterr)) < 0 ||
 	    (r = put(who, "serviceaccount/namespace", ns, reterr)) < 0 ||
+	    (r = put(who, "server.crt", own, reterr)) < 0 ||
+	    (r = put(who, "server.key", own_key, reterr)) < 0 ||
 	    (r = write_tokens(who, reterr)) < 0 ||
 	    (r = write_kubeconfig(who, "kubeconfig", server, ca64, by_token, reterr)) < 0)
 		return r;

@@ -4,7 +4,7 @@
 // World: host, tests. Pure: no (files). Owns: the authority, its server's TLS context, the tokens.
 //
 // In the folder: ca.crt, token, kubeconfig (a service account's token), admin.kubeconfig (a client
-// certificate), and serviceaccount/{token,ca.crt,namespace} as a pod finds them.
+// certificate), server.crt and server.key for a proxy in front, and serviceaccount/{token,ca.crt,namespace} as a pod finds them.
 #pragma once
 
 #include "tests/apiserver/cert.h"

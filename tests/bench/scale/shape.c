@@ -10,6 +10,7 @@
 static const struct shape shapes[] = {
 	{ "1k", 1000, 20, true },
 	{ "10k", 10000, 20, true },
+	{ "50k", 50000, 20, true },
 	{ "100k", 100000, 20, true },
 	{ "antrea", 100000, 4, false },
 };

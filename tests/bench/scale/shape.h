@@ -20,7 +20,7 @@ struct shape {
 
 #define SHAPE_POLICIES_PER_NS 3
 
-const struct shape *shape_find(const char *name); // "1k", "10k", "100k", "antrea"; NULL: none
+const struct shape *shape_find(const char *name); // "1k", "10k", "50k", "100k", "antrea"; NULL: none
 
 uint32_t shape_namespaces(const struct shape *shape);
 uint32_t shape_nodes(const struct shape *shape);
