@@ -58,6 +58,10 @@ void svcmoves_before(struct publish *pub); // c: what must be written before any
 void svcmoves_run(struct publish *pub); // c
 void svcmoves_clean(struct publish *pub); // e
 void svcmoves_settle(struct publish *pub, bool taken); // the plan is made, or given up
+void svcmoves_resolve(struct publish *pub); // svcresolve.c: flows that must know their backend first
+bool matrix_is_real(const struct policy *policy, const struct matrix *matrix); // none of the fixed ones
+uint32_t service_word(const struct matrix *matrix, uint32_t row); // of a row of Services, which is one cell
+uint32_t service_word_at(const struct matrix *matrix, const struct cls *cls);
 bool svcmoves_mixed(const struct policy *policy); // of what is shown after the plan
 
 // ---- emit.c -----------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@
 
 // ---- which move ---------------------------------------------------------------------------------------------
 
-static bool is_real(const struct policy *policy, const struct matrix *matrix)
+bool matrix_is_real(const struct policy *policy, const struct matrix *matrix)
 {
 	return matrix && !matrix_fixed(policy, matrix);
 }
@@ -17,7 +17,7 @@ static bool some_leave(const struct policy *policy)
 		const struct endpoint *endpoint = policy->slots.v[i];
 
 		if (endpoint && endpoint->next[BH_EGRESS] != endpoint->shown[BH_EGRESS] &&
-		    is_real(policy, endpoint->shown[BH_EGRESS]))
+		    matrix_is_real(policy, endpoint->shown[BH_EGRESS]))
 			return true;
 	}
 	return false;
@@ -48,16 +48,17 @@ void svcmoves_find(struct publish *pub)
 
 // ---- what gets less free ------------------------------------------------------------------------------------------
 
-static uint32_t word_of(const struct matrix *matrix, uint32_t row)
+uint32_t service_word(const struct matrix *matrix, uint32_t row)
 {
 	return row == BH_ROW_NONE ? BH_CELL_WORD(BH_VERDICT_DENY_CLUSTER, BH_RULE_NONE) :
 				    matrix->rows.v[row]->def.verdict;
 }
 
 // A row of Services is one cell.
-static uint32_t word_at(const struct matrix *matrix, const struct cls *cls)
+uint32_t service_word_at(const struct matrix *matrix, const struct cls *cls)
 {
-	return word_of(matrix, cls->id == IDS_NONE ? BH_ROW_NONE : matrix_row_of(matrix, cls->id));
+	return service_word(matrix,
+			    cls->id == IDS_NONE ? BH_ROW_NONE : matrix_row_of(matrix, cls->id));
 }
 
 static bool self_shrinks(const struct svckey *key, const struct svcself *self)
@@ -92,128 +93,15 @@ bool svcmoves_tighten(struct publish *pub, struct matrix *matrix)
 		const struct loc *loc = &move->key->loc;
 
 		if (move->comes &&
-		    BH_CELL_VERDICT(word_of(matrix, matrix_row(matrix, loc->want))) !=
+		    BH_CELL_VERDICT(service_word(matrix, matrix_row(matrix, loc->want))) !=
 			    BH_VERDICT_ALLOW)
 			return true;
-		if (move->goes && loc->cls && cell_freedom(word_at(matrix, loc->cls)) > 1)
+		if (move->goes && loc->cls && cell_freedom(service_word_at(matrix, loc->cls)) > 1)
 			return true;
 		if (selves_tighten(pub->policy, move->key, matrix))
 			return true;
 	}
 	return false;
-}
-
-// ---- flows that must know their backend before they are judged anew ---------------------------------------------------
-
-// An endpoint goes from one to the other.
-struct change {
-	struct matrix *from, *to; // from NULL: judged by none
-};
-typedef VEC(struct change) changes;
-
-static void list_changes(const struct publish *pub, changes *out)
-{
-	const struct policy *policy = pub->policy;
-
-	for (size_t i = 0; i < policy->slots.n; i++) {
-		const struct endpoint *endpoint = policy->slots.v[i];
-		struct change change;
-		size_t at = 0;
-
-		if (!endpoint || !is_real(policy, endpoint->next[BH_EGRESS]) ||
-		    endpoint->next[BH_EGRESS]->id == IDS_NONE ||
-		    endpoint->next[BH_EGRESS] == endpoint->shown[BH_EGRESS])
-			continue;
-		change = (struct change){ endpoint->shown[BH_EGRESS], endpoint->next[BH_EGRESS] };
-		if (!is_real(policy, change.from))
-			change.from = NULL;
-		while (at < out->n &&
-		       (out->v[at].from != change.from || out->v[at].to != change.to))
-			at++;
-		if (at == out->n)
-			must_push(out, change);
-	}
-}
-
-// With no policy before only mixed rows matter: of a denied one no backend is allowed.
-static bool restricts(uint32_t from, uint32_t to, bool judged)
-{
-	return cell_freedom(to) < cell_freedom(from) &&
-	       (judged || BH_CELL_VERDICT(to) == BH_VERDICT_MIXED);
-}
-
-static bool change_restricts(const struct change *change, const struct cls *x, uint32_t to)
-{
-	uint32_t from = BH_CELL_WORD(BH_VERDICT_ALLOW, BH_RULE_NONE);
-
-	if (change->from)
-		from = x ? word_at(change->from, x) : 0;
-	return restricts(from, to, change->from);
-}
-
-static void mark_class(const struct cls *cls, const changes *list)
-{
-	bool marked = false;
-
-	for (size_t i = 0; i < list->n && !marked; i++)
-		marked = change_restricts(&list->v[i], cls, word_at(list->v[i].to, cls));
-	for (struct loc *loc = cls->locs[LOC_SERVICE]; marked && loc; loc = loc->next)
-		svckey_of(loc)->resolve = true;
-}
-
-static void mark_moving(struct publish *pub, struct svckey *key, const changes *list)
-{
-	const struct cls *x = key->loc.cls, *y = key->loc.want;
-
-	vec_each(struct matrix *, matrix, &pub->staying)
-		if ((*matrix)->dir == BH_EGRESS && x && !key->resolve)
-			key->resolve = restricts(word_at(*matrix, x),
-						 word_of(*matrix, matrix_row(*matrix, y)), true);
-	for (size_t i = 0; i < list->n && !key->resolve; i++)
-		key->resolve = change_restricts(
-			&list->v[i], x, word_of(list->v[i].to, matrix_row(list->v[i].to, y)));
-}
-
-static void resolve_step(struct publish *pub, struct svckey *key)
-{
-	struct step step = { .kind = STEP_RESOLVE };
-
-	if (!key->resolve || !key->loc.in_table)
-		return;
-	key->resolve = false;
-	step.service.key = key->key;
-	plan_add(pub->plan, step);
-}
-
-static bool judges_services(const struct policy *policy)
-{
-	for (size_t i = 0; i < policy->matrices.n; i++)
-		if (policy->matrices.v[i]->users && policy->matrices.v[i]->dir == BH_EGRESS)
-			return true;
-	return false;
-}
-
-static void resolve(struct publish *pub)
-{
-	changes list = { 0 };
-
-	if (!judges_services(pub->policy))
-		return;
-	list_changes(pub, &list);
-	vec_each(struct key_move, move, &pub->keys) {
-		move->key->resolve |= move->key->lost;
-		if (move->pair != PAIR_NONE)
-			mark_moving(pub, move->key, &list);
-		resolve_step(pub, move->key);
-	}
-	vec_each(struct cls *, cls, &pub->policy->classes.by_id) {
-		if (!list.n || !*cls || !(*cls)->locs[LOC_SERVICE])
-			continue;
-		mark_class(*cls, &list);
-		for (struct loc *loc = (*cls)->locs[LOC_SERVICE]; loc; loc = loc->next)
-			resolve_step(pub, svckey_of(loc));
-	}
-	vec_fini(&list);
 }
 
 // ---- steps ----------------------------------------------------------------------------------------------------------
@@ -287,7 +175,7 @@ static void selves_grow(struct publish *pub, struct svckey *key)
 
 void svcmoves_before(struct publish *pub)
 {
-	resolve(pub);
+	svcmoves_resolve(pub);
 	vec_each(struct key_move, move, &pub->keys)
 		selves_shrink(pub, move->key);
 }
@@ -367,7 +255,7 @@ void svcmoves_settle(struct publish *pub, bool taken)
 
 static bool class_is_mixed(const struct matrix *matrix, const struct cls *cls)
 {
-	return BH_CELL_VERDICT(word_at(matrix, cls)) == BH_VERDICT_MIXED;
+	return BH_CELL_VERDICT(service_word_at(matrix, cls)) == BH_VERDICT_MIXED;
 }
 
 static bool judges_mixed(const struct matrix *matrix)
@@ -397,9 +285,9 @@ static bool key_is_mixed(const struct policy *policy, const struct svckey *key)
 			slot < policy->slots.n ? policy->slots.v[slot] : NULL;
 		const struct matrix *matrix = endpoint ? endpoint->shown[BH_EGRESS] : NULL;
 
-		if (key->selves.v[i].how == BH_SELF_ONE && is_real(policy, matrix) &&
+		if (key->selves.v[i].how == BH_SELF_ONE && matrix_is_real(policy, matrix) &&
 		    key->loc.cls &&
-		    BH_CELL_VERDICT(word_at(matrix, key->loc.cls)) == BH_VERDICT_DENY)
+		    BH_CELL_VERDICT(service_word_at(matrix, key->loc.cls)) == BH_VERDICT_DENY)
 			return true;
 	}
 	return false;
