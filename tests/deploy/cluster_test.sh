@@ -2,18 +2,19 @@
 # SPDX-License-Identifier: Apache-2.0
 # The DaemonSet's container with the manifest's own arguments, as a kubelet starts it: the service account's token, the
 # ConfigMap, the rendered roles; beside an API server. It is ready by the manifest's probe, enforces, and asks exactly
-# what the roles grant.
+# what the roles grant. With everything switched on: the startup taint, too.
 export UNDER=tests/deploy/contain
 # shellcheck source=tests/e2e/_init.sh
 . "$(dirname "$0")/../e2e/_init.sh"
 UNDER=$ROOT/tests/deploy/contain
 . "$ROOT/tests/deploy/_render.sh"
-folder=deploy/base
+folder=deploy/overlays/startup-taint
 render $folder >"$WORK/objects" || die "$folder does not render"
 export DAEMONSET=$WORK/daemonset.json ACCOUNT=$API/serviceaccount NODE
 objects DaemonSet <"$WORK/objects" >"$DAEMONSET"
 mkdir -p "$WORK/config" "$RUN" "$BULKHEAD_STATE_DIR"
 objects ConfigMap <"$WORK/objects" | jq -r '.data["bulkheadd.conf"]' >"$WORK/config/bulkheadd.conf"
+printf 'report-lease=2\nreport-repeat=1\n' >>"$WORK/config/bulkheadd.conf" # so as not to wait for half an hour
 jq -s '{apiVersion: "v1", kind: "List", items: map(select(.kind | test("Role")))}' "$WORK/objects" >"$WORK/rbac.yaml"
 VOLUMES=$(jq -nc --arg bpf "$WORK/bpf" --arg run "$RUN" --arg config "$WORK/config" --arg state "$BULKHEAD_STATE_DIR" \
 	'{bpf: $bpf, run: $run, config: $config, state: $state}')
@@ -32,8 +33,18 @@ contained() { # as agent_start, by the manifest's arguments
 		die "the agent does not answer: $(tail -n 5 "$WORK/agent.log")"
 }
 asked() { api '{"op":"asked"}'; }
+# shellcheck disable=SC2317 # called by until_true
+all_asked() { [ "$(asked | jq -c .unused)" = '[]' ]; }
+taints() { api "{\"op\":\"get\",\"resource\":\"nodes\",\"name\":\"$NODE\"}" | jq -r '[.spec.taints[]?.key] | join(" ")'; }
 
 node_up
+manifest node <<-EOT
+	apiVersion: v1
+	kind: Node
+	metadata: {name: $NODE}
+	spec: {taints: [{key: mine, effect: NoSchedule}, {key: bulkhead.io/agent-not-ready, effect: NoSchedule}]}
+	status: {addresses: [{type: InternalIP, address: $NODE4}, {type: InternalIP, address: "$NODE6"}]}
+EOT
 namespace shop
 pod web shop
 pod api shop
@@ -59,7 +70,8 @@ EOT
 equal "it knows its node by the manifest" "$(bh status -o json | jq -r .node)" "$NODE"
 equal "alive, as the manifest asks" "$(ask_probe livenessProbe)" 200
 check "ready, as the manifest asks" until_true 20 eval '[ "$(ask_probe readinessProbe)" = 200 ]'
-until_true 20 eval "[ \"\$(asked | jq -c .unused)\" = '[]' ]"
+until_true 30 all_asked
+equal "pods may come to the node, as far as we are concerned" "$(taints)" mine
 equal "everything that is granted is asked" "$(asked | jq -c .unused)" '[]'
 equal "nothing else is" "$(asked | jq -c '[.asked[] | select(.allowed | not) | "\(.verb) \(.group)/\(.resource)"] | unique')" '[]'
 agent_stop
