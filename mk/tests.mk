@@ -109,7 +109,7 @@ SOAK_SECONDS ?= 300
 SOAK_CYCLES ?= 200
 SOAK_OBJ := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard tests/soak/*.c))) \
 	    $(patsubst %,$(B)/tests/conformance/%.o,agent feed flow netlink probe rig rig_wire sandbox) \
-	    $(patsubst %,$(B)/tests/diff/%.o,world world_policy)
+	    $(patsubst %,$(B)/tests/diff/%.o,world world_policy world_service)
 SOAK_ROOMS := base object source store policy sim bpf control
 
 $(B)/tests/soak/soak: $(SOAK_OBJ) $(B)/lib/harness.a $(call archives,$(SOAK_ROOMS))
