@@ -97,15 +97,20 @@ static int put(const struct tables *tables, int program, const struct place *pla
 	return r == -ENOLINK ? 0 : r;
 }
 
-static bool whole(const struct tables *tables)
+static int count_places(const struct tables *tables)
 {
 	struct hook_place found[HOOK_PLACES];
+	int n = 0;
 
 	hook_places(tables, found);
 	for (int i = 0; i < HOOK_PLACES; i++)
-		if (!found[i].attached)
-			return false;
-	return true;
+		n += found[i].attached;
+	return n;
+}
+
+static bool whole(const struct tables *tables)
+{
+	return count_places(tables) == HOOK_PLACES;
 }
 
 static int put_all(const struct tables *tables, int program, struct err *reterr)
@@ -130,10 +135,6 @@ static int attach(struct tables *tables, struct err *reterr)
 	_cleanup_(skel_freep) skel_t skel = NULL;
 	int r;
 
-	if (!feature_have(FEATURE_NETFILTER_LINK))
-		return err_set(reterr, -EOPNOTSUPP,
-			       "this kernel has no netfilter programs (Linux %s), or they are forced off",
-			       feature_info(FEATURE_NETFILTER_LINK)->kernel);
 	skel = translated_bpf__open();
 	if (!skel)
 		return err_set(reterr, -errno, "cannot read the built-in programs: %s",
@@ -186,16 +187,28 @@ static int detach(struct tables *tables, struct err *reterr)
 
 // ---- wanting ------------------------------------------------------------------------------------------
 
+// One of an earlier agent, which had the feature, goes as well.
+static int do_without(struct tables *tables, struct err *reterr)
+{
+	int r = count_places(tables) ? detach(tables, reterr) : 0;
+
+	return r < 0 ? r :
+		       err_set(reterr, -EOPNOTSUPP,
+			       "this kernel has no netfilter programs (Linux %s), or they are forced off",
+			       feature_info(FEATURE_NETFILTER_LINK)->kernel);
+}
+
 // Where one of an earlier agent stands everywhere, and this one's cannot be attached, the earlier one goes on.
 static int need(struct tables *tables, struct err *reterr)
 {
 	int r = 0;
 
+	if (!feature_have(FEATURE_NETFILTER_LINK))
+		return do_without(tables, reterr);
 	if (!tables->hook_ours || !whole(tables))
 		r = attach(tables, reterr);
 	tables->hook_ours = r == 0;
-	tables_node_flag(tables, BH_NODE_HOOK,
-			 whole(tables) && feature_have(FEATURE_NETFILTER_LINK));
+	tables_node_flag(tables, BH_NODE_HOOK, whole(tables));
 	return r;
 }
 
@@ -209,8 +222,7 @@ int hook_want(struct tables *tables, bool wanted, struct err *reterr)
 
 int hook_watch(struct tables *tables, uint32_t grace_sec, bool *retrepaired, struct err *reterr)
 {
-	struct hook_place found[HOOK_PLACES];
-	bool any = false, there = whole(tables);
+	bool there = whole(tables);
 	int r;
 
 	*retrepaired = false;
@@ -221,10 +233,7 @@ int hook_watch(struct tables *tables, uint32_t grace_sec, bool *retrepaired, str
 		*retrepaired = r == 0 && !there;
 		return r;
 	}
-	hook_places(tables, found);
-	for (int i = 0; i < HOOK_PLACES; i++)
-		any |= found[i].attached;
-	if (tables->hook != HOOK_UNWANTED || !any ||
+	if (tables->hook != HOOK_UNWANTED || !count_places(tables) ||
 	    sys_now_ns() - tables->hook_unwanted_ns < grace_sec * SEC_NS)
 		return 0;
 	tables->hook_ours = false;

@@ -181,12 +181,20 @@ remote_pod() {
 	serve "$name" 80/tcp 81/tcp 8080/tcp 53/udp 80/udp
 }
 
+# ---- the netfilter program ------------------------------------------------------------------------------------
+hook_links() { # the kernel's numbers of its links, as pinned_ids names them
+	find "$PIN/bh_hook" -type f 2>/dev/null | while read -r path; do
+		bpftool -j link show pinned "$path" 2>/dev/null | jq -r '"link \(.id)"'
+	done
+}
+hook_in_force() { bh status -o json | jq -e '.netfilter.in_force' >/dev/null; }
+
 # ---- streams through Services -------------------------------------------------------------------------------
 declare -A FAR=() # stream -> "SERVER PORT" behind the Service
 flow() { # ID FROM SERVICE PORT PROTO FAMILY BACKEND TARGETPORT
 	via "$7"
 	FAR[$1]="$7 $8"
-	stream "$1" "$2" "$3" "$4" "$5" "$6" -p "$VIA" -i 2
+	stream "$1" "$2" "$3" "$4" "$5" "$6" -p "$VIA" -i 5
 	tool_ask "$1" "echoed 5 5000"
 }
 flows_live() { # WHAT ID...: all goes on, and nothing was lost
@@ -200,12 +208,24 @@ flows_live() { # WHAT ID...: all goes on, and nothing was lost
 	done
 	if [ -z "$bad" ]; then pass "$what ($*)"; else fail "$what" "$bad$(denied)"; fi
 }
+flows_again() { # WHAT ID...: those that were cut go on; TCP sends once more what was lost
+	local what=$1 s before bad=''
+	shift
+	for s; do
+		tool_ask "$s" report
+		before=${R[echoed]}
+		tool_ask "$s" "echoed 20 40000"
+		[ "${R[state]}" = open ] && [ "${R[echoed]}" -ge $((before + 20)) ] ||
+			bad+="$s: ${R[state]}, $((R[echoed] - before)) echoes more"$'\n'
+	done
+	if [ -z "$bad" ]; then pass "$what ($*)"; else fail "$what" "$bad$(denied)"; fi
+}
 crossed() { # ID: what has got through so far, both ways, into CROSSED; what the server tried to say into SAID
-	local far
-	read -ra far <<<"${FAR[$1]}"
+	local place
+	read -ra place <<<"${FAR[$1]}"
 	tool_ask "$1" report
 	CROSSED="${R[heard]} ${R[echoed]}"
-	server_report "${far[@]}"
+	server_report "${place[@]}"
 	CROSSED+=" ${R[got]}" SAID=${R[said]}
 }
 flows_cut() { # WHAT ID...: both ends keep sending, for many packets, and nothing crosses
@@ -216,7 +236,7 @@ flows_cut() { # WHAT ID...: both ends keep sending, for many packets, and nothin
 		crossed "$s"
 		before[$s]=$CROSSED said[$s]=$SAID
 	done
-	for s; do tool_ask "$s" "sent 100"; done
+	for s; do tool_ask "$s" "sent 60"; done
 	for s; do
 		crossed "$s"
 		[ "$CROSSED" = "${before[$s]}" ] || bad+="$s: ${before[$s]} -> $CROSSED crossed"$'\n'
