@@ -176,8 +176,9 @@ static int compare_text(const char *a, const char *b)
 static int rank(enum kind kind)
 {
 	static const int ranks[KIND_MAX] = {
-		[KIND_NAMESPACE] = 0, [KIND_NODE] = 1,          [KIND_POD] = 2,
-		[KIND_NETPOL] = 3,    [KIND_CLUSTERNETPOL] = 4,
+		[KIND_NAMESPACE] = 0,     [KIND_NODE] = 1,          [KIND_POD] = 2,
+		[KIND_NETPOL] = 3,        [KIND_CLUSTERNETPOL] = 4, [KIND_SERVICE] = 5,
+		[KIND_ENDPOINTSLICE] = 6,
 	};
 
 	return ranks[kind];

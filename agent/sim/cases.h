@@ -64,7 +64,7 @@ struct sim_case {
 	struct case_pod *pods;
 	struct case_node *nodes;
 	struct case_expect *expects;
-	struct case_object *objects; // sorted by kind (namespaces, nodes, pods, policies), ns, name
+	struct case_object *objects; // sorted by kind, ns, name
 	struct json_object *json; // what the texts are borrowed from
 };
 

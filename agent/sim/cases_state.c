@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// cases_state.c - the state of a case: namespaces, nodes, pods and policies of its line.
+// cases_state.c - the state of a case: namespaces, nodes, pods, policies and Services of its line.
 #include "agent/sim/cases.h"
 
 #include <assert.h>
@@ -19,6 +19,8 @@ static const struct section {
 	{ "pods", KIND_POD, true },
 	{ "policies", KIND_NETPOL, false },
 	{ "clusterPolicies", KIND_CLUSTERNETPOL, false },
+	{ "services", KIND_SERVICE, false },
+	{ "endpointSlices", KIND_ENDPOINTSLICE, false },
 };
 
 static int parse_ports(struct json_object *item, struct case_pod *pod, struct err *reterr)
@@ -120,20 +122,21 @@ static int parse_namespace(struct json_object *item, struct case_object *object,
 	return r;
 }
 
-// Policies are whole objects already; only who they are is read.
-static int parse_policy(struct json_object *item, struct case_object *object, struct err *reterr)
+// Policies and Services are whole objects already; only who they are is read.
+static int parse_whole(struct json_object *item, struct case_object *object, struct err *reterr)
 {
+	bool namespaced = object_kind(object->kind)->namespaced;
 	struct json_object *metadata;
 	int r;
 
 	r = case_field(item, "metadata", json_type_object, true, &metadata, reterr);
 	if (r == 0)
 		r = case_text(metadata, "name", true, &object->name, reterr);
-	if (r == 0 && object->kind == KIND_NETPOL)
+	if (r == 0 && namespaced)
 		r = case_text(metadata, "namespace", false, &object->ns, reterr);
 	if (r < 0)
 		return r;
-	if (object->kind == KIND_NETPOL && !object->ns)
+	if (namespaced && !object->ns)
 		object->ns = "default";
 	object->json = json_object_get(item);
 	return 0;
@@ -155,7 +158,7 @@ static int parse_item(struct sim_case *c, enum kind kind, struct json_object *it
 	case KIND_NAMESPACE:
 		return parse_namespace(item, object, reterr);
 	default:
-		return parse_policy(item, object, reterr);
+		return parse_whole(item, object, reterr);
 	}
 }
 
