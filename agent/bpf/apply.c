@@ -231,11 +231,17 @@ static int run_forget(struct tables *tables, const struct step *steps, uint32_t 
 	return r;
 }
 
-// Nothing is known of a flow's backend before it is seen behind the translation.
 static int run_resolve(struct tables *tables, const struct step *steps, uint32_t n, uint32_t *retdone)
 {
-	*retdone = n;
-	return 0;
+	_cleanup_free_ struct bh_service_key *keys = calloc(n, sizeof(*keys));
+	int r = keys ? 0 : -ENOMEM;
+
+	for (uint32_t i = 0; keys && i < n; i++)
+		keys[i] = steps[i].service.key;
+	if (r == 0)
+		r = tables_resolve(tables, keys, n);
+	*retdone = r < 0 ? 0 : n;
+	return r;
 }
 
 static int run_endpoints(struct tables *tables, const struct step *steps, uint32_t n,

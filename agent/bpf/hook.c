@@ -2,7 +2,8 @@
 // hook.c - attach the netfilter program, keep it attached, take it off.
 //
 // A netfilter link takes no other program: a new one is attached beside the old one, which then goes. For a moment
-// both judge a packet, none goes unjudged. Priorities are unique to such programs, so the two take turns.
+// both judge a packet, none goes unjudged. Priorities are unique to such programs, so the two take turns. What an
+// earlier agent attached stays where it is the same program: it works on the same tables.
 #include "agent/bpf/hook.h"
 
 #include <errno.h>
@@ -113,6 +114,29 @@ static bool whole(const struct tables *tables)
 	return count_places(tables) == HOOK_PLACES;
 }
 
+// Of the same instructions, by their hash.
+static bool same_program(int program, uint32_t id)
+{
+	_cleanup_close_ int other = bpf_prog_get_fd_by_id(id);
+	struct bpf_prog_info mine = { 0 }, theirs = { 0 };
+	uint32_t bytes = sizeof(mine);
+
+	return other >= 0 && bpf_obj_get_info_by_fd(program, &mine, &bytes) == 0 &&
+	       bpf_obj_get_info_by_fd(other, &theirs, &bytes) == 0 &&
+	       !memcmp(mine.tag, theirs.tag, sizeof(mine.tag));
+}
+
+static bool is_put(const struct tables *tables, int program, const struct place *place)
+{
+	_cleanup_close_ int link = link_open(tables->pin_dir, place);
+	struct sys_netfilter where;
+	struct sys_link info;
+
+	return link >= 0 && sys_netfilter_info(link, &where) == 0 &&
+	       where.family == place->first.family && where.hook == place->first.hook &&
+	       sys_link_info(link, &info) == 0 && same_program(program, info.program);
+}
+
 static int put_all(const struct tables *tables, int program, struct err *reterr)
 {
 	char folder[PATH_MAX];
@@ -121,7 +145,7 @@ static int put_all(const struct tables *tables, int program, struct err *reterr)
 	if (mkdir(folder, 0700) < 0 && errno != EEXIST)
 		return err_set(reterr, -errno, "%s: %s", folder, strerror(errno));
 	for (int i = 0; i < HOOK_PLACES; i++) {
-		int r = put(tables, program, &places[i]);
+		int r = is_put(tables, program, &places[i]) ? 0 : put(tables, program, &places[i]);
 
 		if (r < 0)
 			return err_set(reterr, r, "the netfilter program cannot be attached to %s: %s",

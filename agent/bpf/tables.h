@@ -13,6 +13,7 @@
 #include <bulkhead/abi.h>
 #include <bulkhead/conntrack.h>
 #include <bulkhead/policy.h>
+#include <bulkhead/service.h>
 
 #include "agent/base/cleanup.h"
 #include "agent/base/err.h"
@@ -137,6 +138,14 @@ int tables_ct_flush(struct tables *tables, uint32_t ident);
 // Writes an entry with generation 0 (judged at its first packet), never over an existing one:
 // 0, -EEXIST, -ENOSPC.
 int tables_ct_seed(struct tables *tables, const struct ct_entry *entry);
+
+// ---- backends ------------------------------------------------------------------------------------------------------------
+// The flows of this node's pods to these Services: their backends, as conntrack tells them, replace what bh_backend
+// held of these Services. Where conntrack cannot be asked nothing is known of them then. Helper thread.
+int tables_resolve(struct tables *tables, const struct bh_service_key *keys, uint32_t n);
+
+// What bh_backend holds of an entry's flow. -ENOENT: nothing. Any thread.
+int tables_backend(const struct tables *tables, const struct ct_entry *entry, struct bh_backend *ret);
 
 // ---- counters -------------------------------------------------------------------------------------------------------------
 struct total_entry {

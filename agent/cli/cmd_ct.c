@@ -30,6 +30,18 @@ static const struct option_page list_page = {
 	.section = 1,
 };
 
+// Of a flow to a Service: where it really goes.
+static void cell_backend(struct table *table, struct json_object *ct)
+{
+	struct json_object *backend = json_at(ct, "backend");
+
+	if (backend)
+		table_cell(table, CLI_PLAIN, "%s %" PRId64, json_text(backend, "address"),
+			   json_number(backend, "port"));
+	else
+		table_cell(table, CLI_FAINT, "%s", json_true(ct, "unjudged") ? "not judged yet" : "");
+}
+
 static void list_row(struct table *table, struct json_object *ct)
 {
 	char flags[128], age[32], idle[32];
@@ -40,6 +52,7 @@ static void list_row(struct table *table, struct json_object *ct)
 	table_cell(table, CLI_PLAIN, "%" PRId64, json_number(ct, "local_port"));
 	table_cell(table, CLI_PLAIN, "%s", json_text(ct, "remote"));
 	table_cell(table, CLI_PLAIN, "%" PRId64, json_number(ct, "remote_port"));
+	cell_backend(table, ct);
 	table_cell(table, CLI_PLAIN, "%s", json_text(ct, "state"));
 	table_cell(table, CLI_PLAIN, "%s", json_joined(ct, "flags", flags, sizeof(flags)));
 	table_cell(table, CLI_PLAIN, "%s", json_text(ct, "rule.text"));
@@ -52,8 +65,9 @@ static void list_row(struct table *table, struct json_object *ct)
 static void list_show(struct cli *cli, struct json_object *answer)
 {
 	static const char *const heads[] = { "POD",    "INITIATED", "PROTOCOL", "PORT",
-					     "REMOTE", "PORT",      "STATE",    "FLAGS",
-					     "RULE",   "AGE",       "IDLE",     NULL };
+					     "REMOTE", "PORT",      "BACKEND",  "STATE",
+					     "FLAGS",  "RULE",      "AGE",      "IDLE",
+					     NULL };
 	struct table *table = table_new(heads);
 
 	for (size_t i = 0; i < json_length(answer, "connections"); i++)

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // ops_ct.c - ct.list and ct.flush.
+#include <arpa/inet.h>
 #include <errno.h>
+#include <string.h>
 
 #include <bulkhead/conntrack.h>
 
@@ -33,13 +35,36 @@ static void add_flags(struct json_object *json, uint8_t flags)
 	static const struct {
 		uint8_t flag;
 		const char *name;
-	} names[] = { { BH_CT_NODE, "node" }, { BH_CT_SEEDED, "seeded" }, { BH_CT_CUT, "cut" } };
+	} names[] = { { BH_CT_NODE, "node" }, { BH_CT_SEEDED, "seeded" }, { BH_CT_CUT, "cut" },
+		    { BH_CT_SERVICE, "service" } };
 	struct json_object *list = add_array(json, "flags");
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		if (flags & names[i].flag)
 			json_object_array_add(list, json_object_new_string(names[i].name));
 	}
+}
+
+// Of a flow to a Service, as far as it is known. Until it is, a mixed Service's flow is judged by nobody but the netfilter
+// program, packet by packet.
+static void add_backend(struct json_object *json, const struct daemon *daemon,
+			const struct ct_entry *entry)
+{
+	struct bh_backend backend;
+	struct json_object *one;
+	struct bh_addr addr;
+	char text[64];
+
+	if (!(entry->value.flags & BH_CT_SERVICE))
+		return;
+	if (BH_CELL_VERDICT(entry->value.rule) == BH_VERDICT_MIXED)
+		add_bool(json, "unjudged", true);
+	if (tables_backend(daemon->tables, entry, &backend) < 0)
+		return;
+	memcpy(&addr, backend.addr, sizeof(addr));
+	one = add_object(json, "backend");
+	add_text(one, "address", addr_format(&addr, text, sizeof(text)));
+	add_number(one, "port", ntohs(backend.port));
 }
 
 static int list_one(void *arg, const struct ct_entry *entry)
@@ -64,6 +89,7 @@ static int list_one(void *arg, const struct ct_entry *entry)
 	add_number(one, "local_port", entry->local_port);
 	add_text(one, "state", state_of(entry));
 	add_flags(one, entry->value.flags);
+	add_backend(one, l->daemon, entry);
 	json_object_object_add(one, "rule",
 			       rule_json(l->daemon->policy, BH_CELL_RULE(entry->value.rule)));
 	add_number(one, "age_sec", (l->now - entry->value.created) / BH_TIME_HZ);

@@ -70,6 +70,20 @@ void bpfprog_port(const struct bpfprog *prog, uint8_t proto, uint16_t lo, uint16
 void bpfprog_host(const struct bpfprog *prog, const char *addr, uint32_t flags);
 void bpfprog_extra(const struct bpfprog *prog, const char *addr, uint32_t len, uint16_t number);
 
+// ---- Services ------------------------------------------------------------------------------------------------------
+// bh_node.flags; with BH_NODE_SERVICES every port may be one of a key of every address.
+void bpfprog_node(const struct bpfprog *prog, uint32_t flags);
+// addr NULL: every address of the host. word: class, BH_SERVICE_EMPTY.
+void bpfprog_service(const struct bpfprog *prog, const char *addr, uint8_t proto, uint16_t port,
+		     uint32_t word);
+void bpfprog_service_del(const struct bpfprog *prog, const char *addr, uint8_t proto, uint16_t port);
+void bpfprog_self(const struct bpfprog *prog, const char *addr, uint8_t proto, uint16_t port,
+		  uint32_t how);
+void bpfprog_local(const struct bpfprog *prog, const char *addr, uint32_t ident);
+// The backend of a flow seen from the pod, judged by nobody; addr NULL: not known.
+void bpfprog_backend(const struct bpfprog *prog, uint8_t proto, const char *remote,
+		     uint16_t remote_port, uint16_t local_port, const char *addr, uint16_t port);
+
 // Installs units as matrix `policy` (>= BH_POLICY_FIRST).
 void bpfprog_matrix(const struct bpfprog *prog, uint32_t policy, const union bh_unit *units,
 		    uint32_t nunits);

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // bpfprog_tables.c - writing and reading the tables by hand.
+#include <bulkhead/service.h>
+
 #include "tests/harness/bpfprog_private.h"
 
 #include <errno.h>
@@ -54,6 +56,82 @@ void bpfprog_host(const struct bpfprog *prog, const char *addr, uint32_t flags)
 	struct bh_host host = { .flags = flags, .check = bh_addr_check(&key) };
 
 	set(prog, "bh_host", &key, &host);
+}
+
+void bpfprog_node(const struct bpfprog *prog, uint32_t flags)
+{
+	struct bh_node node;
+	uint32_t zero = 0;
+
+	if (bpf_map_lookup_elem(bpfprog_map(prog, "bh_node"), &zero, &node))
+		bpfprog_die("bh_node");
+	node.flags = flags;
+	node.any_ports = flags & BH_NODE_SERVICES ? 0xffffu << 16 : BH_ANY_PORTS_NONE;
+	set(prog, "bh_node", &zero, &node);
+}
+
+static struct bh_service_key service_key(const char *addr, uint8_t proto, uint16_t port)
+{
+	struct bh_addr at = addr ? packet_addr(addr) : (struct bh_addr){ { 0 } };
+	struct bh_service_key key = { .port = htons(port), .proto = proto };
+
+	memcpy(key.addr, &at, sizeof(key.addr));
+	return key;
+}
+
+void bpfprog_service(const struct bpfprog *prog, const char *addr, uint8_t proto, uint16_t port,
+		     uint32_t word)
+{
+	struct bh_service_key key = service_key(addr, proto, port);
+	struct bh_service service = { word, bh_service_check(&key) };
+
+	set(prog, "bh_service", &key, &service);
+}
+
+void bpfprog_service_del(const struct bpfprog *prog, const char *addr, uint8_t proto, uint16_t port)
+{
+	struct bh_service_key key = service_key(addr, proto, port);
+
+	if (bpf_map_delete_elem(bpfprog_map(prog, "bh_service"), &key))
+		bpfprog_die("bh_service");
+}
+
+void bpfprog_self(const struct bpfprog *prog, const char *addr, uint8_t proto, uint16_t port,
+		  uint32_t how)
+{
+	struct bh_self_key key = { BH_SLOT(prog->ident), service_key(addr, proto, port) };
+	struct bh_self self = { how, bh_self_check(&key) };
+
+	set(prog, "bh_self", &key, &self);
+}
+
+void bpfprog_local(const struct bpfprog *prog, const char *addr, uint32_t ident)
+{
+	struct bh_addr key = packet_addr(addr);
+	struct bh_local local = { ident, bh_addr_check(&key) };
+
+	set(prog, "bh_local", &key, &local);
+}
+
+void bpfprog_backend(const struct bpfprog *prog, uint8_t proto, const char *remote,
+		     uint16_t remote_port, uint16_t local_port, const char *addr, uint16_t port)
+{
+	struct bh_addr to = packet_addr(remote), at = packet_addr(addr ? addr : remote);
+	struct bh_backend backend = { .port = htons(port) };
+	struct bh_ct6_key key = {
+		.ident = prog->ident,
+		.remote_port = htons(remote_port),
+		.local_port = htons(local_port),
+		.proto = proto,
+	};
+
+	memcpy(key.remote, &to, sizeof(key.remote));
+	memcpy(backend.addr, &at, sizeof(backend.addr));
+	backend.check = bh_backend_check(&key, &backend);
+	if (addr)
+		set(prog, "bh_backend", &key, &backend);
+	else if (bpf_map_delete_elem(bpfprog_map(prog, "bh_backend"), &key))
+		bpfprog_die("bh_backend");
 }
 
 void bpfprog_extra(const struct bpfprog *prog, const char *addr, uint32_t len, uint16_t number)
