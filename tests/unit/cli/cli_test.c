@@ -284,7 +284,9 @@ static void what_the_agent_refuses_exits_with_4(void **state)
 {
 	static const struct stub_answer refusals[] = {
 		{ "endpoint.get", "no pod 'x/z' on this node\nor \033[31melsewhere", -ENOENT },
-		{ "status", "{'ready': false, 'generation': {'seen': 5, 'applied': 4}}" },
+		{ "status", "{'ready': false, 'unready': [{'name': 'tables', 'text': 'not what was compiled'}],"
+			    " 'report': {'leader': 'node-b', 'leading': false, 'lease_age_sec': 7, 'conditions':"
+			    " {'writes': 0}, 'events': {'sent': 3}}, 'generation': {'seen': 5, 'applied': 4}}" },
 		{ NULL },
 	};
 	struct stub_agent *refusing = stub_agent_canned(refusals);
@@ -296,6 +298,8 @@ static void what_the_agent_refuses_exits_with_4(void **state)
 	result = run("bulkhead status");
 	assert_int_equal(result.status, CLI_OK);
 	assert_str_contains(result.out, "generation 4, 5 was read");
+	assert_str_contains(result.out, "no, tables: not what was compiled");
+	assert_str_contains(result.out, "node-b, seen 7s ago; 0 conditions and 3 events written here");
 	result_fini(&result);
 	result = run("bulkhead status --check");
 	assert_int_equal(result.status, CLI_NEGATIVE);
