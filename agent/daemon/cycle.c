@@ -159,7 +159,9 @@ void daemon_hook_told(struct daemon *daemon, int r, const struct err *err)
 
 	snprintf(text, sizeof(text), "%s: pods reach no Service of which only some backends are allowed to them",
 		 err->text);
-	daemon_problem(daemon, "netfilter", r < 0 ? text : NULL);
+	daemon_problem(daemon, DAEMON_PROBLEM_HOOK, r < 0 ? text : NULL);
+	if (r < 0)
+		daemon_report_compiled(daemon);
 }
 
 static void in_force(struct daemon *daemon, struct cycle_job *job)

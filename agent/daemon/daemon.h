@@ -34,6 +34,8 @@
 
 struct report;
 
+#define DAEMON_PROBLEM_HOOK "netfilter" // where: the hook for mixed Services cannot be had
+
 struct problem {
 	char *where, *text;
 };

@@ -14,6 +14,11 @@ static void problems(void *arg, report_problem_fn fn, void *fn_arg)
 	const struct daemon *daemon = arg;
 
 	policy_problem_each(daemon->policy, fn, fn_arg);
+	// Not one Service's: what the node lacks concerns all whose backends policies tell apart.
+	vec_each(const struct problem, p, &daemon->problems) {
+		if (strcmp(p->where, DAEMON_PROBLEM_HOOK) == 0)
+			fn(fn_arg, KIND_NODE, NULL, daemon->config->node, p->text);
+	}
 }
 
 static bool ready(void *arg)

@@ -4,6 +4,8 @@
 # it leaves in time when the server is silent.
 # shellcheck source=tests/e2e/_init.sh
 . "$(dirname "$0")/_init.sh"
+# shellcheck source=tests/e2e/_services.sh
+. "$(dirname "$0")/_services.sh"
 
 get() { api "{\"op\":\"get\",\"resource\":\"$1\",\"namespace\":\"$2\",\"name\":\"$3\"}" | jq -c "$4"; } # RESOURCE NAMESPACE NAME FILTER
 # shellcheck disable=SC2317 # called by check and until_true
@@ -58,8 +60,20 @@ equal "nothing was asked that the roles do not grant" \
 equal "the overlay's role is used up" "$(api '{"op":"asked"}' | jq -c '[.unused[] | tostring | select(test("nodes"))]')" '[]'
 agent_stop
 equal "the Lease is given back" "$(get leases bulkhead-system bulkhead .spec.holderIdentity)" '""'
-agent_start_kube --report-namespace bulkhead-system --report-lease 4
+# What the node lacks is said on the Node: here, the hook that tells a Service's backends apart.
+pod one shop
+pod two shop
+policy web shop <<<'{podSelector: {matchLabels: {app: web}}, policyTypes: [Egress],
+	egress: [{to: [{podSelector: {matchLabels: {app: one}}}]}]}'
+service svc shop "http:80/tcp"
+slice svc-a shop svc "http:80/tcp" one two
+api_show
+agent_start_kube --report-namespace bulkhead-system --report-lease 4 --force-off netfilter
 check "the next agent takes it" until_true 20 reported .leading
+# shellcheck disable=SC2317 # called by check and until_true
+node_event() { api '{"op":"list","resource":"events"}' | jq -e --arg node "$NODE" \
+	'.items[] | select(.involvedObject.kind == "Node" and .involvedObject.name == $node) | .message | test("only some backends")'; }
+check "an Event on the Node says that mixed Services are denied" until_true 20 node_event
 api '{"op":"fault","on":"* *","times":-1,"silent":true}' >/dev/null
 agent_stop # awaits its end; with 0
 check "an agent leaves though the server is silent" true
