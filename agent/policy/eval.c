@@ -284,15 +284,6 @@ static void problem_of(const struct endpoint *endpoint, policy_problem_fn fn, vo
 	}
 }
 
-static bool is_homeless(const struct svcent *service)
-{
-	for (size_t i = 0; i < service->fronts.n; i++)
-		for (size_t k = 0; k < service->fronts.v[i]->keys.n; k++)
-			if (!service->fronts.v[i]->keys.v[k]->loc.in_table)
-				return true;
-	return false;
-}
-
 static void service_problems(const struct policy *policy, policy_problem_fn fn, void *arg)
 {
 	const struct svcent *service;
@@ -306,7 +297,10 @@ static void service_problems(const struct policy *policy, policy_problem_fn fn, 
 				 service->refused);
 			fn(arg, KIND_SERVICE, service->ns, service->name, text);
 		}
-		if (policy->services.crowded && is_homeless(service))
+		if (service->overgrown)
+			fn(arg, KIND_SERVICE, service->ns, service->name,
+			   "has more backends than its namespace's share allows: it is denied");
+		if (service->homeless)
 			fn(arg, KIND_SERVICE, service->ns, service->name,
 			   "finds no room in the table: it is judged as an address is");
 	}

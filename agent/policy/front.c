@@ -220,21 +220,26 @@ void front_set_backends(struct policy *policy, struct front *front, places *list
 	front_touch_keys(&policy->services, front);
 }
 
-void front_add_key(struct services *services, struct front *front, const struct bh_addr *addr,
+bool front_add_key(struct policy *policy, struct front *front, const struct bh_addr *addr,
 		   uint16_t port)
 {
+	struct services *services = &policy->services;
 	struct bh_service_key wanted = { .port = htons(port), .proto = front->protocol };
 	struct svckey *key;
 
 	if (addr)
 		memcpy(wanted.addr, addr, sizeof(wanted.addr));
+	key = svckey_find(services, &wanted);
+	if (key && key->fronts.n && key->fronts.v[key->fronts.n - 1] == front)
+		return true; // said twice
+	if ((!key || !key->fronts.n) && !svcbudget_has_place(policy))
+		return false;
 	key = svckey_get(services, &wanted);
-	for (size_t i = 0; i < front->keys.n; i++)
-		if (front->keys.v[i] == key)
-			return;
+	services->linked += !key->fronts.n;
 	must_push(&key->fronts, front);
 	must_push(&front->keys, key);
 	svckey_touch(services, key);
+	return true;
 }
 
 static bool has_backend(const struct svckey *key, const struct backend *backend)
@@ -263,9 +268,11 @@ static void front_free(struct policy *policy, struct front *front)
 		struct svckey *key = front->keys.v[i];
 
 		drop_front(&key->fronts, front);
+		policy->services.linked -= !key->fronts.n;
 		key->lost |= !keeps_all(key, front);
 		svckey_touch(&policy->services, key);
 	}
+	svcbudget_count(policy, front, 0);
 	unlink_backends(policy, front, front->backends.v, front->backends.n);
 	vec_fini(&front->keys);
 	vec_fini(&front->backends);

@@ -16,8 +16,8 @@ typedef VEC(struct place) places;
 // Its backends are these from now on (sorted and made unique in place); its keys are touched if they are others.
 void front_set_backends(struct policy *policy, struct front *front, places *list);
 
-// addr NULL: every address of this node.
-void front_add_key(struct services *services, struct front *front, const struct bh_addr *addr,
+// addr NULL: every address of this node. False: there is no place for another key.
+bool front_add_key(struct policy *policy, struct front *front, const struct bh_addr *addr,
 		   uint16_t port);
 void front_touch_keys(struct services *services, const struct front *front);
 void fronts_free(struct policy *policy, front_list *list); // and empties it

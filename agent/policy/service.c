@@ -42,7 +42,7 @@ static struct svcent *service_get(struct services *services, const char *ns, con
 	return service;
 }
 
-static void service_touch(struct services *services, struct svcent *service)
+void service_touch(struct services *services, struct svcent *service)
 {
 	if (!service->dirty)
 		must_push(&services->dirty, service);
@@ -78,7 +78,7 @@ static void add_slices(const struct svcent *service, const struct front *front, 
 	}
 }
 
-static void find_backends(struct policy *policy, const struct svcent *service, struct front *front)
+static void find_backends(struct policy *policy, struct svcent *service, struct front *front)
 {
 	places list = { 0 };
 
@@ -89,8 +89,23 @@ static void find_backends(struct policy *policy, const struct svcent *service, s
 		if (list.n == before)
 			add_slices(service, front, v4, false, &list);
 	}
+	if (!svcbudget_allows(policy, front, list.n)) {
+		service->overgrown = true;
+		list.n = 0;
+	}
 	front_set_backends(policy, front, &list);
+	svcbudget_count(policy, front, front->backends.n);
 	vec_fini(&list);
+}
+
+static void house(struct policy *policy, struct front *front, const struct bh_addr *addr,
+		  uint16_t port)
+{
+	if (front_add_key(policy, front, addr, port))
+		return;
+	policy->services.crowded = true;
+	if (front->service)
+		front->service->homeless = true;
 }
 
 static void add_front(struct policy *policy, struct svcent *service,
@@ -108,9 +123,9 @@ static void add_front(struct policy *policy, struct svcent *service,
 	front->port = port->port;
 	must_push(&service->fronts, front);
 	for (uint32_t i = 0; i < object->naddrs; i++)
-		front_add_key(&policy->services, front, &object->addrs[i], port->port);
+		house(policy, front, &object->addrs[i], port->port);
 	if (port->node_port)
-		front_add_key(&policy->services, front, NULL, port->node_port);
+		house(policy, front, NULL, port->node_port);
 }
 
 // Keys are linked anew before those of the fronts of before are left, so that none is forgotten between.
@@ -120,6 +135,9 @@ static void remake_fronts(struct policy *policy, struct svcent *service)
 	front_list before = service->fronts;
 
 	svcbudget_leave(policy, service);
+	vec_each(struct front *, front, &before)
+		svcbudget_count(policy, *front, 0);
+	service->overgrown = service->homeless = false;
 	service->fronts = (front_list){ 0 };
 	for (uint32_t i = 0;
 	     object && !object->headless && !object->external_name && i < object->nports; i++)
@@ -192,7 +210,7 @@ void services_remake(struct policy *policy)
 	vec_each(struct svcent *, at, &services->dirty) {
 		struct svcent *service = *at;
 
-		service->dirty = false;
+		service->dirty = service->overgrown = false;
 		for (size_t i = 0; i < service->fronts.n; i++)
 			find_backends(policy, service, service->fronts.v[i]);
 		service_drop(services, service);
@@ -215,7 +233,7 @@ static void add_host_port(struct policy *policy, struct podent *pod, const struc
 	front->protocol = port->protocol;
 	front->port = port->port;
 	must_push(&pod->fronts, front);
-	front_add_key(&policy->services, front, any ? NULL : &port->addr, port->port);
+	house(policy, front, any ? NULL : &port->addr, port->port);
 	for (uint32_t i = 0; i < pod->object->naddrs; i++)
 		must_push(&list, (struct place){ pod->object->addrs[i], port->target });
 	front_set_backends(policy, front, &list);
@@ -234,6 +252,23 @@ void services_pod(struct policy *policy, struct podent *pod)
 	     i++)
 		add_host_port(policy, pod, &object->host_ports[i]);
 	fronts_free(policy, &before);
+}
+
+void services_rehouse(struct policy *policy)
+{
+	struct services *services = &policy->services;
+	struct svcent *service;
+	size_t at = 0;
+
+	if (!services->crowded || !svcbudget_has_place(policy))
+		return;
+	services->crowded = false;
+	while ((service = hash_next(&services->by_name, &at)))
+		if (service->homeless)
+			remake_fronts(policy, service);
+	vec_each(struct endpoint *, endpoint, &policy->slots)
+		if (*endpoint && (*endpoint)->pod && (*endpoint)->pod->fronts.n)
+			services_pod(policy, (*endpoint)->pod);
 }
 
 uint32_t services_count(const struct policy *policy)

@@ -38,6 +38,7 @@ struct front {
 	uint8_t protocol;
 	uint16_t port;
 	backend_list backends; // by address, port
+	uint32_t counted; // of the backends, to the namespace's share
 	VEC(struct svckey *) keys;
 };
 
@@ -66,6 +67,8 @@ struct svcent {
 	bool dirty;
 	uint32_t admitted; // keys counted to its share
 	const char *refused; // why it is; a part of a sentence
+	bool overgrown; // it has more backends than its share: refused as well
+	bool homeless; // for some of its keys there is no place
 };
 
 struct services {
@@ -74,10 +77,12 @@ struct services {
 	VEC(struct svckey *) dirty_keys;
 	uint32_t in_table; // keys in bh_service
 	uint32_t selves; // elements of bh_self
-	struct hash shares; // of keys, by namespace
+	struct hash shares; // of keys and backends, by namespace
+	uint32_t linked; // keys of fronts
+	uint64_t backends; // counted, of all fronts
 	uint32_t admitted; // keys of Services that are not refused
 	bool room_came; // refused ones may fit
-	bool crowded; // keys found no room in the table
+	bool crowded; // some keys found no place
 	bool deferred; // keys that come or go wait for a round of the plan of their own
 };
 
@@ -97,6 +102,8 @@ void services_pod(struct policy *policy, struct podent *pod);
 // ports know what they should be; may be called again after more changed.
 void services_want(struct policy *policy);
 
+void service_touch(struct services *services, struct svcent *service);
+void services_rehouse(struct policy *policy); // those whose keys found no place
 void svckey_touch(struct services *services, struct svckey *key);
 struct svckey *svckey_get(struct services *services, const struct bh_service_key *key);
 struct svckey *svckey_find(const struct services *services, const struct bh_service_key *key);
@@ -113,6 +120,11 @@ void svcbudget_fini(struct services *services);
 void svcbudget_admit(struct policy *policy, struct svcent *service);
 void svcbudget_leave(struct policy *policy, struct svcent *service);
 void svcbudget_retry(struct policy *policy); // refused ones that fit are admitted
+// One more key may be told of, be it a refused Service's.
+bool svcbudget_has_place(const struct policy *policy);
+// So many backends may stand behind this front of a Service; and they do, from now on.
+bool svcbudget_allows(struct policy *policy, const struct front *front, size_t backends);
+void svcbudget_count(struct policy *policy, struct front *front, size_t backends);
 // Services of the namespace that needs most classes are refused until so many are not needed; false: there is none.
 bool svcbudget_shed(struct policy *policy, uint32_t excess);
 

@@ -11,6 +11,7 @@
 struct svcshare {
 	const char *ns; // interned
 	uint32_t keys; // of Services that are not refused
+	uint64_t backends;
 	uint32_t classes; // scratch of one count
 };
 
@@ -31,8 +32,10 @@ static struct svcshare *share_of(struct services *services, const char *ns)
 	return share;
 }
 
-static void share_free(struct services *services, struct svcshare *share)
+static void share_tidy(struct services *services, struct svcshare *share)
 {
+	if (share->keys || share->backends)
+		return;
 	hash_remove(&services->shares, hash_pointer(share->ns), share);
 	intern_put(share->ns);
 	free(share);
@@ -102,8 +105,7 @@ void svcbudget_leave(struct policy *policy, struct svcent *service)
 	struct svcshare *share = share_of(&policy->services, service->ns);
 
 	share->keys -= service->admitted;
-	if (!share->keys)
-		share_free(&policy->services, share);
+	share_tidy(&policy->services, share);
 	policy->services.admitted -= service->admitted;
 	policy->services.room_came |= service->admitted || service->refused;
 	service->admitted = 0;
@@ -129,11 +131,50 @@ void svcbudget_retry(struct policy *policy)
 	while ((service = hash_next(&services->by_name, &at))) {
 		uint32_t keys = service->refused ? count_keys(service) : 0;
 
+		if (service->overgrown)
+			service_touch(services, service);
 		if (!service->refused || find_excess(policy, service, keys))
 			continue;
 		admit(policy, service, keys);
 		touch_all(services, service);
 	}
+}
+
+// ---- places, backends ---------------------------------------------------------------------------------------
+
+bool svcbudget_has_place(const struct policy *policy)
+{
+	return policy->services.linked < 2ull * policy->limits.services;
+}
+
+// An address costs about what one of a policy's does, so there may be as many.
+bool svcbudget_allows(struct policy *policy, const struct front *front, size_t backends)
+{
+	const struct policy_limits *limits = &policy->limits;
+	struct services *services = &policy->services;
+	uint64_t more = backends, all = services->backends - front->counted, ns = 0;
+
+	if (!more)
+		return true;
+	ns = share_of(services, front->service->ns)->backends - front->counted;
+	share_tidy(services, share_of(services, front->service->ns));
+	return !exceeds(ns + more, limits->peers, limits->namespace_share) &&
+	       !exceeds(all + more, limits->peers, 100);
+}
+
+void svcbudget_count(struct policy *policy, struct front *front, size_t backends)
+{
+	struct services *services = &policy->services;
+	struct svcshare *share;
+
+	if (!front->service || front->counted == backends)
+		return;
+	share = share_of(services, front->service->ns);
+	services->room_came |= backends < front->counted;
+	services->backends += backends - front->counted;
+	share->backends += backends - front->counted;
+	front->counted = (uint32_t)backends;
+	share_tidy(services, share);
 }
 
 // ---- classes ------------------------------------------------------------------------------------------------

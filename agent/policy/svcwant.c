@@ -20,7 +20,7 @@ static const struct cls *wanted_class(struct spot *spot)
 
 static bool is_refused(const struct front *front)
 {
-	return front->service && front->service->refused;
+	return front->service && (front->service->refused || front->service->overgrown);
 }
 
 static void want_class(struct policy *policy, struct svckey *key, struct svcsig *draft,
@@ -120,54 +120,24 @@ static void look_at_ports(struct policy *policy)
 		target->changed = false;
 }
 
-// Keys that are in the table, or found no room in it, in all: of admitted Services and as many more.
-static uint32_t room_left(const struct policy *policy)
-{
-	uint64_t room = 2ull * policy->limits.services, used = policy->services.in_table;
-
-	vec_each(struct svckey *const, key, &policy->services.dirty_keys)
-		used -= !(*key)->fronts.n && (*key)->loc.in_table;
-	return room > used ? (uint32_t)(room - used) : 0;
-}
-
-// Keys without a place are looked at again when there is one.
-static void find_room(struct policy *policy)
-{
-	struct services *services = &policy->services;
-	struct svckey *key;
-	size_t at = 0;
-
-	if (!services->crowded || !room_left(policy))
-		return;
-	services->crowded = false;
-	while ((key = hash_next(&services->keys, &at)))
-		if (!key->loc.in_table)
-			svckey_touch(services, key);
-}
-
 void services_want(struct policy *policy)
 {
 	struct services *services = &policy->services;
 	struct svcsig draft = { 0 };
 	atom_ids scratch = { 0 };
-	uint32_t room;
 
-	services_remake(policy);
 	svcbudget_retry(policy);
-	find_room(policy);
+	services_rehouse(policy);
+	services_remake(policy);
 	vec_each(struct spot *, spot, &policy->cluster.space.dirty)
 		vec_each(struct front *, front, &(*spot)->fronts)
 			front_touch_keys(services, *front);
 	if (policy->ports.wanted[0].n)
 		look_at_ports(policy);
-	room = room_left(policy);
 	vec_each(struct svckey *, at, &services->dirty_keys) {
 		struct svckey *key = *at;
 
-		key->loc.live = key->fronts.n && (key->loc.in_table || room);
-		if (key->loc.live && !key->loc.in_table)
-			room--;
-		services->crowded |= key->fronts.n && !key->loc.live;
+		key->loc.live = key->fronts.n > 0;
 		want_selves(key);
 		if (key->loc.live)
 			want_class(policy, key, &draft, &scratch);

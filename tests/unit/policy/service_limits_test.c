@@ -136,6 +136,49 @@ static void beyond_twice_the_limit_an_address_is_an_address(void **state)
 	judge_stop(&j);
 }
 
+// Endpoints of a Service: n, the first of which is the client's friend.
+static void endpoints(const char *ns, const char *name, uint32_t n)
+{
+	char *list = NULL;
+	size_t len;
+	FILE *out = open_memstream(&list, &len);
+
+	for (uint32_t i = 0; i < n; i++)
+		fprintf(out, "%s{'addresses':['%s%u']}", i ? "," : "", "10.0.0.", i + 5);
+	fclose(out);
+	judge_put(
+		&j, KIND_ENDPOINTSLICE,
+		"{'metadata':{'namespace':'%s','name':'%s','labels':{'kubernetes.io/service-name':'%s'}},"
+		"'addressType':'IPv4','ports':[{'name':'p0','port':1}],'endpoints':[%s]}",
+		ns, name, name, list);
+	free(list);
+}
+
+static void too_many_backends_are_not_kept(void **state)
+{
+	uint32_t slot = client(&(struct policy_limits){ .peers = 40 });
+
+	service("a", "big", "10.96.0.1", 1, "10.0.0.5");
+	endpoints("a", "big", 11);
+	assert_denied(&j, slot, OUT, "10.96.0.1", "tcp", 1);
+	assert_int_equal(problems().n, 1);
+	assert_str_contains(problems().text, "backends");
+	endpoints("a", "big", 1);
+	assert_allowed(&j, slot, OUT, "10.96.0.1", "tcp", 1);
+	assert_int_equal(problems().n, 0);
+	endpoints("a", "big", 10);
+	assert_verdict_(&j, slot, OUT, "10.96.0.1", "tcp", 1, BH_VERDICT_MIXED);
+	service("a", "more", "10.96.0.2", 1, "10.0.0.5"); // together over the namespace's share
+	service("b", "other", "10.96.0.3", 1, "10.0.0.5");
+	assert_denied(&j, slot, OUT, "10.96.0.2", "tcp", 1);
+	assert_allowed(&j, slot, OUT, "10.96.0.3", "tcp", 1);
+	assert_str(problems().name, "more");
+	judge_remove(&j, KIND_SERVICE, "a", "big");
+	assert_allowed(&j, slot, OUT, "10.96.0.2", "tcp", 1);
+	assert_int_equal(problems().n, 0);
+	judge_stop(&j);
+}
+
 static void services_give_their_classes_before_policies_do(void **state)
 {
 	uint32_t slot = client(&(struct policy_limits){ .peer_classes = 24 });
@@ -231,6 +274,7 @@ int main(void)
 		cmocka_unit_test(a_refused_service_comes_back_when_there_is_room),
 		cmocka_unit_test(a_refused_service_makes_a_common_address_mixed),
 		cmocka_unit_test(beyond_twice_the_limit_an_address_is_an_address),
+		cmocka_unit_test(too_many_backends_are_not_kept),
 		cmocka_unit_test(services_give_their_classes_before_policies_do),
 		cmocka_unit_test(selves_without_room_stay_denied),
 		cmocka_unit_test(churn_of_services_leaves_nothing),
