@@ -163,7 +163,8 @@ static void forget(struct db *db, size_t n)
 		entry_put(db->history.v[i].before);
 	}
 	db->history.n -= n;
-	memmove(db->history.v, db->history.v + n, db->history.n * sizeof(*db->history.v));
+	if (db->history.n)
+		memmove(db->history.v, db->history.v + n, db->history.n * sizeof(*db->history.v));
 }
 
 void db_fini(struct db *db)
