@@ -314,4 +314,5 @@ void services_fini(struct policy *policy)
 	svcbudget_fini(services);
 	vec_fini(&services->dirty);
 	vec_fini(&services->dirty_keys);
+	vec_fini(&services->of_own);
 }

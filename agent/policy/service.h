@@ -56,6 +56,7 @@ struct svckey {
 	bool lost; // a backend, since the last plan
 	bool resolve; // the plan that is being made has a STEP_RESOLVE for it
 	front_list fronts;
+	size_t self_at; // in services.of_own, 1 being the first; 0: it is not there
 	svcselves selves, wanted; // what bh_self holds, what it is to hold
 };
 
@@ -75,6 +76,7 @@ struct services {
 	struct hash by_name, keys, targets;
 	VEC(struct svcent *) dirty;
 	VEC(struct svckey *) dirty_keys;
+	VEC(struct svckey *) of_own; // keys with pods of this node among their backends
 	uint32_t in_table; // keys in bh_service
 	uint32_t selves; // elements of bh_self
 	struct hash shares; // of keys and backends, by namespace

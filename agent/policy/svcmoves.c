@@ -227,6 +227,23 @@ void svcmoves_clean(struct publish *pub)
 			set_key(pub, move->key, move->key->loc.want);
 }
 
+static void list_own(struct services *services, struct svckey *key)
+{
+	size_t at = key->self_at;
+
+	if (!key->selves.n == !at)
+		return;
+	if (!at) {
+		must_push(&services->of_own, key);
+		key->self_at = services->of_own.n;
+		return;
+	}
+	vec_drop(&services->of_own, at - 1);
+	if (at <= services->of_own.n)
+		services->of_own.v[at - 1]->self_at = at;
+	key->self_at = 0;
+}
+
 void svcmoves_settle(struct publish *pub, bool taken)
 {
 	struct services *services = &pub->policy->services;
@@ -242,6 +259,7 @@ void svcmoves_settle(struct publish *pub, bool taken)
 		if (!loc->live)
 			loc->want = NULL;
 		move->key->dirty = move->key->lost = false;
+		list_own(services, move->key);
 	}
 	for (size_t i = 0; i < services->dirty_keys.n; i++)
 		if (services->dirty_keys.v[i]->dirty)
@@ -318,14 +336,11 @@ uint32_t services_mixed(const struct policy *policy)
 
 bool svcmoves_mixed(const struct policy *policy)
 {
-	const struct svckey *key;
-	size_t at = 0;
-
 	for (size_t i = 0; i < policy->matrices.n; i++)
 		if (matrix_has_mixed(policy, policy->matrices.v[i]))
 			return true;
-	while (policy->services.selves && (key = hash_next(&policy->services.keys, &at)))
-		if (key_is_mixed(policy, key))
+	for (size_t i = 0; i < policy->services.of_own.n; i++)
+		if (key_is_mixed(policy, policy->services.of_own.v[i]))
 			return true;
 	return false;
 }

@@ -48,13 +48,15 @@ static uint32_t compile(struct policy *policy, const char *what)
 {
 	_cleanup_(plan_freep) struct plan *plan = NULL;
 	struct policy_stats before, after;
-	double start = now_ms();
+	double start, ms;
 
 	policy_stats(policy, &before);
+	start = now_ms();
 	assert_ok(policy_compile(policy, &plan));
+	ms = now_ms() - start;
 	policy_stats(policy, &after);
 	looked = after.lookups - before.lookups;
-	print_message("%-44s %9.3f ms %6u steps %6llu lookups\n", what, now_ms() - start,
+	print_message("%-44s %9.3f ms %6u steps %6llu lookups\n", what, ms,
 		      plan->nsteps, (unsigned long long)looked);
 	return plan->nsteps;
 }
