@@ -1,0 +1,39 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# An API server that cannot prove who it is gets no token and is not believed: a certificate of another CA or
+# of another name. What is in force stays in force meanwhile.
+# shellcheck source=tests/e2e/_init.sh
+. "$(dirname "$0")/_init.sh"
+
+# kubeconfig NAME FILTER: the stand-in's, changed by a jq filter, as kubeconfig-NAME
+kubeconfig() { yq -y "$2" "$API/kubeconfig" >"$API/kubeconfig-$1"; }
+# shellcheck disable=SC2317 # called by check and until_true
+told() { bh status -o json | jq -e --arg text "$1" '[.source.problems[] | select(.text | test($text))] | length > 0'; }
+
+node_up
+namespace shop
+pod web shop
+pod api shop
+default_deny shop
+api_start
+api_show
+kubeconfig good .
+agent_start_kube
+api_sync
+expect "enforced" <<<'silent web api 80 tcp'
+agent_stop
+
+openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=other -days 2 -keyout "$WORK/other.key" -out "$WORK/other.crt" 2>/dev/null ||
+	die "openssl"
+kubeconfig ca ".clusters[0].cluster |= (del(.\"certificate-authority-data\") | .\"certificate-authority\" = \"$WORK/other.crt\")"
+kubeconfig name '.clusters[0].cluster."tls-server-name" = "elsewhere"'
+before=$(api '{"op":"status"}' | jq .requests)
+for how in ca name; do
+	agent_start --source "kube:$API/kubeconfig-$how" --api-pause 1
+	check "another $how: the problem is told" until_true 20 told '[Cc]ertificate'
+	equal "another $how: nothing is read" "$(bh status -o json | jq .synced)" false
+	equal "another $how: nor asked, so no token is sent" "$(api '{"op":"status"}' | jq .requests)" "$before"
+	expect "another $how: what is in force stays" <<<'silent web api 80 tcp'
+	agent_stop
+done
+end
