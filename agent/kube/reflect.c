@@ -19,6 +19,7 @@ const struct reflect_times reflect_times_default = {
 	.watch_sec = 300,
 	.head_ms = HTTP_HEAD_MS,
 	.idle_ms = HTTP_IDLE_MS,
+	.page_ms = 600000,
 	.silence_ms = 150000,
 	.absent_ms = 60000,
 };
@@ -419,6 +420,7 @@ static int ask(struct reflect *reflect)
 		.fresh = reflect->fresh,
 		.head_ms = times->head_ms,
 		.idle_ms = times->idle_ms,
+		.total_ms = times->page_ms,
 	};
 
 	choose(reflect);

@@ -45,6 +45,7 @@ struct reflect_times {
 	unsigned pause_min_ms, pause_max_ms; // between tries
 	unsigned watch_sec; // a watch's length: at random up to twice of it
 	unsigned head_ms, idle_ms; // until an answer begins; of silence inside of a list
+	unsigned page_ms; // of a page, or of a list in one piece, as a whole: one without an end is left
 	unsigned silence_ms; // of a watch: a server that has bookmarks sends one a minute
 	unsigned absent_ms; // until what is absent is asked for again
 };

@@ -36,6 +36,7 @@ static const struct reflect_times times = {
 	.watch_sec = 300,
 	.head_ms = 10000,
 	.idle_ms = 10000,
+	.page_ms = 20000,
 	.silence_ms = 1500,
 	.absent_ms = 30,
 };

@@ -110,7 +110,7 @@ static int setup(void **state)
 	standin_start(&rig->standin, NULL);
 	rig->base = event_base_new();
 	rig->times = (struct reflect_times){ .pause_min_ms = 5, .pause_max_ms = 20, .watch_sec = 300,
-					     .head_ms = 5000, .idle_ms = 5000, .silence_ms = 20000,
+					     .head_ms = 5000, .idle_ms = 5000, .silence_ms = 20000, .page_ms = 20000,
 					     .absent_ms = 20 };
 	add(rig, "a");
 	add(rig, "b");
@@ -841,6 +841,18 @@ static void a_list_that_falls_silent_is_asked_for_again(void **state)
 	goes_on(rig, "+z");
 }
 
+static void a_list_without_an_end_is_left(void **state)
+{
+	struct rig *rig = *state;
+
+	rig->times.page_ms = 200;
+	standin_do(&rig->standin, "{'op':'set','watchlist':false}");
+	script(rig, "list namespaces", "hang", "{'kind':'NamespaceList','items':[" OBJECT("a", "1"));
+	start(rig, &namespaces);
+	story(rig, "]", "[[+a[+a+b]");
+	assert_str_contains(status_now(rig).error, "list namespaces: the answer takes too long");
+}
+
 static void what_the_sink_does_not_take_is_told_again(void **state)
 {
 	struct rig *rig = *state;
@@ -920,6 +932,7 @@ int main(void)
 		TEST(resource_versions_are_opaque),
 		TEST(a_server_that_does_not_answer_is_asked_again),
 		TEST(a_list_that_falls_silent_is_asked_for_again),
+		TEST(a_list_without_an_end_is_left),
 		TEST(what_the_sink_does_not_take_is_told_again),
 		TEST(it_can_be_left_at_any_time),
 	};
