@@ -303,6 +303,7 @@ api_start() { # further arguments
 	mkfifo "$WORK/api.ready"
 	nsenter --net="/run/netns/$NODE_NS" "$B/tests/apiserver/apiserver" --dir "$API" "$@" \
 		>"$WORK/api.ready" 2>>"$WORK/api.log" </dev/null &
+	api_pid=$!
 	read -rt 20 API_URL <"$WORK/api.ready" || die "the stand-in server does not start: $(tail -n 3 "$WORK/api.log")"
 	API_URL=${API_URL#ready }
 }
