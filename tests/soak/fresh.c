@@ -61,6 +61,8 @@ int fresh_open(struct fresh *fresh, const struct state *force, const struct live
 		r = policy_new(fresh->store, NULL, &fresh->policy);
 	if (r == 0)
 		r = store_subscribe(fresh->store, changed, fresh);
+	if (r == 0)
+		policy_set_node(fresh->policy, CAST_NODE);
 	if (r < 0)
 		return err_set(reterr, r, "a fresh compiler: %s", strerror(-r));
 	fresh->naive = (struct naive){ .store = fresh->store, .local = is_local, .arg = fresh, .node = CAST_NODE };

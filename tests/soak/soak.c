@@ -47,7 +47,7 @@ static const struct option options[] = {
 	  "the tool that makes flows", .fallback = "build/tests/harness/traffic",
 	  .complete = "file" },
 	{ "agent-options", 0, OPTION_TEXT, offsetof(struct flags, agent_options), "TEXT",
-	  "further options of the agent", .fallback = "--log-level warn --sweep-interval 1" },
+	  "further options of the agent", .fallback = "--log-level warn --sweep-interval 1 --watch-interval 1 --hook-grace 1" },
 	{ "api", 'a', OPTION_FLAG, offsetof(struct flags, api),
 	  .help = "by way of an API server that drops, delays, cuts, compacts and restarts" },
 	{ "verbose", 'v', OPTION_FLAG, offsetof(struct flags, verbose),
