@@ -153,6 +153,34 @@ static void nodes_have_addresses(void **state)
 	       "status.addresses:");
 }
 
+static void host_ports_lead_to_containers(void **state)
+{
+	const char *text = "{'metadata':{'name':'p'},'spec':{'containers':[{'ports':["
+			   "{'containerPort':8080,'hostPort':80},{'containerPort':53,'protocol':'UDP','hostPort':53,"
+			   "'hostIP':'172.18.0.1'},{'containerPort':1,'hostPort':2,'hostIP':'%s'}]}]}}";
+	char any[512], other[512];
+	struct pod *a, *b;
+
+	snprintf(any, sizeof(any), text, "0.0.0.0");
+	snprintf(other, sizeof(other), text, "172.18.0.2");
+	a = (struct pod *)parse(KIND_POD, any);
+	b = (struct pod *)parse(KIND_POD, other);
+	assert_int_equal(a->nhost_ports, 3);
+	assert_true(bh_addr_equal(&a->host_ports[0].addr, &(struct bh_addr){ 0 }));
+	assert_int_equal(a->host_ports[0].port, 80);
+	assert_int_equal(a->host_ports[0].target, 8080);
+	expect_addr(&a->host_ports[1].addr, "172.18.0.1");
+	assert_int_equal(a->host_ports[1].protocol, PROTOCOL_UDP);
+	assert_true(bh_addr_equal(&a->host_ports[2].addr, &(struct bh_addr){ 0 }));
+	assert_false(object_equal(&a->object, &b->object));
+	object_put(&a->object);
+	object_put(&b->object);
+	refuse(KIND_POD,
+	       "{'metadata':{'name':'p'},'spec':{'containers':[{'ports':[{'containerPort':1,'hostPort':2,"
+	       "'hostIP':'x'}]}]}}",
+	       "spec.containers[0].ports[0].hostIP:");
+}
+
 static void services_have_addresses_and_ports(void **state)
 {
 	struct service *service = (struct service *)parse(
@@ -165,6 +193,7 @@ static void services_have_addresses_and_ports(void **state)
 		"{'ip':'203.0.113.6','ipMode':'Proxy'}]}}}");
 
 	assert_true(service->has_selector);
+	assert_false(service->headless);
 	assert_int_equal(service->naddrs, 4);
 	expect_addr(&service->addrs[1], "fd00:96::1");
 	expect_addr(&service->addrs[3], "203.0.113.5");
@@ -182,6 +211,7 @@ static void services_have_addresses_and_ports(void **state)
 					  "'clusterIPs':['None'],'selector':{}}}");
 	assert_int_equal(service->naddrs, 0);
 	assert_false(service->has_selector || service->external_name);
+	assert_true(service->headless);
 	object_put(&service->object);
 	service = (struct service *)parse(
 		KIND_SERVICE, "{'metadata':{'name':'x'},'spec':{'type':'ExternalName'}}");
@@ -260,6 +290,7 @@ int main(void)
 		TEST(pods_compare_by_what_matters),
 		TEST(namespaces_have_their_name_as_a_label),
 		TEST(nodes_have_addresses),
+		TEST(host_ports_lead_to_containers),
 		TEST(services_have_addresses_and_ports),
 		TEST(slices_default_their_conditions),
 		TEST(kinds_are_found_by_name),
