@@ -53,8 +53,10 @@ static const struct check {
 	const char *otherwise;
 } checks[] = {
 	{ "source-read", source_read, "what is there has not been read whole yet" },
-	{ "source-current", source_fresh, "some input cannot be read: what was known of it counts" },
-	{ "devices-seen", devices_seen, "this node's devices have not been looked at, or not all of them" },
+	{ "source-current", source_fresh,
+	  "some input cannot be read: what was known of it counts" },
+	{ "devices-seen", devices_seen,
+	  "this node's devices have not been looked at, or not all of them" },
 	{ "tables", tables_right, "the kernel's tables do not hold what was compiled" },
 	{ "pods-attached", pods_attached, "some pod's programs could not be attached" },
 	{ "pods-found", pods_found, "some pod has been waiting for its device" },
@@ -95,8 +97,8 @@ static int readyz(void *arg, struct evbuffer *page)
 	for (size_t i = 0; i < ARRAY_SIZE(checks); i++) {
 		bool holds = checks[i].holds(daemon);
 
-		evbuffer_add_printf(page, holds ? "[+]%s ok\n" : "[-]%s failed: %s\n", checks[i].name,
-				    checks[i].otherwise);
+		evbuffer_add_printf(page, holds ? "[+]%s ok\n" : "[-]%s failed: %s\n",
+				    checks[i].name, checks[i].otherwise);
 		ready &= holds;
 	}
 	evbuffer_add_printf(page, ready ? "ready\n" : "not ready\n");

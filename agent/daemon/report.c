@@ -41,7 +41,8 @@ int daemon_report_open(struct daemon *daemon)
 	const struct report_hooks hooks = { daemon, problems, ready, problem };
 	const struct config *c = daemon->config;
 	struct http *http = source_http(daemon->source);
-	struct report_config config = { .node = c->node, .lease_sec = (unsigned)c->report_lease_sec,
+	struct report_config config = { .node = c->node,
+					.lease_sec = (unsigned)c->report_lease_sec,
 					.repeat_sec = (unsigned)c->report_repeat_sec };
 
 	if (!http || !c->report)

@@ -7,7 +7,8 @@
 #include "agent/daemon/daemon.h"
 #include "agent/report/report.h"
 
-int daemon_report_open(struct daemon *daemon); // once the source is open; none for a folder, or when it is off
+int daemon_report_open(
+	struct daemon *daemon); // once the source is open; none for a folder, or when it is off
 
 // A policy object changed or cannot be read; the compiler looked at all.
 void daemon_report_policy(struct daemon *daemon);

@@ -63,7 +63,8 @@ static bool request_parse(char *line, struct request *ret)
 	ret->method = strsep(&line, " ");
 	ret->target = strsep(&line, " ");
 	version = line;
-	if (!version || ret->target[0] != '/' || strncmp(version, "HTTP/1.", 7) != 0 || strlen(version) != 8)
+	if (!version || ret->target[0] != '/' || strncmp(version, "HTTP/1.", 7) != 0 ||
+	    strlen(version) != 8)
 		return false;
 	ret->target[strcspn(ret->target, "?#")] = 0;
 	return true;
@@ -95,7 +96,8 @@ static const char *phrase(int status)
 	}
 }
 
-static void send_page(struct visit *visit, int status, const char *type, struct evbuffer *page, bool body)
+static void send_page(struct visit *visit, int status, const char *type, struct evbuffer *page,
+		      bool body)
 {
 	struct evbuffer *out = bufferevent_get_output(visit->socket);
 
@@ -154,7 +156,8 @@ static void headers_read(struct visit *visit, struct evbuffer *in, bool whole)
 
 static bool blank_line(struct evbuffer *in)
 {
-	return evbuffer_search(in, "\r\n\r\n", 4, NULL).pos >= 0 || evbuffer_search(in, "\n\n", 2, NULL).pos >= 0;
+	return evbuffer_search(in, "\r\n\r\n", 4, NULL).pos >= 0 ||
+	       evbuffer_search(in, "\n\n", 2, NULL).pos >= 0;
 }
 
 static void can_read(struct bufferevent *socket, void *arg)
@@ -217,8 +220,8 @@ static void visit_new(struct http_server *server, evutil_socket_t fd)
 		visit_free(visit);
 }
 
-static void accepted(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *from, int len,
-		     void *arg)
+static void accepted(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *from,
+		     int len, void *arg)
 {
 	visit_new(arg, fd);
 }
@@ -250,12 +253,13 @@ static bool address_read(const char *text, struct sockaddr_storage *ret)
 	unsigned long port;
 	char host[64], *end;
 
-	if (!colon || colon - text < 2 || colon - text >= (ptrdiff_t)sizeof(host) || (v6 && colon[-1] != ']'))
+	if (!colon || colon - text < 2 || colon - text >= (ptrdiff_t)sizeof(host) ||
+	    (v6 && colon[-1] != ']'))
 		return false;
 	snprintf(host, sizeof(host), "%.*s", (int)(colon - text) - 2 * v6, text + v6);
 	port = strtoul(colon + 1, &end, 10);
-	if (colon[1] < '0' || colon[1] > '9' || *end || port > UINT16_MAX || !!strchr(host, ':') != v6 ||
-	    getaddrinfo(host, NULL, &numeric, &found) != 0)
+	if (colon[1] < '0' || colon[1] > '9' || *end || port > UINT16_MAX ||
+	    !!strchr(host, ':') != v6 || getaddrinfo(host, NULL, &numeric, &found) != 0)
 		return false;
 	memset(ret, 0, sizeof(*ret));
 	memcpy(ret, found->ai_addr, found->ai_addrlen);
@@ -269,8 +273,9 @@ static bool address_read(const char *text, struct sockaddr_storage *ret)
 
 static int address_parse(const char *text, struct sockaddr_storage *ret, struct err *reterr)
 {
-	return address_read(text, ret) ? 0 :
-					 err_set(reterr, -EINVAL, "'%.80s' is no ADDRESS:PORT", text);
+	return address_read(text, ret) ?
+		       0 :
+		       err_set(reterr, -EINVAL, "'%.80s' is no ADDRESS:PORT", text);
 }
 
 int http_address_check(const char *address, struct err *reterr)
@@ -283,14 +288,16 @@ int http_address_check(const char *address, struct err *reterr)
 // The address may come to the host later.
 static int listen_on(const struct sockaddr_storage *address)
 {
-	_cleanup_close_ int fd = socket(address->ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	_cleanup_close_ int fd =
+		socket(address->ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	bool v6 = address->ss_family == AF_INET6;
 	int on = 1;
 
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
 	    setsockopt(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_FREEBIND : IP_FREEBIND, &on,
 		       sizeof(on)) < 0 ||
-	    bind(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 || listen(fd, HTTP_CONNECTIONS) < 0)
+	    bind(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 ||
+	    listen(fd, HTTP_CONNECTIONS) < 0)
 		return -errno;
 	return TAKE_FD(fd);
 }
@@ -302,7 +309,7 @@ static uint16_t port_of(int fd)
 
 	getsockname(fd, (struct sockaddr *)&address, &len);
 	return ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port :
-						       ((struct sockaddr_in *)&address)->sin_port);
+						     ((struct sockaddr_in *)&address)->sin_port);
 }
 
 static int serve(struct http_server *server, int *fd)
@@ -310,8 +317,9 @@ static int serve(struct http_server *server, int *fd)
 	server->again = evtimer_new(server->base, accept_again, server);
 	if (!server->again)
 		return -ENOMEM;
-	server->listener = evconnlistener_new(server->base, accepted, server,
-					      LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_CLOSE_ON_FREE, 0, *fd);
+	server->listener =
+		evconnlistener_new(server->base, accepted, server,
+				   LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_CLOSE_ON_FREE, 0, *fd);
 	if (!server->listener)
 		return -ENOMEM;
 	*fd = -1; // the listener's

@@ -27,7 +27,8 @@ static const char *text_at(struct json_object *json, const char *key)
 
 static int64_t generation_of(struct json_object *item)
 {
-	return json_object_get_int64(at(at(item, "metadata", json_type_object), "generation", json_type_int));
+	return json_object_get_int64(
+		at(at(item, "metadata", json_type_object), "generation", json_type_int));
 }
 
 // ---- the verdict ---------------------------------------------------------------------------------------------------
@@ -39,7 +40,8 @@ static void say(struct condition *ret, const char *reason, const char *text, con
 	snprintf(ret->message, sizeof(ret->message), "%.560s; %s", text, effect);
 }
 
-bool condition_of(struct json_object *item, const char *refused, const char *node, struct condition *ret)
+bool condition_of(struct json_object *item, const char *refused, const char *node,
+		  struct condition *ret)
 {
 	_cleanup_(object_putp) struct object *object = NULL;
 	struct err err = { 0 };
@@ -48,7 +50,9 @@ bool condition_of(struct json_object *item, const char *refused, const char *nod
 
 	if (r == -ENOMEM)
 		return false;
-	*ret = (struct condition){ .accepted = true, .reason = "Accepted", .message = "enforced as written" };
+	*ret = (struct condition){ .accepted = true,
+				   .reason = "Accepted",
+				   .message = "enforced as written" };
 	if (r < 0) {
 		say(ret, "NotEnforcedAsWritten", err.text,
 		    "what was known of it before stays in force; without that it is not enforced");
@@ -65,7 +69,8 @@ bool condition_of(struct json_object *item, const char *refused, const char *nod
 
 static struct json_object *own_condition(struct json_object *item)
 {
-	struct json_object *list = at(at(item, "status", json_type_object), "conditions", json_type_array);
+	struct json_object *list =
+		at(at(item, "status", json_type_object), "conditions", json_type_array);
 
 	for (size_t i = 0; list && i < json_object_array_length(list); i++) {
 		struct json_object *one = json_object_array_get_idx(list, i);
@@ -88,7 +93,8 @@ bool condition_is_said(struct json_object *item, const struct condition *conditi
 	return own && strcmp(text_at(own, "status"), status_text(condition)) == 0 &&
 	       strcmp(text_at(own, "reason"), condition->reason) == 0 &&
 	       strcmp(text_at(own, "message"), condition->message) == 0 &&
-	       json_object_get_int64(at(own, "observedGeneration", json_type_int)) == generation_of(item);
+	       json_object_get_int64(at(own, "observedGeneration", json_type_int)) ==
+		       generation_of(item);
 }
 
 // ---- what to apply -------------------------------------------------------------------------------------------------
@@ -98,8 +104,8 @@ static void add(struct json_object *json, const char *key, const char *text)
 	json_object_object_add(json, key, json_object_new_string(text));
 }
 
-static struct json_object *condition_json(struct json_object *item, const struct condition *condition,
-					  int64_t wall_us)
+static struct json_object *condition_json(struct json_object *item,
+					  const struct condition *condition, int64_t wall_us)
 {
 	struct json_object *own = own_condition(item), *json = json_object_new_object();
 	const char *since = text_at(own, "lastTransitionTime");
@@ -112,7 +118,8 @@ static struct json_object *condition_json(struct json_object *item, const struct
 	add(json, "reason", condition->reason);
 	add(json, "message", condition->message);
 	add(json, "lastTransitionTime", turns || !*since ? now : since);
-	json_object_object_add(json, "observedGeneration", json_object_new_int64(generation_of(item)));
+	json_object_object_add(json, "observedGeneration",
+			       json_object_new_int64(generation_of(item)));
 	return json;
 }
 

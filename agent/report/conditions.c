@@ -52,7 +52,8 @@ struct refusal {
 };
 
 // The object's own problem is told by the object.
-static void refusal_of(void *arg, enum kind kind, const char *ns, const char *name, const char *text)
+static void refusal_of(void *arg, enum kind kind, const char *ns, const char *name,
+		       const char *text)
 {
 	struct refusal *refusal = arg;
 	const struct object *object;
@@ -78,7 +79,8 @@ static int push(struct conditions *c, struct json_object *item, const struct con
 	_cleanup_free_ char *name = http_escape(name_of(item));
 	struct pending pending = { 0 };
 
-	if (!name || asprintf(&pending.path, PATH "/%s/status?fieldManager=bulkhead&force=true", name) < 0)
+	if (!name ||
+	    asprintf(&pending.path, PATH "/%s/status?fieldManager=bulkhead&force=true", name) < 0)
 		return -ENOMEM;
 	pending.body = condition_apply(item, condition, stamp_now_us());
 	if (!pending.body || vec_push(&c->pending, pending) < 0) {
@@ -97,9 +99,11 @@ static int compare(struct report *report, struct json_object *item)
 	if (!refusal.name)
 		return 0;
 	report->hooks.problems(report->hooks.arg, refusal_of, &refusal);
-	if (!condition_of(item, *refusal.text ? refusal.text : NULL, report->config.node, &condition))
+	if (!condition_of(item, *refusal.text ? refusal.text : NULL, report->config.node,
+			  &condition))
 		return -ENOMEM;
-	return condition_is_said(item, &condition) ? 0 : push(&report->conditions, item, &condition);
+	return condition_is_said(item, &condition) ? 0 :
+						     push(&report->conditions, item, &condition);
 }
 
 // ---- a round -------------------------------------------------------------------------------------------------------
@@ -132,7 +136,8 @@ static void listed(void *arg, const struct errand_answer *answer)
 		return;
 	}
 	take_page(&report->conditions, answer->json);
-	if (json_object_object_get_ex(answer->json, "items", &items) && json_object_is_type(items, json_type_array))
+	if (json_object_object_get_ex(answer->json, "items", &items) &&
+	    json_object_is_type(items, json_type_array))
 		for (size_t i = 0; r >= 0 && i < json_object_array_length(items); i++)
 			r = compare(report, json_object_array_get_idx(items, i));
 	if (r < 0) {
@@ -182,9 +187,12 @@ static void list(struct report *report)
 {
 	struct conditions *c = &report->conditions;
 	_cleanup_free_ char *page = c->page ? http_escape(c->page) : NULL, *path = NULL;
-	struct errand_request request = { .verb = "list", .resource = RESOURCE, .body_max = PAGE_BYTES };
+	struct errand_request request = { .verb = "list",
+					  .resource = RESOURCE,
+					  .body_max = PAGE_BYTES };
 
-	if (asprintf(&path, PATH "?limit=" PAGE "%s%s", page ? "&continue=" : "", page ? page : "") < 0)
+	if (asprintf(&path, PATH "?limit=" PAGE "%s%s", page ? "&continue=" : "",
+		     page ? page : "") < 0)
 		path = NULL;
 	request.path = path;
 	if (!path || errand_ask(&c->errand, &request, listed) < 0)

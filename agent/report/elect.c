@@ -17,8 +17,8 @@ static void turn(struct report *report);
 
 static void lease_path(const struct report *report, bool named, char *buf, size_t bytes)
 {
-	snprintf(buf, bytes, "/apis/coordination.k8s.io/v1/namespaces/%.63s/leases%s", report->config.namespace,
-		 named ? "/" LEASE_NAME : "");
+	snprintf(buf, bytes, "/apis/coordination.k8s.io/v1/namespaces/%.63s/leases%s",
+		 report->config.namespace, named ? "/" LEASE_NAME : "");
 }
 
 bool elect_leads(const struct report *report)
@@ -35,7 +35,8 @@ static void tell(struct report *report)
 		return;
 	elect->leads = leads;
 	log_info(leads ? "this agent reports for all: it holds Lease '%s/" LEASE_NAME "'" :
-			 "this agent does not report for others any more: Lease '%s/" LEASE_NAME "' is not its own",
+			 "this agent does not report for others any more: Lease '%s/" LEASE_NAME
+			 "' is not its own",
 		 report->config.namespace);
 	conditions_leads(report, leads);
 	notify_changed(report);
@@ -180,7 +181,8 @@ static void farewell_said(void *arg, const struct errand_answer *answer)
 
 	report->elect.left = true;
 	if (!answer->json)
-		log_info("the Lease ends by itself, as it could not be given back: %s", answer->why);
+		log_info("the Lease ends by itself, as it could not be given back: %s",
+			 answer->why);
 }
 
 static bool say_farewell(struct report *report)

@@ -9,8 +9,8 @@
 #include "agent/base/cleanup.h"
 #include "agent/kube/status.h"
 
-int errand_init(struct errand *errand, struct event_base *base, struct http *http, event_callback_fn due,
-		void *arg)
+int errand_init(struct errand *errand, struct event_base *base, struct http *http,
+		event_callback_fn due, void *arg)
 {
 	*errand = (struct errand){ .http = http, .arg = arg, .timer = evtimer_new(base, due, arg) };
 	return errand->timer ? 0 : -ENOMEM;
@@ -75,7 +75,8 @@ static void answered(void *arg, const struct http_answer *from)
 		explain(errand, from, &answer);
 	} else if (!json_object_is_type(json, json_type_object)) {
 		answer.status = 0;
-		snprintf(answer.why, sizeof(answer.why), "%s: the answer is no object", errand->what);
+		snprintf(answer.why, sizeof(answer.why), "%s: the answer is no object",
+			 errand->what);
 	}
 	errand->done(errand->arg, &answer);
 }
@@ -101,7 +102,8 @@ int errand_ask(struct errand *errand, const struct errand_request *request, erra
 
 	if (request->body) {
 		http.body = json_object_to_json_string_length(
-			request->body, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &len);
+			request->body, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE,
+			&len);
 		http.len = http.body ? len : 0;
 		http.content_type = request->content_type ? request->content_type : HTTP_JSON;
 	}

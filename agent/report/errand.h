@@ -32,8 +32,8 @@ struct errand {
 };
 
 // due: the timer's. 0 or -ENOMEM.
-int errand_init(struct errand *errand, struct event_base *base, struct http *http, event_callback_fn due,
-		void *arg);
+int errand_init(struct errand *errand, struct event_base *base, struct http *http,
+		event_callback_fn due, void *arg);
 void errand_fini(struct errand *errand); // of all zero is fine
 
 void errand_in(struct errand *errand, unsigned ms); // calls due() then; the last one counts

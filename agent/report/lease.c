@@ -79,7 +79,8 @@ enum lease_step lease_step(const struct lease *lease, int64_t now_ms)
 		return LEASE_LOOK;
 	if (!lease->object)
 		return LEASE_CREATE;
-	if (is_ours(lease) || !*lease_holder(lease) || now_ms - lease->since_ms >= granted_ms(lease))
+	if (is_ours(lease) || !*lease_holder(lease) ||
+	    now_ms - lease->since_ms >= granted_ms(lease))
 		return LEASE_WRITE;
 	return LEASE_LOOK;
 }
@@ -196,11 +197,14 @@ struct json_object *lease_body(const struct lease *lease, int64_t wall_us)
 		struct json_object *count = spec_get(lease, "leaseTransitions");
 
 		add(spec, "acquireTime", now);
-		json_object_object_add(spec, "leaseTransitions",
-				       json_object_new_int64(lease->object ? json_object_get_int64(count) + 1 : 0));
+		json_object_object_add(
+			spec, "leaseTransitions",
+			json_object_new_int64(lease->object ? json_object_get_int64(count) + 1 :
+							      0));
 	}
 	add(spec, "holderIdentity", lease->identity);
-	json_object_object_add(spec, "leaseDurationSeconds", json_object_new_int64(lease->duration_sec));
+	json_object_object_add(spec, "leaseDurationSeconds",
+			       json_object_new_int64(lease->duration_sec));
 	add(spec, "renewTime", now);
 	return body;
 }

@@ -20,7 +20,9 @@ static void entry_fini(struct notice *notice)
 
 void notices_init(struct notices *notices, int64_t repeat_ms, int64_t now_ms)
 {
-	*notices = (struct notices){ .repeat_ms = repeat_ms, .tokens = NOTICE_BURST, .filled_ms = now_ms };
+	*notices = (struct notices){ .repeat_ms = repeat_ms,
+				     .tokens = NOTICE_BURST,
+				     .filled_ms = now_ms };
 }
 
 void notices_fini(struct notices *notices)
@@ -40,8 +42,8 @@ static bool same(const char *a, const char *b)
 static struct notice *find(struct notices *notices, const struct notice *what)
 {
 	vec_each(struct notice, one, &notices->v) {
-		if (one->kind == what->kind && one->local == what->local && same(one->ns, what->ns) &&
-		    same(one->name, what->name))
+		if (one->kind == what->kind && one->local == what->local &&
+		    same(one->ns, what->ns) && same(one->name, what->name))
 			return one;
 	}
 	return NULL;
@@ -76,8 +78,8 @@ static void add(struct notices *notices, const struct notice *what, int64_t due_
 		.due_ms = due_ms,
 	};
 
-	if ((what->ns && !copy.ns) || !copy.name || !copy.uid || !copy.text || notices->v.n >= NOTICES_MAX ||
-	    vec_push(&notices->v, copy) < 0) {
+	if ((what->ns && !copy.ns) || !copy.name || !copy.uid || !copy.text ||
+	    notices->v.n >= NOTICES_MAX || vec_push(&notices->v, copy) < 0) {
 		notices->dropped++;
 		entry_fini(&copy);
 	}
@@ -102,7 +104,8 @@ static void change(struct notice *known, const struct notice *what, int64_t due_
 	known->due_ms = earliest > due_ms ? earliest : due_ms;
 }
 
-void notices_mark(struct notices *notices, const struct notice *what, int64_t now_ms, int64_t spread_ms)
+void notices_mark(struct notices *notices, const struct notice *what, int64_t now_ms,
+		  int64_t spread_ms)
 {
 	struct notice *known = find(notices, what);
 
@@ -192,7 +195,8 @@ void notice_event_name(const struct notice *notice, char ret[static 254])
 
 const char *notice_event_namespace(const struct notice *notice)
 {
-	return notice->ns ? notice->ns : "default"; // where the API wants those of cluster-wide objects
+	return notice->ns ? notice->ns :
+			    "default"; // where the API wants those of cluster-wide objects
 }
 
 static void put(struct json_object *json, const char *key, const char *text)

@@ -47,7 +47,8 @@ void notices_fini(struct notices *notices);
 // Once around: begin, mark each thing that is wrong, end: what was not marked is forgotten. spread_ms: a new one is
 // due that much later.
 void notices_begin(struct notices *notices);
-void notices_mark(struct notices *notices, const struct notice *what, int64_t now_ms, int64_t spread_ms);
+void notices_mark(struct notices *notices, const struct notice *what, int64_t now_ms,
+		  int64_t spread_ms);
 void notices_end(struct notices *notices);
 
 // The one to say now, and takes a token for it; NULL: none. *retwait_ms: until there may be one, -1: nothing to say.

@@ -23,7 +23,8 @@ struct walk {
 
 static int64_t spread_ms(const struct report *report)
 {
-	return (int64_t)(report_nodes(report) * 1000 / LEASE_LOOKS_PER_SEC * arc4random_uniform(1000) / 1000);
+	return (int64_t)(report_nodes(report) * 1000 / LEASE_LOOKS_PER_SEC *
+			 arc4random_uniform(1000) / 1000);
 }
 
 static void walk_one(void *arg, enum kind kind, const char *ns, const char *name, const char *text)
@@ -107,8 +108,9 @@ static void say(struct report *report, struct notice *notice)
 	notify->asked = notice;
 	notify->again = notice->count > 0;
 	notice_event_name(notice, name);
-	snprintf(path, sizeof(path), "/api/v1/namespaces/%.63s/events%s%s", notice_event_namespace(notice),
-		 notify->again ? "/" : "", notify->again ? name : "");
+	snprintf(path, sizeof(path), "/api/v1/namespaces/%.63s/events%s%s",
+		 notice_event_namespace(notice), notify->again ? "/" : "",
+		 notify->again ? name : "");
 	body = notify->again ? notice_again(notice, stamp_now_us()) :
 			       notice_event(notice, report->config.node, stamp_now_us());
 	request.body = body;
@@ -153,7 +155,8 @@ void notify_changed(struct report *report)
 
 int notify_init(struct report *report)
 {
-	notices_init(&report->notify.notices, (int64_t)report->config.repeat_sec * 1000, stamp_now_ms());
+	notices_init(&report->notify.notices, (int64_t)report->config.repeat_sec * 1000,
+		     stamp_now_ms());
 	return errand_init(&report->notify.errand, report->base, report->http, due, report);
 }
 

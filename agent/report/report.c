@@ -25,13 +25,16 @@ unsigned report_pause_ms(long retry_after_sec)
 	unsigned pause = REPORT_PAUSE_MS + arc4random_uniform(REPORT_PAUSE_MS);
 
 	if (retry_after_sec > 0)
-		pause = (unsigned)(retry_after_sec > PAUSE_MAX_SEC ? PAUSE_MAX_SEC : retry_after_sec) * 1000 +
+		pause = (unsigned)(retry_after_sec > PAUSE_MAX_SEC ? PAUSE_MAX_SEC :
+								     retry_after_sec) *
+				1000 +
 			arc4random_uniform(1000);
 	return pause;
 }
 
 int report_new(struct event_base *base, struct http *http, const struct store *store,
-	       const struct report_config *config, const struct report_hooks *hooks, struct report **ret)
+	       const struct report_config *config, const struct report_hooks *hooks,
+	       struct report **ret)
 {
 	_cleanup_(report_freep) struct report *report = calloc(1, sizeof(*report));
 
@@ -124,6 +127,7 @@ struct json_object *report_describe(const struct report *report)
 		add(json, "lease_age_sec", (uint64_t)(stamp_now_ms() - lease->since_ms) / 1000);
 	json_object_object_add(json, "conditions", describe_conditions(&report->conditions));
 	json_object_object_add(json, "events", describe_events(&report->notify));
-	json_object_object_add(json, "startup_taint", json_object_new_string(taints[report->taint.state]));
+	json_object_object_add(json, "startup_taint",
+			       json_object_new_string(taints[report->taint.state]));
 	return json;
 }

@@ -24,13 +24,15 @@
 struct report;
 
 // One policy (or pod) that is not enforced as written, and why.
-typedef void (*report_problem_fn)(void *arg, enum kind kind, const char *ns, const char *name, const char *text);
+typedef void (*report_problem_fn)(void *arg, enum kind kind, const char *ns, const char *name,
+				  const char *text);
 
 struct report_hooks {
 	void *arg;
 	void (*problems)(void *arg, report_problem_fn fn, void *fn_arg); // all there are now
 	bool (*ready)(void *arg); // the agent is: pods may come to this node
-	void (*problem)(void *arg, const char *where, const char *text); // of reporting itself; NULL: gone
+	void (*problem)(void *arg, const char *where,
+			const char *text); // of reporting itself; NULL: gone
 };
 
 struct report_config {
@@ -43,7 +45,8 @@ struct report_config {
 
 // http must outlive it.
 int report_new(struct event_base *base, struct http *http, const struct store *store,
-	       const struct report_config *config, const struct report_hooks *hooks, struct report **ret);
+	       const struct report_config *config, const struct report_hooks *hooks,
+	       struct report **ret);
 void report_free(struct report *report); // NULL is fine
 DEFINE_CLEANUP(struct report *, report_free)
 

@@ -80,7 +80,8 @@ int conditions_init(struct report *report);
 void conditions_fini(struct report *report);
 void conditions_changed(struct report *report);
 void conditions_leads(struct report *report, bool leads);
-void conditions_renewed(struct report *report); // goes on, if it stopped while the Lease was in doubt
+void conditions_renewed(
+	struct report *report); // goes on, if it stopped while the Lease was in doubt
 
 // notify.c
 int notify_init(struct report *report);

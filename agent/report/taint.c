@@ -50,7 +50,8 @@ static void done(struct report *report)
 static struct json_object *others(const struct report *report, struct json_object *node)
 {
 	struct json_object *taints = at(at(node, "spec"), "taints"), *keep;
-	size_t n = json_object_is_type(taints, json_type_array) ? json_object_array_length(taints) : 0;
+	size_t n =
+		json_object_is_type(taints, json_type_array) ? json_object_array_length(taints) : 0;
 
 	keep = json_object_new_array();
 	for (size_t i = 0; i < n; i++) {
@@ -85,10 +86,12 @@ static struct json_object *patch_of(struct json_object *node, struct json_object
 	struct json_object *json = json_object_new_object(), *meta = json_object_new_object(),
 			   *spec = json_object_new_object();
 
-	json_object_object_add(meta, "resourceVersion",
-			       json_object_new_string(text_at(at(node, "metadata"), "resourceVersion")));
+	json_object_object_add(
+		meta, "resourceVersion",
+		json_object_new_string(text_at(at(node, "metadata"), "resourceVersion")));
 	json_object_object_add(json, "metadata", meta);
-	json_object_object_add(spec, "taints", json_object_array_length(keep) ? json_object_get(keep) : NULL);
+	json_object_object_add(spec, "taints",
+			       json_object_array_length(keep) ? json_object_get(keep) : NULL);
 	json_object_object_add(json, "spec", spec);
 	return json;
 }
@@ -120,14 +123,17 @@ static void looked(void *arg, const struct errand_answer *answer)
 		again(report, answer);
 		return;
 	}
-	snprintf(report->taint.uid, sizeof(report->taint.uid), "%s", text_at(at(answer->json, "metadata"), "uid"));
+	snprintf(report->taint.uid, sizeof(report->taint.uid), "%s",
+		 text_at(at(answer->json, "metadata"), "uid"));
 	keep = others(report, answer->json);
 	if (!keep) {
 		done(report);
 		return;
 	}
 	body = patch_of(answer->json, keep);
-	ask(report, &(struct errand_request){ .verb = "patch", .body = body, .content_type = HTTP_MERGE_PATCH },
+	ask(report,
+	    &(struct errand_request){
+		    .verb = "patch", .body = body, .content_type = HTTP_MERGE_PATCH },
 	    patched);
 }
 
@@ -153,7 +159,8 @@ void taint_node_changed(struct report *report)
 {
 	const struct object *node = store_find(report->store, KIND_NODE, NULL, report->config.node);
 
-	if (report->taint.state != TAINT_GONE || !node || !node->uid || strcmp(node->uid, report->taint.uid) == 0)
+	if (report->taint.state != TAINT_GONE || !node || !node->uid ||
+	    strcmp(node->uid, report->taint.uid) == 0)
 		return;
 	report->taint.state = TAINT_WAITS;
 	turn(report);
