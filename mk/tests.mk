@@ -206,10 +206,10 @@ e2e-run: all $(E2E_TOOLS)
 	$(Q)B=$(B) ATTACH=$(ATTACH) TEST_TIMEOUT=120 tests/run -l $(B)/tests/log/e2e-$(or $(ATTACH),auto) $(E2E_FILTER)
 
 # The manifests, and the agent as they start it: tests of its own, and end-to-end tests in its container.
-DEPLOY := $(sort $(wildcard tests/deploy/*_test.sh)) $(patsubst %,tests/e2e/%_test.sh,adopt bridged foreign live node order)
+DEPLOY := $(sort $(wildcard tests/deploy/*_test.sh)) $(patsubst %,tests/e2e/%_test.sh,adopt bridged foreign live node service_mixed)
 .PHONY: deploy
 deploy: all image-root $(E2E_TOOLS) ## the manifests of deploy/, and the agent confined as they say (root; T=name for some)
-	$(Q)B=$(B) UNDER=$(CURDIR)/tests/deploy/contain TEST_TIMEOUT=120 tests/run -l $(B)/tests/log/deploy \
+	$(Q)B=$(B) UNDER=$(CURDIR)/tests/deploy/contain TEST_TIMEOUT=300 tests/run -l $(B)/tests/log/deploy \
 		$(if $(T),$(foreach t,$(DEPLOY),$(if $(findstring $(T),$(t)),$(t))),$(DEPLOY))
 
 asan: ## unit tests with AddressSanitizer and UndefinedBehaviorSanitizer
