@@ -50,7 +50,8 @@ static inline void reader_init(struct reader *reader, const struct live_flow *fl
 	static uint16_t port;
 
 	*reader = (struct reader){ .flow = *flow, .known = known, .dir = flow->dir };
-	reader->flow.remote_port = (uint16_t)(20000 + port++ % 20000);
+	*(flow->dir == IN ? &reader->flow.remote_port : &reader->flow.local_port) =
+		(uint16_t)(20000 + port++ % 20000);
 	if (known) {
 		live_seed(&live, &reader->flow);
 		reader->dir = port % 4 < 2 ? IN : OUT;

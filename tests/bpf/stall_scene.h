@@ -30,14 +30,19 @@ struct scenario {
 };
 
 // The policy of `app` in this state, in place of that in the other.
-static inline void replace(const char *app, uint32_t state, const char *rules)
+static inline void replace_of(const char *app, enum bh_dir dir, uint32_t state, const char *rules)
 {
 	char name[16];
 
 	snprintf(name, sizeof(name), "%s%u", app, !state);
 	store_remove(live.judge.store, KIND_NETPOL, "a", name);
 	snprintf(name, sizeof(name), "%s%u", app, state);
-	live_policy(&live, "a", name, app, IN, rules);
+	live_policy(&live, "a", name, app, dir, rules);
+}
+
+static inline void replace(const char *app, uint32_t state, const char *rules)
+{
+	replace_of(app, IN, state, rules);
 }
 
 #define FROM(labels, ports)                                                                        \
@@ -199,4 +204,62 @@ static inline void put_reuse(uint32_t state)
 
 static const struct scenario reuse = {
 	put_reuse, 4, 1, 0, false, { TCP(0, "10.2.0.1", 80), TCP(0, "10.2.0.1", 81) }, 2,
+};
+
+// ---- Services: rows beside those of addresses --------------------------------------------------------------------
+#define TO(labels, ports)                                                                          \
+	"{'to':[{'podSelector':{'matchLabels':{" labels "}}}],'ports':[" ports "]}"
+#define VIP(slot, remote, port)                                                                    \
+	{                                                                                          \
+		slot, OUT, remote, IPPROTO_TCP, port, 0                                            \
+	}
+
+static inline void put_service(const char *name, const char *vip, const char *backends)
+{
+	judge_put(&live.judge, KIND_SERVICE,
+		  "{'metadata':{'namespace':'a','name':'%s'},'spec':{'clusterIPs':['%s'],"
+		  "'ports':[{'port':443,'targetPort':80}]}}",
+		  name, vip);
+	judge_put(&live.judge, KIND_ENDPOINTSLICE,
+		  "{'metadata':{'namespace':'a','name':'%s','labels':{'kubernetes.io/service-name':'%s'}},"
+		  "'addressType':'IPv4','ports':[{'port':80}],'endpoints':[{'addresses':[%s]}]}",
+		  name, name, backends);
+}
+
+// The pod's policy changes, its Services do not.
+static inline void put_services(uint32_t state)
+{
+	put_service("s", "10.96.0.1", "'10.2.0.1'");
+	put_service("t", "10.96.0.2", "'10.2.0.3'");
+	replace_of("p", OUT, state,
+		   state ? TO("'g':'2'", PORT(80)) "," TO("'g':'1'", PORT(81)) :
+			   TO("'g':'1'", PORT(80)) "," TO("'g':'2'", PORT(81)));
+}
+
+static const struct scenario services = {
+	put_services,
+	2,
+	2,
+	0,
+	true,
+	{ VIP(0, "10.96.0.1", 443), VIP(0, "10.96.0.2", 443) },
+	2,
+};
+
+// Their backends change, under a policy that stays.
+static inline void put_backends(uint32_t state)
+{
+	put_service("s", "10.96.0.1", state ? "'10.2.0.3'" : "'10.2.0.1'");
+	put_service("t", "10.96.0.2", state ? "'10.2.0.1'" : "'10.2.0.3'");
+	replace_of("p", OUT, 0, TO("'g':'1'", PORT(80)));
+}
+
+static const struct scenario backends = {
+	put_backends,
+	2,
+	2,
+	0,
+	false,
+	{ VIP(0, "10.96.0.1", 443), VIP(0, "10.96.0.2", 443) },
+	2,
 };

@@ -428,6 +428,16 @@ static void a_peer_is_relabelled(void **state)
 	assert_sound(run_scenario(&relabel, SOUND, 0));
 }
 
+static void a_policy_changes_what_services_are(void **state)
+{
+	assert_sound(run_scenario(&services, SOUND, 0));
+}
+
+static void backends_of_services_change(void **state)
+{
+	assert_sound(run_scenario(&backends, SOUND, 0));
+}
+
 static void a_pod_leaves_a_policy_that_stays(void **state)
 {
 	assert_sound(run_scenario(&leave, SOUND, 0));
@@ -514,6 +524,8 @@ int main(void)
 		TEST(port_classes_split_and_merge),
 		TEST(nested_prefixes_come_and_go),
 		TEST(a_peer_is_relabelled),
+		TEST(a_policy_changes_what_services_are),
+		TEST(backends_of_services_change),
 		TEST(a_pod_leaves_a_policy_that_stays),
 		TEST(a_matrix_grows),
 		TEST(an_id_is_used_again),
