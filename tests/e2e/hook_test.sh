@@ -1,0 +1,71 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The netfilter program outlives its agent, comes back when somebody takes it away, and goes with --cleanup.
+# shellcheck source=tests/e2e/_init.sh
+. "$(dirname "$0")/_init.sh"
+# shellcheck source=tests/e2e/_services.sh
+. tests/e2e/_services.sh
+
+node_up "${1:-routed}"
+remote_up
+namespace shop
+pod web shop
+pod near shop
+pod other shop
+service db shop "sql:5432/tcp:8080 dns:53/udp:80"
+slice db shop db "sql:8080/tcp dns:80/udp" near other
+policy web shop <<-EOT
+	podSelector: {matchLabels: {app: web}}
+	policyTypes: [Egress]
+	egress: [{to: [{podSelector: {matchLabels: {app: near}}}]}]
+EOT
+links() { hook_links | wc -l; }
+status() { bh status -o json | jq -c "$1"; }
+judged() {
+	PROBE_MS=300 expect "$1" <<-EOT
+		open   web db 5432@near tcp
+		open   web db 53@near udp
+		silent web db 5432@other tcp
+		silent web db 53@other udp
+	EOT
+}
+
+proxy nft
+agent_start --watch-interval 1
+sync
+judged "one backend is reached, the other is not"
+equal "attached at two places of each family" "$(links) $(status .netfilter.in_force)" "4 true"
+equal "in front of source NAT" "$(status '.netfilter.priorities | [."ipv4 postrouting", ."ipv6 postrouting"]')" "[99,99]"
+
+flow t4 web db 5432 tcp 4 near 8080
+flow u6 web db 53 udp 6 near 80
+before=$(pinned_ids)
+agent_kill
+judged "r4_no_agent: the same"
+flows_live "r4_no_agent: flows go on" t4 u6
+agent_start --watch-interval 1
+sync
+flows_live "r4_another_agent: flows go on" t4 u6
+judged "r4_another_agent: the same"
+equal "r4_another_agent: the program stays" "$(grep -cxF "$(pinned_ids)" <<<"$before")" "$(wc -l <<<"$before")"
+
+rm -r "$PIN/bh_hook"
+check "what was taken away comes back" until_true 20 eval '[ "$(links)" = 4 ] && [ "$(status .netfilter.in_force)" = true ]'
+matches "and that is told" "$(status .stats.watchdog_repairs)" '^[1-9]'
+judged "judged again"
+flows_live "what was taken away cut no flow" t4 u6
+
+ids=$(hook_links)
+agent_stop
+agent_start --watch-interval 1 --force-off netfilter
+sync
+PROBE_MS=300 expect "forced off, what is mixed is denied" <<-EOT
+	silent web db 5432@near tcp
+	silent web db 5432@other tcp
+EOT
+matches "forced off is a problem" "$(bh status -o json | jq -r '.problems[].text')" 'netfilter programs'
+agent_stop
+agent_cleanup
+equal "nothing of it is pinned" "$(hook_links)" ""
+check "and nothing is left of it" until_true 20 gone "$ids"
+end
