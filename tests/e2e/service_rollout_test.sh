@@ -7,7 +7,7 @@
 # shellcheck source=tests/e2e/_services.sh
 . tests/e2e/_services.sh
 
-node_up "${1:-routed}"
+node_up "${1:-bridged}" # the other tests of Services are on routed pods
 remote_up
 namespace shop
 pod web shop
@@ -30,7 +30,7 @@ new() { # WHAT: standard input as of expect, from now on with rules for the obje
 	PROBE_MS=400 expect "$1"
 }
 allow "near, other, far"
-proxy "${PROXY_MODE:-nft}"
+proxy nft
 agent_start
 sync
 for backend in near other far; do
