@@ -358,6 +358,7 @@ static int policy_renew(struct daemon *daemon)
 static int adopt(struct daemon *daemon)
 {
 	struct policy_tables dump = { 0 };
+	char text[128];
 	int r = 0;
 
 	if (daemon->adopted) {
@@ -367,9 +368,11 @@ static int adopt(struct daemon *daemon)
 		if (r >= 0)
 			r = policy_adopt(daemon->policy, &dump);
 		policy_tables_fini(&dump);
-		log_info("took over the tables: %s", r < 0 ? strerror(-r) : "ok");
+		if (r >= 0)
+			log_info("took over the tables");
 	}
-	daemon_problem(daemon, "adopt", r < 0 ? strerror(-r) : NULL);
+	snprintf(text, sizeof(text), "an earlier agent's tables cannot be taken over: %s", strerror(-r));
+	daemon_problem(daemon, "adopt", r < 0 ? text : NULL);
 	daemon->stale = true; // from here on it knows more than the tables
 	daemon->tables_adopted = r >= 0;
 	if (daemon->tables_adopted)
