@@ -260,6 +260,8 @@ static void set_tls(struct http_call *call, const struct kube_config *config)
 	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
 	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
 	set_secret(easy, CURLOPT_CAINFO_BLOB, &config->ca);
+	if (config->ca.text) // beside it libcurl would go on believing whom the system believes
+		curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
 	set_secret(easy, CURLOPT_SSLCERT_BLOB, &config->cert);
 	set_secret(easy, CURLOPT_SSLKEY_BLOB, &config->key);
 	curl_easy_setopt(easy, CURLOPT_SSLCERTTYPE, "PEM");

@@ -25,6 +25,11 @@ agent_stop
 
 openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=other -days 2 -keyout "$WORK/other.key" -out "$WORK/other.crt" 2>/dev/null ||
 	die "openssl"
+# whom the system believes is nobody here
+mkdir "$WORK/certs"
+yq -r '.clusters[0].cluster."certificate-authority-data"' "$API/kubeconfig" | base64 -d >"$WORK/system.crt" || die "the CA"
+cp "$WORK/system.crt" "$WORK/certs/$(openssl x509 -hash -noout -in "$WORK/system.crt").0" || die "the CA"
+mount --bind "$WORK/certs" "$(openssl version -d | sed 's/.*"\(.*\)"/\1/')/certs" || die "the system's certificates"
 kubeconfig ca ".clusters[0].cluster |= (del(.\"certificate-authority-data\") | .\"certificate-authority\" = \"$WORK/other.crt\")"
 kubeconfig name '.clusters[0].cluster."tls-server-name" = "elsewhere"'
 before=$(api '{"op":"status"}' | jq .requests)
