@@ -2,6 +2,7 @@
 // service.c - what is told of Services, slices and hostPorts, as fronts.
 #include "agent/policy/service.h"
 
+#include <arpa/inet.h>
 #include <string.h>
 
 #include "agent/base/intern.h"
@@ -220,20 +221,28 @@ void services_remake(struct policy *policy)
 
 // ---- hostPorts of a pod ----------------------------------------------------------------------------------------------
 
+static bool is_loopback(const struct bh_addr *addr)
+{
+	const struct bh_addr six = { .w = { 0, 0, 0, htonl(1) } };
+
+	return bh_addr_is4(addr) ? ntohl(addr->w[3]) >> 24 == 127 : bh_addr_equal(addr, &six);
+}
+
+// At every address of this node, whatever the hostIP is: who writes a pod may name any address there, and nobody
+// translates what goes to one that is not this node's.
 static void add_host_port(struct policy *policy, struct podent *pod, const struct host_port *port)
 {
-	bool any = bh_addr_equal(&port->addr, &(struct bh_addr){ 0 });
 	struct front *front;
 	places list = { 0 };
 
-	if (portset_proto(port->protocol) < 0)
+	if (portset_proto(port->protocol) < 0 || is_loopback(&port->addr))
 		return;
 	front = must_new(sizeof(*front));
 	front->pod = pod;
 	front->protocol = port->protocol;
 	front->port = port->port;
 	must_push(&pod->fronts, front);
-	house(policy, front, any ? NULL : &port->addr, port->port);
+	house(policy, front, NULL, port->port);
 	for (uint32_t i = 0; i < pod->object->naddrs; i++)
 		must_push(&list, (struct place){ pod->object->addrs[i], port->target });
 	front_set_backends(policy, front, &list);

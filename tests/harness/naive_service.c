@@ -128,9 +128,10 @@ static void add_services(const struct naive *naive, const struct destination *to
 static void add_host_ports(const struct naive *naive, const struct destination *to,
 			   struct places *places)
 {
-	const struct bh_addr any = { 0 };
 	struct naive_list list = { 0 };
 
+	if (to->addr)
+		return;
 	naive_collect(naive, KIND_POD, NULL, &list);
 	for (size_t i = 0; i < list.n; i++) {
 		const struct pod *pod = (const struct pod *)list.v[i];
@@ -140,8 +141,7 @@ static void add_host_ports(const struct naive *naive, const struct destination *
 		for (uint32_t j = 0; j < pod->nhost_ports; j++) {
 			const struct host_port *port = &pod->host_ports[j];
 
-			if (port->port != to->port || port->protocol != to->protocol ||
-			    !bh_addr_equal(&port->addr, to->addr ? to->addr : &any))
+			if (port->port != to->port || port->protocol != to->protocol)
 				continue;
 			places->is_service = true;
 			for (uint32_t k = 0; k < pod->naddrs; k++)

@@ -402,11 +402,20 @@ static void host_ports_lead_to_their_pod(void **state)
 		&j, "x", "web", "'app':'web'", "10.0.0.5",
 		"'containers':[{'name':'c','ports':[{'containerPort':8080,'hostPort':80},"
 		"{'containerPort':9090,'hostPort':90},"
-		"{'containerPort':8080,'hostPort':81,'hostIP':'172.18.0.1'}]}]");
+		"{'containerPort':8080,'hostPort':81,'hostIP':'172.18.0.1'},"
+		"{'containerPort':8080,'hostPort':82,'hostIP':'10.0.0.7'},"
+		"{'containerPort':8080,'hostPort':83,'hostIP':'127.0.0.1'},"
+		"{'containerPort':8080,'hostPort':84,'hostIP':'::1'}]}]");
 	assert_int_equal(reason_at(slot, "172.18.0.1", 80, true), BH_REASON_ALLOWED);
 	assert_int_equal(reason_at(slot, "172.18.0.1", 90, true), BH_REASON_POLICY_DENIED);
-	assert_allowed(&j, slot, OUT, "172.18.0.1", "tcp", 81);
-	assert_int_equal(keys(), 3);
+	assert_int_equal(reason_at(slot, "172.18.0.1", 81, true), BH_REASON_ALLOWED);
+	// what is not this node's is nobody's to translate: neither the others nor the pod itself may go there
+	assert_denied(&j, slot, OUT, "10.0.0.7", "tcp", 82);
+	judge_put(&j, KIND_NETPOL,
+		  "{'metadata':{'name':'shut','namespace':'x'},"
+		  "'spec':{'podSelector':{'matchLabels':{'app':'web'}},'policyTypes':['Egress']}}");
+	assert_denied(&j, other, OUT, "10.0.0.7", "tcp", 82);
+	assert_int_equal(keys(), 4);
 	assert_ok(policy_endpoint_remove(j.policy, other)); // another node's are nothing here
 	assert_int_equal(keys(), 0);
 }
