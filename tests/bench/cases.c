@@ -13,6 +13,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "agent/base/cleanup.h"
 #include "tests/bench/node.h"
 
 static int load_file(const char *path, const char *table, enum bpf_map_type type, int *rettable)
@@ -266,6 +267,44 @@ static void add_denied(void)
 		  &p, NULL);
 }
 
+// What Services cost who begins a flow: one lookup where there are any, and less where the flow is to one.
+static void add_services(void)
+{
+	static const struct {
+		const char *name, *remote;
+		bool services;
+	} cases[] = {
+		{ "new flow from pod, no Services", PEER4, false },
+		{ "new flow from pod, beside Services", PEER4, true },
+		{ "new flow from pod, to a Service", "10.96.0.1", true },
+	};
+	struct bpfprog_options big = { .half = BH_LIMIT_HALF };
+	const uint32_t words[] = { BPFPROG_NO_ROW, BH_CELL_WORD(BH_VERDICT_ALLOW, 7) };
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct bpfprog *prog;
+		struct packet p;
+		struct bench *b;
+
+		if (bpfprog_new(&big, &prog))
+			bench_die("load");
+		bpfprog_dense(prog, 10, 100, 2, 1, words);
+		bpfprog_enforce(prog, BH_EGRESS, 10, 100);
+		bpfprog_peer(prog, PEER4, 1);
+		bpfprog_service(prog, "10.96.0.1", IPPROTO_TCP, 80, 1);
+		bpfprog_node(prog, cases[i].services ? BH_NODE_SERVICES : 0);
+		bpfprog_any_ports(prog, 30000, 32767); // NodePorts
+		packet_eth(&p, pod_mac, peer_mac, 0);
+		packet_ip(&p, POD4, cases[i].remote, IPPROTO_TCP);
+		packet_tcp(&p, 20000, 80, P_SYN);
+		packet_data(&p, 18);
+		packet_end(&p);
+		b = bench_add(cases[i].name, BENCH_NEW, bpfprog_fd(prog, BH_EGRESS), &p, NULL);
+		bench_begins_in(b, bpfprog_map(prog, "bh_half"));
+		all_pass(b);
+	}
+}
+
 // The floor's entry is one for both directions: the same packet meets it from both CPUs.
 static void add_yardstick(const char *name, enum bench_mode mode, int fd, int table,
 			  const struct packet *p)
@@ -304,5 +343,6 @@ void bench_cases(const char *empty, const char *floor)
 	for (int i = 0; i < NODE_RULES_MAX; i++)
 		for (int in_turn = 0; in_turn < 2; in_turn++)
 			add_curve(i, in_turn);
+	add_services();
 	add_denied();
 }

@@ -172,6 +172,9 @@ static void node_ports_are_services_at_every_address_of_the_host(void **state)
 	assert_drops(begin(prog, NODE4, 30080, IPPROTO_TCP), POLICY_DENIED);
 	assert_passes(begin(prog, NODE4, 30081, IPPROTO_TCP), ALLOWED);
 	assert_passes(begin(prog, FRIEND4, 30080, IPPROTO_TCP), ALLOWED); // another host's is not ours
+	bpfprog_any_ports(prog, 30081, 32767);
+	assert_passes(begin(prog, NODE4, 30080, IPPROTO_TCP), OWN_NODE); // nobody said that there was such a port
+	bpfprog_any_ports(prog, 30080, 32767);
 	bpfprog_enforce(prog, OUT, BH_POLICY_DENY, BH_GEN_OF(BH_POLICY_DENY));
 	assert_passes(begin(prog, NODE4, 22, IPPROTO_TCP), OWN_NODE);
 	assert_drops(begin(prog, NODE4, 30080, IPPROTO_TCP), POLICY_DENIED);

@@ -71,8 +71,9 @@ void bpfprog_host(const struct bpfprog *prog, const char *addr, uint32_t flags);
 void bpfprog_extra(const struct bpfprog *prog, const char *addr, uint32_t len, uint16_t number);
 
 // ---- Services ------------------------------------------------------------------------------------------------------
-// bh_node.flags; with BH_NODE_SERVICES every port may be one of a key of every address.
+// bh_node.flags; with BH_NODE_SERVICES every port may be one of a key of every address, unless it is said which.
 void bpfprog_node(const struct bpfprog *prog, uint32_t flags);
+void bpfprog_any_ports(const struct bpfprog *prog, uint16_t lo, uint16_t hi);
 // addr NULL: every address of the host. word: class, BH_SERVICE_EMPTY.
 void bpfprog_service(const struct bpfprog *prog, const char *addr, uint8_t proto, uint16_t port,
 		     uint32_t word);

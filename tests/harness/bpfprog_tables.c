@@ -70,6 +70,17 @@ void bpfprog_node(const struct bpfprog *prog, uint32_t flags)
 	set(prog, "bh_node", &zero, &node);
 }
 
+void bpfprog_any_ports(const struct bpfprog *prog, uint16_t lo, uint16_t hi)
+{
+	struct bh_node node;
+	uint32_t zero = 0;
+
+	if (bpf_map_lookup_elem(bpfprog_map(prog, "bh_node"), &zero, &node))
+		bpfprog_die("bh_node");
+	node.any_ports = bh_any_ports_add(bh_any_ports_add(BH_ANY_PORTS_NONE, lo), hi);
+	set(prog, "bh_node", &zero, &node);
+}
+
 static struct bh_service_key service_key(const char *addr, uint8_t proto, uint16_t port)
 {
 	struct bh_addr at = addr ? packet_addr(addr) : (struct bh_addr){ { 0 } };
