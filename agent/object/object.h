@@ -212,7 +212,7 @@ struct service {
 	uint32_t nports;
 	struct service_port *ports;
 	bool external_name;
-	bool headless; // without a clusterIP: nobody translates anything, whatever else it says
+	bool headless; // without a clusterIP, or another proxy's: nobody need translate anything, whatever else it says
 };
 
 struct slice_endpoint {

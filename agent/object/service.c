@@ -157,6 +157,16 @@ static int add_balancers(const struct at *root, addr_vec *addrs, struct err *ret
 	return r;
 }
 
+// kube-proxy leaves such a Service to another proxy, which may not be there: nobody need translate anything.
+static bool is_of_other_proxy(const struct at *root)
+{
+	struct at meta = at_field(root, "metadata");
+	struct at labels = at_field(&meta, "labels");
+	struct at name = at_field(&labels, "service.kubernetes.io/service-proxy-name");
+
+	return name.json;
+}
+
 static int read_addrs(const struct at *root, const struct at *spec, struct service *service,
 		      struct err *reterr)
 {
@@ -167,7 +177,7 @@ static int read_addrs(const struct at *root, const struct at *spec, struct servi
 	r = add_addr(&single, &addrs, reterr);
 	if (r >= 0)
 		r = add_list(spec, "clusterIPs", &addrs, reterr);
-	service->headless = !addrs.n;
+	service->headless = !addrs.n || is_of_other_proxy(root);
 	if (r >= 0)
 		r = add_list(spec, "externalIPs", &addrs, reterr);
 	if (r >= 0)

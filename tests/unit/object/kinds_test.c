@@ -213,6 +213,14 @@ static void services_have_addresses_and_ports(void **state)
 	assert_false(service->has_selector || service->external_name);
 	assert_true(service->headless);
 	object_put(&service->object);
+
+	// another proxy's, which may not be there
+	service = (struct service *)parse(
+		KIND_SERVICE,
+		"{'metadata':{'name':'p','labels':{'service.kubernetes.io/service-proxy-name':''}},"
+		"'spec':{'clusterIP':'10.96.0.1','externalIPs':['198.51.100.7'],'ports':[{'port':80}]}}");
+	assert_true(service->headless);
+	object_put(&service->object);
 	service = (struct service *)parse(
 		KIND_SERVICE, "{'metadata':{'name':'x'},'spec':{'type':'ExternalName'}}");
 	assert_true(service->external_name);
