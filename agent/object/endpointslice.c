@@ -7,7 +7,7 @@
 
 #define SERVICE_LABEL "kubernetes.io/service-name"
 
-// nil ready is true, nil serving is ready, nil terminating is false: the API's words.
+// nil ready and nil serving are true, nil terminating is false: the API's words, and what proxies go by.
 static int read_conditions(const struct at *at, struct slice_endpoint *endpoint, struct err *reterr)
 {
 	struct at conditions = at_field(at, "conditions");
@@ -16,10 +16,9 @@ static int read_conditions(const struct at *at, struct slice_endpoint *endpoint,
 	struct at terminating = at_field(&conditions, "terminating");
 	int r = at_object(&conditions, reterr);
 
-	endpoint->ready = true;
+	endpoint->ready = endpoint->serving = true;
 	if (r >= 0)
 		r = at_bool(&ready, &endpoint->ready, reterr);
-	endpoint->serving = endpoint->ready;
 	if (r >= 0)
 		r = at_bool(&serving, &endpoint->serving, reterr);
 	return r < 0 ? r : at_bool(&terminating, &endpoint->terminating, reterr);

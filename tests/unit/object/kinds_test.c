@@ -250,7 +250,7 @@ static void slices_default_their_conditions(void **state)
 	assert_true(e[0].ready && e[0].serving && !e[0].terminating);
 	assert_str(e[0].pod, "p");
 	assert_str(e[0].node, "n1");
-	assert_true(!e[1].ready && !e[1].serving);
+	assert_true(!e[1].ready && e[1].serving && !e[1].terminating);
 	assert_true(!e[2].ready && e[2].serving && e[2].terminating);
 	assert_null(e[2].pod);
 	object_put(&slice->object);
