@@ -163,6 +163,7 @@ static void without_services_nothing_is_looked_up(void **state)
 
 static void node_ports_are_services_at_every_address_of_the_host(void **state)
 {
+	struct flow f = to(NODE4, 30081, IPPROTO_TCP);
 	struct bpfprog *prog = *state;
 
 	bpfprog_host(prog, NODE4, BH_HOST_LOCAL | BH_HOST_NODE);
@@ -175,6 +176,12 @@ static void node_ports_are_services_at_every_address_of_the_host(void **state)
 	bpfprog_any_ports(prog, 30081, 32767);
 	assert_passes(begin(prog, NODE4, 30080, IPPROTO_TCP), OWN_NODE); // nobody said that there was such a port
 	bpfprog_any_ports(prog, 30080, 32767);
+	both_speak(prog, &f);
+	bpfprog_service(prog, NULL, IPPROTO_TCP, 30081, ROW_NONE);
+	enforce(prog, 1);
+	assert_drops(send_data(prog, OUT, &f), CUT); // at the node's address it is still no flow to the node
+	assert_drops(send_data(prog, IN, &f), CUT);
+	bpfprog_service(prog, NULL, IPPROTO_TCP, 30081, ROW_ALL);
 	bpfprog_enforce(prog, OUT, BH_POLICY_DENY, BH_GEN_OF(BH_POLICY_DENY));
 	assert_passes(begin(prog, NODE4, 22, IPPROTO_TCP), OWN_NODE);
 	assert_drops(begin(prog, NODE4, 30080, IPPROTO_TCP), POLICY_DENIED);
