@@ -221,7 +221,10 @@ BH_SUBPROG int to_service(struct work *work)
 	return work->service != 0;
 }
 
-/* Nobody has translated it. What only some backends of a Service may have is nothing to send to the Service itself. */
+/*
+ * Nobody has translated it. It goes to the Service's address itself, if that may be spoken to: what its backends
+ * may have says nothing of who is there.
+ */
 BH_SUBPROG int untranslated(struct flow *flow)
 {
 	struct bh_endpoint *ep;
@@ -239,7 +242,8 @@ BH_SUBPROG int untranslated(struct flow *flow)
 	if (!ep)
 		return work->ident ? DROP : ACCEPT;
 	reason = judge_once(work, ep, BH_EGRESS, 0);
-	if (!work->service || service_begins(work, ep, reason) != BH_REASON_SERVICE)
+	if (!work->service || (service_begins(work, ep, reason) != BH_REASON_SERVICE &&
+			       backend_passes(work, ep)))
 		return ACCEPT;
 	return drop_by(flow, BH_REASON_BACKEND_UNKNOWN);
 }

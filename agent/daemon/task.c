@@ -146,10 +146,14 @@ static void detach(struct tables *tables, const struct endpoint_leaving *leaving
 
 void cycle_job_run(struct cycle_job *job)
 {
+	struct err ignored = { 0 };
+
 	vec_each(struct program_task, task, &job->before)
 		task_run(job, task);
 	if (job->plan && job->plan->mixed) // failing this, mixed Services are denied: the plan is in force all the same
 		job->hook_r = hook_want(job->tables, true, &job->hook_err);
+	else if (job->plan && job->plan->unsettled) // who translates may be behind: as well as can be
+		hook_want(job->tables, true, &ignored);
 	if (job->plan)
 		job->r = tables_apply(job->tables, job->plan, &job->stats, &job->err);
 	if (job->plan && job->r >= 0 && !job->plan->mixed)

@@ -130,6 +130,9 @@ struct plan {
 	uint32_t capacity;
 	struct step *steps;
 	bool mixed; // after it some Service is mixed for a pod: the netfilter program is needed before it runs
+	// A Service's class changes under a policy: for a while packets may still be translated as before, or not at
+	// all. The netfilter program, where it can be had, is there before and for its grace.
+	bool unsettled;
 };
 
 // Appends a step; what it carries is the plan's.

@@ -360,6 +360,7 @@ int policy_compile(struct policy *policy, struct plan **ret)
 	} while (!publish(policy, plan) || policy->services.deferred || overflow_retry(policy) ||
 		 lanes_ids_came(policy));
 	plan->mixed = svcmoves_mixed(policy);
+	plan->unsettled = svcmoves_unsettled(policy, plan);
 	drop_endpoints(policy);
 	ruleids_trim(&policy->ruleids);
 	policy->compiles++;

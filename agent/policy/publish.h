@@ -63,6 +63,8 @@ bool matrix_is_real(const struct policy *policy, const struct matrix *matrix); /
 uint32_t service_word(const struct matrix *matrix, uint32_t row); // of a row of Services, which is one cell
 uint32_t service_word_at(const struct matrix *matrix, const struct cls *cls);
 bool svcmoves_mixed(const struct policy *policy); // of what is shown after the plan
+// Some Service changes its class in this plan while a policy judges what pods send.
+bool svcmoves_unsettled(const struct policy *policy, const struct plan *plan);
 
 // ---- emit.c -----------------------------------------------------------------------------------------------
 // Writes the plan from what was found out. See the order in plan.h.

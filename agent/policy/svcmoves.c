@@ -334,6 +334,21 @@ uint32_t services_mixed(const struct policy *policy)
 	return n;
 }
 
+bool svcmoves_unsettled(const struct policy *policy, const struct plan *plan)
+{
+	bool judged = false;
+
+	for (size_t i = 0; !judged && i < policy->matrices.n; i++) {
+		const struct matrix *matrix = policy->matrices.v[i];
+
+		judged = matrix->users && matrix->dir == BH_EGRESS && matrix_is_real(policy, matrix);
+	}
+	for (uint32_t i = 0; judged && i < plan->nsteps; i++)
+		if (plan->steps[i].kind == STEP_SERVICE_SET)
+			return true;
+	return false;
+}
+
 bool svcmoves_mixed(const struct policy *policy)
 {
 	for (size_t i = 0; i < policy->matrices.n; i++)

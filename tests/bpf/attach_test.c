@@ -187,7 +187,7 @@ static void device_goes(struct tables *tables, enum bh_attach mode)
 
 	attach(tables, mode, 1);
 	net_run("ip link del " DEVICE);
-	assert_err(program_check(tables, SLOT, before, mode, &err), -ENOENT);
+	assert_err(program_check(tables, SLOT, before, mode, &err), -ENODEV);
 	net_run("ip netns del pod");
 	net_pod("pod", DEVICE, NET);
 	attach(tables, mode, 1); // the same slot, another device
