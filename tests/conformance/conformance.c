@@ -43,8 +43,10 @@ static const struct option options[] = {
 	{ "bulkheadd", 0, OPTION_TEXT, offsetof(struct flags, bulkheadd), "PROGRAM",
 	  "kernel: the agent", .fallback = "build/bulkheadd", .env = "BULKHEADD",
 	  .complete = "file" },
+	// Nobody translates here: who listens has the Service's address, and what its backends may is asked for.
 	{ "agent-options", 0, OPTION_TEXT, offsetof(struct flags, agent_options), "WORDS",
-	  .help = "kernel: further options of the agent" },
+	  .help = "kernel: further options of the agent",
+	  .fallback = "--force-off netfilter" },
 	{ "no-agent", 0, OPTION_FLAG, offsetof(struct flags, no_agent),
 	  .help = "kernel: tests the namespaces alone, everything must pass" },
 	{ "verbose", 'v', OPTION_FLAG, offsetof(struct flags, verbose),
