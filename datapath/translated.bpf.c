@@ -204,7 +204,7 @@ INLINE struct bh_endpoint *work_endpoint(struct work *work)
 	if (!work->ident)
 		return NULL;
 	ep = endpoint_get(work->ident);
-	return ep && ep->ident == work->ident ? ep : NULL;
+	return ep && ep->ident == work->ident && ep->state != BH_STATE_NONE ? ep : NULL;
 }
 
 INLINE int drop_by(struct flow *flow, enum bh_reason reason)
