@@ -3,8 +3,8 @@
  * translated.bpf.c - the netfilter program: judges what this node's pods send to Services behind the translation,
  * on the backend that was chosen, and keeps it for the pods' own programs (bulkhead/service.h).
  *
- * World: BPF, Linux 6.4 and later, attached only while some Service's backends differ in verdict. An object of its
- * own, as its types are the kernel's own: what is read of them is relocated when it is loaded, from the kernel or
+ * World: BPF, Linux 6.4 and later, attached while some Service's backends differ in verdict, and for a while
+ * when Services change, as who translates may be behind. An object of its own, as its types are the kernel's own: what is read of them is relocated when it is loaded, from the kernel or
  * the module that has them.
  *
  * At POST_ROUTING and LOCAL_IN, in both directions: a flow is what its conntrack entry says that it is, whatever
