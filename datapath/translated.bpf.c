@@ -4,8 +4,8 @@
  * on the backend that was chosen, and keeps it for the pods' own programs (bulkhead/service.h).
  *
  * World: BPF, Linux 6.4 and later, attached while some Service's backends differ in verdict, and for a while
- * when Services change, as who translates may be behind. An object of its own, as its types are the kernel's own: what is read of them is relocated when it is loaded, from the kernel or
- * the module that has them.
+ * when Services change, as who translates may be behind. An object of its own, as its types are the kernel's own:
+ * what is read of them is relocated when it is loaded, from the kernel or the module that has them.
  *
  * At POST_ROUTING and LOCAL_IN, in both directions: a flow is what its conntrack entry says that it is, whatever
  * the packet's addresses are by now, so it matters little what runs before. Whose flow it is tells the source
