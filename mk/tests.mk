@@ -215,7 +215,7 @@ deploy: all image-root $(E2E_TOOLS) ## the manifests of deploy/, and the agent c
 asan: ## unit tests with AddressSanitizer and UndefinedBehaviorSanitizer
 	$(Q)$(MAKE) --no-print-directory SAN=1 B=$(B)/asan unit
 
-lint: $(BPF_OBJ) ## licence lines, layers, headers alone, kernel floor, shellcheck
+lint: $(BPF_OBJ) $(SKEL) ## licence lines, layers, headers alone, kernel floor, shellcheck
 	$(Q)B=$(B) tests/lint/run
 
 format: ## rewrite the layout of every tracked C file by .clang-format
