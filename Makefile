@@ -38,8 +38,9 @@ BPF_CFLAGS := -target bpf -mcpu=v3 -g -O2 -Wall -Wextra -Wno-unused-parameter -W
 	      -Iinclude -I. -D__TARGET_ARCH_$(BPF_ARCH) $(BPF_INCLUDES)
 
 # ---- rooms: one static archive each, in the order in which they may use each other -----------------------
-ROOMS := base object kube source store report policy sim bpf endpoint flow metrics control daemon cli
+ROOMS := base conflist object kube source store report policy sim bpf endpoint flow metrics control daemon cli
 LIB_base := -ljson-c -lpthread
+LIB_conflist := -ljson-c
 LIB_object := -ljson-c
 LIB_kube := $(shell pkg-config --libs libcurl libcrypto) -ljson-c -levent
 LIB_source := -lyaml -levent
@@ -56,8 +57,8 @@ link = -Wl,--start-group $(call archives,$(1)) -Wl,--end-group \
 	$(foreach r,$(1),$(LIB_$(r)))
 
 PURE_ROOMS := base object store policy
-CLI_ROOMS := base object source store policy sim control cli
-AGENT_ROOMS := base object kube source store report policy bpf endpoint flow metrics control daemon
+CLI_ROOMS := base conflist object source store policy sim control cli
+AGENT_ROOMS := base conflist object kube source store report policy bpf endpoint flow metrics control daemon
 
 BPF_SRC := $(sort $(wildcard datapath/*.bpf.c))
 BPF_OBJ := $(BPF_SRC:datapath/%.bpf.c=$(B)/bpf/%.bpf.o)

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -83,21 +84,66 @@ static int write_all(int fd, const char *data, size_t len)
 	return 0;
 }
 
-int file_write(const char *path, const void *data, size_t len, mode_t mode)
+static int chown_as(int fd, const struct stat *as)
 {
-	_cleanup_close_ int fd = -1;
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (st.st_uid == as->st_uid && st.st_gid == as->st_gid)
+		return 0;
+	return fchown(fd, as->st_uid, as->st_gid) < 0 ? -errno : 0;
+}
+
+// The whole of it is on the disk and nobody has it open for writing when this returns.
+static int fill(int file, mode_t mode, const struct stat *owner, const void *data, size_t len)
+{
+	_cleanup_close_ int fd = file;
+	int r = write_all(fd, data, len);
+
+	if (r == 0 && owner)
+		r = chown_as(fd, owner);
+	if (r == 0 && (fchmod(fd, mode & 07777) < 0 || fsync(fd) < 0))
+		r = -errno;
+	return r;
+}
+
+static bool unchanged(const char *path, const struct stat *old)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 && st.st_dev == old->st_dev && st.st_ino == old->st_ino &&
+	       st.st_size == old->st_size && st.st_mtim.tv_sec == old->st_mtim.tv_sec &&
+	       st.st_mtim.tv_nsec == old->st_mtim.tv_nsec;
+}
+
+// old NULL: over whatever is there.
+static int write_over(const char *path, mode_t mode, const struct stat *old, const void *data, size_t len)
+{
 	char temp[PATH_MAX];
-	int r;
+	int fd, r;
 
 	if ((size_t)snprintf(temp, sizeof(temp), "%s.tmp-XXXXXX", path) >= sizeof(temp))
 		return -ENAMETOOLONG;
 	fd = mkostemp(temp, O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	r = write_all(fd, data, len);
-	if (r == 0 && (fchmod(fd, mode) < 0 || fsync(fd) < 0 || rename(temp, path) < 0))
+	r = fill(fd, mode, old, data, len);
+	if (r == 0 && old && !unchanged(path, old))
+		r = -ESTALE;
+	if (r == 0 && rename(temp, path) < 0)
 		r = -errno;
 	if (r < 0)
 		unlink(temp);
 	return r;
+}
+
+int file_write(const char *path, const void *data, size_t len, mode_t mode)
+{
+	return write_over(path, mode, NULL, data, len);
+}
+
+int file_replace(const char *path, const struct stat *old, const void *data, size_t len)
+{
+	return write_over(path, old->st_mode, old, data, len);
 }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <stddef.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 // Reads a regular file. *ret is malloc'd and ends with a 0 that *retlen does not count. -EFBIG:
@@ -14,5 +15,10 @@ int file_read(const char *path, size_t max_bytes, char **ret, size_t *retlen);
 // Same from a file that is open; any kind of file.
 int file_read_fd(int fd, size_t max_bytes, char **ret, size_t *retlen);
 
-// Writes path.tmp-XXXXXX beside path, syncs and renames it over path.
+// Writes path.tmp-XXXXXX beside path, syncs, closes and renames it over path: a program that is written so can be
+// run the moment it is there.
 int file_write(const char *path, const void *data, size_t len, mode_t mode);
+
+// Same with the mode and the owner of the file that is there, of which `old` is what fstat() said when it was
+// read. -ESTALE: path is another file by now, or has changed since.
+int file_replace(const char *path, const struct stat *old, const void *data, size_t len);
