@@ -10,7 +10,8 @@ libnl-3-dev libnl-route-3-dev libmnl-dev
 libjson-c-dev libevent-dev libyaml-dev libcurl4-openssl-dev libssl-dev"
 testing="libcmocka-dev
 iproute2 nftables iptables conntrack ipset jq nghttp2-proxy procps util-linux shellcheck clang-format libclang-rt-14-dev libasan8 libubsan1
-yq runc systemd curl openssl"
+yq runc systemd curl openssl
+podman conmon containernetworking-plugins busybox-static"
 packages=$building
 [ "${1:-}" = build ] || packages="$building $testing"
 # Manifests are rendered by whatever kubectl there is, else by Debian's.

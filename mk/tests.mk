@@ -32,6 +32,11 @@ $(B)/lib/harness.a: $(HARNESS_OBJ)
 $(B)/tests/harness/traffic: $(TRAFFIC_OBJ)
 	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
 
+# For containers, which hold nothing else: without shared libraries, without sanitizers.
+$(B)/tests/harness/traffic-static: $(wildcard tests/harness/traffic*.[ch]) tests/harness/packet.c
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(CPPFLAGS) -O2 -std=gnu17 -static -o $@ $(filter %.c,$^)
+
 $(BPFTEST_SRC:%.c=$(B)/%.o): | $(SKEL) $(TEST_SKEL)
 $(B)/tests/harness/bpfprog.o $(B)/tests/harness/bpfprog_tables.o: | $(SKEL)
 $(B)/tests/bpf/%_test: $(B)/tests/bpf/%_test.o $(B)/lib/harness.a $(call archives,$(AGENT_ROOMS))
@@ -106,8 +111,9 @@ packets: $(B)/tests/packets/packets ## hostile packets, as the kernel reads them
 
 # ---- soak: the agent under random change for a long time -----------------------------------------------------
 SOAK_SECONDS ?= 300
-SOAK_CYCLES ?= 200
-SOAK_OBJ := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard tests/soak/*.c))) \
+SOAK_CYCLES ?= 250
+SOAK_CHURN ?= 100000
+SOAK_OBJ := $(patsubst %.c,$(B)/%.o,$(sort $(filter-out tests/soak/churn.c,$(wildcard tests/soak/*.c)))) \
 	    $(patsubst %,$(B)/tests/conformance/%.o,agent feed flow netlink probe rig rig_wire sandbox) \
 	    $(patsubst %,$(B)/tests/diff/%.o,world world_policy world_service)
 SOAK_ROOMS := base object source store policy sim bpf control
@@ -116,10 +122,19 @@ $(B)/tests/soak/soak: $(SOAK_OBJ) $(B)/lib/harness.a $(call archives,$(SOAK_ROOM
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(SOAK_OBJ) $(B)/lib/harness.a $(call link,$(SOAK_ROOMS)) -lcmocka
 
-.PHONY: soak
-soak: all $(B)/tests/soak/soak $(B)/tests/harness/traffic ## a running agent under random change (root; SOAK_SECONDS=n, SOAK_CYCLES=n, SEED=n)
+CHURN_OBJ := $(patsubst %,$(B)/tests/soak/%.o,churn census holding)
+
+$(B)/tests/soak/churn.o: | $(SKEL)
+$(B)/tests/soak/churn: $(CHURN_OBJ) $(B)/lib/harness.a $(call archives,$(AGENT_ROOMS))
+	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(CHURN_OBJ) $(B)/lib/harness.a $(call link,$(AGENT_ROOMS)) -lcmocka
+
+.PHONY: soak churn
+soak: all churn $(B)/tests/soak/soak $(B)/tests/harness/traffic ## a running agent under random change (root; SOAK_SECONDS=n, SOAK_CYCLES=n, SOAK_CHURN=n, SEED=n)
 	$(Q)$(B)/tests/soak/soak --seconds $(SOAK_SECONDS) --cycles $(SOAK_CYCLES) --seed $(SEED) \
 		--bulkheadd $(B)/bulkheadd --traffic $(B)/tests/harness/traffic
+
+churn: $(B)/tests/soak/churn ## the part of `soak` without links: endpoints, slots and classes come and go (root; SOAK_CHURN=n)
+	$(Q)$< $(SOAK_CHURN)
 
 # The same by way of an API server, which fails in every way it can.
 CHAOS_SECONDS ?= 300
@@ -211,6 +226,19 @@ DEPLOY := $(sort $(wildcard tests/deploy/*_test.sh)) $(patsubst %,tests/e2e/%_te
 deploy: all image-root $(E2E_TOOLS) ## the manifests of deploy/, and the agent confined as they say (root; T=name for some)
 	$(Q)B=$(B) UNDER=$(CURDIR)/tests/deploy/contain TEST_TIMEOUT=300 tests/run -l $(B)/tests/log/deploy \
 		$(if $(T),$(foreach t,$(DEPLOY),$(if $(findstring $(T),$(t)),$(t))),$(DEPLOY))
+
+# Containers started by podman, whose first packets are looked at.
+RUNTIME := $(sort $(wildcard tests/runtime/*_test.sh))
+RUNTIME_TOOLS := $(E2E_TOOLS) $(B)/tests/harness/traffic-static $(B)/tests/runtime/census
+CENSUS_OBJ := $(patsubst %,$(B)/tests/%.o,runtime/census soak/census soak/holding)
+STARTS ?= 200
+
+$(B)/tests/runtime/census: $(CENSUS_OBJ) $(call archives,$(BENCH_ROOMS))
+	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(CENSUS_OBJ) $(call link,$(BENCH_ROOMS))
+
+.PHONY: runtime
+runtime: all $(RUNTIME_TOOLS) ## the CNI plugin under podman: containers from their first packet on (root; T=name, STARTS=n)
+	$(Q)B=$(B) STARTS=$(STARTS) tests/run -l $(B)/tests/log/runtime $(if $(T),$(foreach t,$(RUNTIME),$(if $(findstring $(T),$(t)),$(t))),$(RUNTIME))
 
 asan: ## unit tests with AddressSanitizer and UndefinedBehaviorSanitizer
 	$(Q)$(MAKE) --no-print-directory SAN=1 B=$(B)/asan unit

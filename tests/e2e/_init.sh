@@ -34,6 +34,8 @@ if [ -z "${E2E_WORK:-}" ]; then
 	unshare --mount --pid --fork --kill-child --mount-proc --propagation private \
 		"$BASH" "$0" "$@"
 	code=$?
+	# control groups of containers are the machine's
+	find /sys/fs/cgroup{,/*}/"$(basename "$E2E_WORK")" -depth -type d -exec rmdir {} + 2>/dev/null
 	if [ "${KEEP:-0}" = 1 ]; then echo "logs: $E2E_WORK"; else rm -rf "$E2E_WORK"; fi
 	exit $code
 fi

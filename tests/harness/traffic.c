@@ -3,6 +3,7 @@
 //
 //	traffic serve  PORT/PROTO...                         echo on these ports, v4 and v6
 //	traffic probe  [-t MS] [-s SRC] [-b BYTES] ADDR PORT PROTO...   new connections: open, silent or refused
+//	traffic burst  [-n N] [-t MS] [-w K] [-l PORT] ADDR PORT PROTO...   each message once, K targets waited for
 //	traffic stream [-i MS] [-s SRC] [-p PORT] ADDR PORT PROTO   one flow of numbered messages
 //	traffic flood  [-b BYTES] [-n ROUNDS] ADDR FIRST LAST   a datagram to each port, without answers
 //	traffic pair   [-n ROUNDS] [-p SRCPORT] [-t MS] ADDR PORT   A and AAAA at once on one socket
@@ -34,6 +35,7 @@ static const struct {
 } verbs[] = {
 	{ "serve", serve_main, "PORT/PROTO..." },
 	{ "probe", probe_main, "[-t MS] [-s SRC] [-b BYTES] ADDR PORT[@SRCPORT] PROTO [ADDR PORT PROTO...]" },
+	{ "burst", burst_main, "[-n N] [-t MS] [-w K] [-l PORT] ADDR PORT PROTO [ADDR PORT PROTO...]" },
 	{ "stream", stream_main, "[-i MS] [-s SRC] [-p SRCPORT] ADDR PORT PROTO" },
 	{ "frame", frame_main, "DEVICE" },
 	{ "alive", alive_main, "[map|prog|link ID]..." },

@@ -56,6 +56,7 @@ char *command_read(char *buf, size_t bytes, bool *eof);
 
 int probe_main(int argc, char **argv);
 int serve_main(int argc, char **argv);
+int burst_main(int argc, char **argv);
 int stream_main(int argc, char **argv);
 int frame_main(int argc, char **argv);
 int alive_main(int argc, char **argv);

@@ -1,0 +1,104 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# R5: a node boots, and containers are started before the agent is. The conflist is there, pins and state are not. By
+# configuration such a start is refused, to be tried again, or the container is closed until the agent knows its policy.
+# shellcheck source=tests/runtime/_podman.sh
+. "$(dirname "$0")/_podman.sh"
+
+MARK=$BULKHEAD_STATE_DIR/enforced-in
+# The source cannot be read: nothing at all is known while a manifest is being written.
+cut_off() { exec 9>>"$MANIFESTS/unread.yaml"; }
+back() {
+	exec 9>&-
+	manifest_rm unread
+	sync
+}
+# reboot: containers and the bpffs are new, nothing of /run is left, and the boot has another id.
+reboot() {
+	local ids
+	container_rm "$@"
+	ids=$(pinned_ids)
+	agent_kill
+	umount "$WORK/bpf"
+	until_true 5 gone "$ids"
+	mount -t bpf bpf "$WORK/bpf" || die "no bpffs can be mounted"
+	rm -r "$RUN"
+	echo 00000000-0000-4000-8000-000000000000 >"$MARK"
+}
+veths() { in_ns node ip -o link show type veth | grep -c veth; }
+closed() { # WHAT
+	PROBE_MS=300 expect "$1" <<-EOT
+		silent world web 80 tcp
+		silent world web 81 tcp
+		silent web world 80 tcp
+		silent web world 81 tcp
+	EOT
+}
+judged() { # WHAT
+	expect "$1" <<-EOT
+		open   world web 80 tcp
+		silent world web 81 tcp
+		open   web world 80 tcp
+		silent web world 81 tcp
+	EOT
+}
+
+node_up
+podman_up
+network failing 0.4.0 "$(bridge_plugin)" "$(our_plugin)"
+network closing 0.4.0 "$(bridge_plugin)" "$(our_plugin '{"onAgentDown": "quarantine"}')"
+serve world 80/tcp 81/tcp
+container_object web "app: web"
+policy web web <<<'{podSelector: {}, policyTypes: [Ingress, Egress], ingress: [{ports: [{port: 80}]}], egress: [{ports: [{port: 80}]}]}'
+agent_start
+sync
+serving web failing 80/tcp 81/tcp || die "no container starts"
+judged "before the reboot"
+reboot web
+
+# ---- refused -----------------------------------------------------------------------------------------------------------------
+before=$(veths)
+if out=$(serving web failing 80/tcp 81/tcp 2>&1); then fail "r5_without_an_agent_a_start_is_refused"; else pass "r5_without_an_agent_a_start_is_refused"; fi
+matches "r5_and_it_says_why" "$out" "agent"
+equal "r5_nothing_is_left_of_it" "$(veths) $(ls "$RECORDS" 2>/dev/null)" "$before "
+container_rm web 2>/dev/null
+agent_start
+sync
+check "r5_a_second_try_succeeds_with_the_agent" serving web failing 80/tcp 81/tcp
+judged "r5_and_is_judged"
+reboot web
+
+# ---- closed ------------------------------------------------------------------------------------------------------------------
+check "r5_without_an_agent_a_container_starts_closed" serving web closing 80/tcp 81/tcp
+closed "r5_it_is_closed_without_an_agent"
+cut_off
+agent_start 9>&-
+closed "r5_and_while_the_agent_knows_nothing"
+agent_kill
+agent_start 9>&-
+closed "r5_and_after_another_start_of_it"
+back
+judged "r5_until_its_policy_is_in_force"
+
+# ---- the bpffs alone is emptied, under a running agent's containers ---------------------------------------------------------
+ids=$(pinned_ids)
+agent_kill
+umount "$WORK/bpf"
+mount -t bpf bpf "$WORK/bpf" || die "no bpffs can be mounted"
+cut_off
+agent_start 9>&-
+PROBE_MS=300 expect "r5_an_emptied_bpffs_opens_nothing" <<-EOT
+	silent world web 81 tcp
+	silent web world 81 tcp
+EOT
+back
+judged "r5_and_its_policy_returns"
+
+# ---- gone while the agent is ----------------------------------------------------------------------------------------------------
+agent_kill
+container_rm web
+equal "r5_a_record_goes_without_an_agent" "$(ls "$RECORDS")" ""
+agent_start
+sync
+equal "r5_and_the_agent_knows_no_device" "$(bh endpoint list -o json | jq -r '.. | objects | select(.name? == "web") | .state')" "waiting"
+end
