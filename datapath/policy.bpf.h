@@ -140,6 +140,8 @@ INLINE int service_find(struct work *work, __u32 any_ports)
 		return 0;
 	__builtin_memset(key.addr, 0, sizeof(key.addr));
 	r = service_at(&key, &work->service);
+	if (r > 0 && !bh_service_has(work->service, work->pkt.flags & BH_PKT_V4))
+		work->service = 0;
 	return r < 0 ? r : 0;
 }
 

@@ -106,7 +106,8 @@ static bool find_service(const struct tables *tables, const struct bh_addr *remo
 	if (service_word(tables, ret, retword))
 		return true;
 	memset(ret->addr, 0, sizeof(ret->addr));
-	return is_host(tables, remote) && service_word(tables, ret, retword);
+	return is_host(tables, remote) && service_word(tables, ret, retword) &&
+	       bh_service_has(*retword, bh_addr_is4(remote));
 }
 
 static uint32_t self_how(const struct tables *tables, uint32_t slot, const struct bh_service_key *key)

@@ -24,28 +24,22 @@ static int read_conditions(const struct at *at, struct slice_endpoint *endpoint,
 	return r < 0 ? r : at_bool(&terminating, &endpoint->terminating, reterr);
 }
 
-static int read_addrs(const struct at *at, struct slice_endpoint *endpoint, struct err *reterr)
+static int read_addr(const struct at *at, struct slice_endpoint *endpoint, struct err *reterr)
 {
 	struct at list = at_field(at, "addresses");
+	struct at item = at_item(&list, 0);
+	const char *text = "";
 	uint32_t n = 0;
 	int r = at_list(&list, OBJECT_MAX_ADDRS, &n, reterr);
 
-	if (r <= 0)
+	if (r <= 0 || !n)
 		return r;
-	endpoint->addrs = calloc((size_t)n + 1, sizeof(*endpoint->addrs));
-	if (!endpoint->addrs)
-		return no_memory(reterr);
-	for (uint32_t i = 0; i < n; i++) {
-		struct at item = at_item(&list, i);
-		const char *text = "";
-
-		r = at_string(&item, &text, reterr);
-		if (r < 0)
-			return r;
-		if (addr_parse(text, &endpoint->addrs[i]) < 0)
-			return at_fail(&item, reterr, "\"%.80s\" is no address", text);
-		endpoint->naddrs++;
-	}
+	r = at_string(&item, &text, reterr);
+	if (r < 0)
+		return r;
+	if (addr_parse(text, &endpoint->addr) < 0)
+		return at_fail(&item, reterr, "\"%.80s\" is no address", text);
+	endpoint->has_addr = true;
 	return 0;
 }
 
@@ -75,7 +69,7 @@ static int read_endpoint(const struct at *at, bool fqdn, const char *ns,
 	int r = at_object(at, reterr);
 
 	if (r >= 0 && !fqdn)
-		r = read_addrs(at, endpoint, reterr);
+		r = read_addr(at, endpoint, reterr);
 	if (r >= 0)
 		r = read_conditions(at, endpoint, reterr);
 	if (r >= 0)
@@ -130,7 +124,6 @@ static void endpointslice_fini(struct object *object)
 	struct endpointslice *slice = (struct endpointslice *)object;
 
 	for (uint32_t i = 0; i < slice->nendpoints; i++) {
-		free(slice->endpoints[i].addrs);
 		intern_put(slice->endpoints[i].node);
 		intern_put(slice->endpoints[i].pod);
 	}
@@ -143,7 +136,7 @@ static bool endpoint_equal(const struct slice_endpoint *a, const struct slice_en
 {
 	return a->ready == b->ready && a->serving == b->serving &&
 	       a->terminating == b->terminating && a->node == b->node && a->pod == b->pod &&
-	       addrs_equal(a->addrs, a->naddrs, b->addrs, b->naddrs);
+	       a->has_addr == b->has_addr && bh_addr_equal(&a->addr, &b->addr);
 }
 
 static bool endpointslice_equal(const struct object *a, const struct object *b)

@@ -209,15 +209,17 @@ struct service {
 	struct selector selector;
 	uint32_t naddrs;
 	struct bh_addr *addrs; // clusterIPs, externalIPs, load balancer addresses (not ipMode Proxy)
+	uint32_t nclusterips; // the first of them; of other families nothing is translated, so none is here
 	uint32_t nports;
 	struct service_port *ports;
+	bool local; // internalTrafficPolicy or externalTrafficPolicy is Local
 	bool external_name;
 	bool headless; // without a clusterIP, or another proxy's: nobody need translate anything, whatever else it says
 };
 
 struct slice_endpoint {
-	uint32_t naddrs;
-	struct bh_addr *addrs;
+	bool has_addr;
+	struct bh_addr addr; // addresses[0]: others mean nothing, as the API says
 	bool ready, serving, terminating;
 	const char *node;
 	const char *pod; // targetRef name when kind is Pod, same namespace

@@ -167,6 +167,25 @@ static bool is_of_other_proxy(const struct at *root)
 	return name.json;
 }
 
+static bool has_family(const struct bh_addr *addrs, size_t n, const struct bh_addr *of)
+{
+	for (size_t i = 0; i < n; i++)
+		if (bh_addr_is4(&addrs[i]) == bh_addr_is4(of))
+			return true;
+	return false;
+}
+
+// A proxy passes over a Service that has no ClusterIP of its family.
+static void drop_other_families(addr_vec *addrs, size_t nclusterips)
+{
+	size_t kept = nclusterips;
+
+	for (size_t i = nclusterips; i < addrs->n; i++)
+		if (has_family(addrs->v, nclusterips, &addrs->v[i]))
+			addrs->v[kept++] = addrs->v[i];
+	addrs->n = kept;
+}
+
 static int read_addrs(const struct at *root, const struct at *spec, struct service *service,
 		      struct err *reterr)
 {
@@ -178,12 +197,24 @@ static int read_addrs(const struct at *root, const struct at *spec, struct servi
 	if (r >= 0)
 		r = add_list(spec, "clusterIPs", &addrs, reterr);
 	service->headless = !addrs.n || is_of_other_proxy(root);
+	service->nclusterips = (uint32_t)addrs.n;
 	if (r >= 0)
 		r = add_list(spec, "externalIPs", &addrs, reterr);
 	if (r >= 0)
 		r = add_balancers(root, &addrs, reterr);
+	drop_other_families(&addrs, service->nclusterips);
 	service->naddrs = (uint32_t)addrs.n;
 	service->addrs = TAKE_PTR(addrs.v);
+	return r;
+}
+
+static int read_local(const struct at *spec, const char *field, bool *ret, struct err *reterr)
+{
+	struct at policy = at_field(spec, field);
+	const char *text = "";
+	int r = at_string(&policy, &text, reterr);
+
+	*ret |= !strcmp(text, "Local");
 	return r;
 }
 
@@ -208,6 +239,10 @@ static int service_parse(struct json_object *json, struct object *object, struct
 	service->has_selector = service->selector.nterms > 0;
 	if (r >= 0)
 		r = service_ports_read(&ports, &service->ports, &service->nports, reterr);
+	if (r >= 0)
+		r = read_local(&spec, "internalTrafficPolicy", &service->local, reterr);
+	if (r >= 0)
+		r = read_local(&spec, "externalTrafficPolicy", &service->local, reterr);
 	if (r < 0 || service->external_name)
 		return r;
 	return read_addrs(&root, &spec, service, reterr);
@@ -227,7 +262,8 @@ static bool service_equal(const struct object *a, const struct object *b)
 	const struct service *x = (const struct service *)a, *y = (const struct service *)b;
 
 	return x->external_name == y->external_name && x->headless == y->headless &&
-	       x->has_selector == y->has_selector &&
+	       x->has_selector == y->has_selector && x->local == y->local &&
+	       x->nclusterips == y->nclusterips &&
 	       selector_equal(&x->selector, &y->selector) &&
 	       addrs_equal(x->addrs, x->naddrs, y->addrs, y->naddrs) &&
 	       service_ports_equal(x->ports, x->nports, y->ports, y->nports);

@@ -92,7 +92,10 @@ static const struct svckey *service_key(const struct policy *policy, const struc
 	if (portset_proto(proto) < 0)
 		return NULL;
 	key = key_in_table(policy, addr, proto, port);
-	return key || !as_node ? key : key_in_table(policy, &any, proto, port);
+	if (key || !as_node)
+		return key;
+	key = key_in_table(policy, &any, proto, port);
+	return key && bh_service_has(key->word, bh_addr_is4(addr)) ? key : NULL;
 }
 
 static uint32_t self_of(const struct svckey *key, uint32_t slot)

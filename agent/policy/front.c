@@ -78,6 +78,30 @@ bool svckey_has(const struct bh_service_key *key, const struct bh_addr *backend)
 	return svckey_is_any(key) || bh_addr_is4(&own) == bh_addr_is4(backend);
 }
 
+static bool is_cluster_ip(const struct service *object, const struct bh_service_key *key)
+{
+	for (uint32_t i = 0; i < object->nclusterips; i++)
+		if (!memcmp(&object->addrs[i], key->addr, sizeof(key->addr)))
+			return true;
+	return false;
+}
+
+uint32_t svckey_flags(const struct svckey *key)
+{
+	bool any = svckey_is_any(&key->key), cluster_ip = false;
+	uint8_t families = 0;
+
+	vec_each(struct front *, front, &key->fronts) {
+		const struct service *object = (*front)->service ? (*front)->service->object : NULL;
+
+		families |= (*front)->families;
+		cluster_ip |= !any && object && is_cluster_ip(object, &key->key);
+	}
+	return (cluster_ip ? BH_SERVICE_CLUSTER_IP : 0) |
+	       (any && !(families & family_bit(true)) ? BH_SERVICE_NOT4 : 0) |
+	       (any && !(families & family_bit(false)) ? BH_SERVICE_NOT6 : 0);
+}
+
 // ---- targets --------------------------------------------------------------------------------------------------
 
 static uint64_t target_hash(uint8_t protocol, uint16_t port)

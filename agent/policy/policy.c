@@ -230,6 +230,7 @@ void policy_set_node(struct policy *policy, const char *name)
 		vec_each(struct endpoint *, endpoint, &policy->slots)
 			if (*endpoint && (*endpoint)->pod)
 				services_pod(policy, (*endpoint)->pod);
+		services_node(&policy->services);
 	}
 	intern_put(before);
 }

@@ -50,46 +50,84 @@ void service_touch(struct services *services, struct svcent *service)
 	service->dirty = true;
 }
 
-// ---- fronts of a Service -------------------------------------------------------------------------------------------
-
-static void add_endpoints(const struct endpointslice *slice, uint16_t port, bool v4, bool ready,
-			  places *out)
+static uint8_t families_of(const struct bh_addr *addrs, uint32_t n)
 {
-	for (uint32_t i = 0; i < slice->nendpoints; i++) {
-		const struct slice_endpoint *endpoint = &slice->endpoints[i];
+	uint8_t families = 0;
 
-		if (!(ready ? endpoint->ready : endpoint->serving && endpoint->terminating))
-			continue;
-		for (uint32_t j = 0; j < endpoint->naddrs; j++)
-			if (!!bh_addr_is4(&endpoint->addrs[j]) == v4)
-				must_push(out, (struct place){ endpoint->addrs[j], port });
-	}
+	for (uint32_t i = 0; i < n; i++)
+		families |= family_bit(bh_addr_is4(&addrs[i]));
+	return families;
 }
 
-static void add_slices(const struct svcent *service, const struct front *front, bool v4, bool ready,
-		       places *out)
+// ---- fronts of a Service -------------------------------------------------------------------------------------------
+
+// Which endpoints are asked for.
+struct asked {
+	bool v4;
+	bool ending; // that still serve while they terminate, instead of ready ones
+	const char *node; // not NULL: on this node only
+};
+
+static bool is_asked(const struct slice_endpoint *endpoint, const struct asked *asked)
 {
+	if (!endpoint->has_addr || !!bh_addr_is4(&endpoint->addr) != asked->v4 ||
+	    (asked->node && endpoint->node != asked->node))
+		return false;
+	return asked->ending ? endpoint->serving && endpoint->terminating : endpoint->ready;
+}
+
+static size_t add_endpoints(const struct endpointslice *slice, uint16_t port,
+			    const struct asked *asked, places *out)
+{
+	size_t n = 0;
+
+	for (uint32_t i = 0; i < slice->nendpoints; i++) {
+		if (!is_asked(&slice->endpoints[i], asked))
+			continue;
+		n++;
+		if (out)
+			must_push(out, (struct place){ slice->endpoints[i].addr, port });
+	}
+	return n;
+}
+
+// How many there are. out NULL: that is all.
+static size_t add_slices(const struct svcent *service, const struct front *front, struct asked asked,
+			 places *out)
+{
+	size_t n = 0;
+
 	for (size_t i = 0; i < service->slices.n; i++) {
 		const struct endpointslice *slice = service->slices.v[i];
 
 		for (uint32_t j = 0; j < slice->nports; j++)
 			if (slice->ports[j].port && slice->ports[j].name == front->name &&
 			    slice->ports[j].protocol == front->protocol)
-				add_endpoints(slice, slice->ports[j].port, v4, ready, out);
+				n += add_endpoints(slice, slice->ports[j].port, &asked, out);
 	}
+	return n;
+}
+
+// Ready ones, else those that end. Where traffic is to stay on its node, a proxy decides the same once more among those
+// of this node: ones that end count there beside ready ones elsewhere.
+static void add_family(const struct policy *policy, const struct svcent *service,
+		       const struct front *front, bool v4, places *out)
+{
+	const char *node = service->object->local ? policy->node : NULL;
+
+	if (!add_slices(service, front, (struct asked){ v4 }, out))
+		add_slices(service, front, (struct asked){ v4, .ending = true }, out);
+	else if (node && !add_slices(service, front, (struct asked){ v4, .node = node }, NULL))
+		add_slices(service, front, (struct asked){ v4, .ending = true, .node = node }, out);
 }
 
 static void find_backends(struct policy *policy, struct svcent *service, struct front *front)
 {
 	places list = { 0 };
 
-	for (int v4 = 0; v4 < 2; v4++) {
-		size_t before = list.n;
-
-		add_slices(service, front, v4, true, &list);
-		if (list.n == before)
-			add_slices(service, front, v4, false, &list);
-	}
+	for (int v4 = 0; v4 < 2; v4++)
+		if (front->families & family_bit(v4))
+			add_family(policy, service, front, v4, &list);
 	if (!svcbudget_allows(policy, front, list.n)) {
 		service->overgrown = true;
 		list.n = 0;
@@ -122,6 +160,7 @@ static void add_front(struct policy *policy, struct svcent *service,
 	front->name = port->name;
 	front->protocol = port->protocol;
 	front->port = port->port;
+	front->families = families_of(object->addrs, object->nclusterips);
 	must_push(&service->fronts, front);
 	for (uint32_t i = 0; i < object->naddrs; i++)
 		house(policy, front, &object->addrs[i], port->port);
@@ -219,6 +258,16 @@ void services_remake(struct policy *policy)
 	vec_clear(&services->dirty);
 }
 
+void services_node(struct services *services)
+{
+	struct svcent *service;
+	size_t at = 0;
+
+	while ((service = hash_next(&services->by_name, &at)))
+		if (service->object && service->object->local)
+			service_touch(services, service);
+}
+
 // ---- hostPorts of a pod ----------------------------------------------------------------------------------------------
 
 static bool is_loopback(const struct bh_addr *addr)
@@ -241,6 +290,7 @@ static void add_host_port(struct policy *policy, struct podent *pod, const struc
 	front->pod = pod;
 	front->protocol = port->protocol;
 	front->port = port->port;
+	front->families = families_of(pod->object->addrs, pod->object->naddrs);
 	must_push(&pod->fronts, front);
 	house(policy, front, NULL, port->port);
 	for (uint32_t i = 0; i < pod->object->naddrs; i++)

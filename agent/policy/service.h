@@ -4,8 +4,8 @@
 // World: host, one thread. Pure: yes. Owns: its entries and a reference on each object in them.
 // A *front* is one port of a Service, or one hostPort of a pod of this node. Before it stand its *keys*, what
 // bh_service is looked up by; behind it its *backends*, an address and a port each. Backends come from
-// EndpointSlices alone, by the port's name and protocol: ready ones, of each family that has none those that
-// still serve while they terminate. A key is a location like an address (space.h), and its class says what egress
+// EndpointSlices alone, by the port's name and protocol: of each family of the Service the ready ones, or if there is
+// none those that still serve while they terminate (service.c has the whole rule). A key is a location like an address (space.h), and its class says what egress
 // rules can tell of the backends (svcsig.h). Two fronts may have one key (an address that two Services claim, a NodePort
 // that is also a pod's hostPort): it is judged on the backends of both.
 #pragma once
@@ -31,12 +31,18 @@ struct backend {
 };
 typedef VEC(struct backend) backend_list;
 
+static inline uint8_t family_bit(bool v4)
+{
+	return v4 ? 1 : 2;
+}
+
 struct front {
 	struct svcent *service; // NULL: a hostPort of `pod`
 	struct podent *pod;
 	const char *name; // of the Service's port, borrowed from its object
 	uint8_t protocol;
 	uint16_t port;
+	uint8_t families; // family_bit() of those that it has
 	backend_list backends; // by address, port
 	uint32_t counted; // of the backends, to the namespace's share
 	VEC(struct svckey *) keys;
@@ -99,6 +105,8 @@ void services_slice(struct policy *policy, const struct endpointslice *before,
 		    const struct endpointslice *after);
 // The pod, or whether it is an endpoint, has changed.
 void services_pod(struct policy *policy, struct podent *pod);
+// Another node is the own one now.
+void services_node(struct services *services);
 
 // What every key should be whose backends, their classes or ports have changed. Call it when all addresses and
 // ports know what they should be; may be called again after more changed.
@@ -116,6 +124,8 @@ struct svckey *svckey_of(struct loc *loc);
 // The key is about a family, or (an address of this node) about both.
 bool svckey_has(const struct bh_service_key *key, const struct bh_addr *backend);
 bool svckey_is_any(const struct bh_service_key *key); // address 0
+// BH_SERVICE_ flags of a key by its fronts: all but BH_SERVICE_EMPTY, which its class tells.
+uint32_t svckey_flags(const struct svckey *key);
 
 // ---- svcbudget.c ----
 void svcbudget_fini(struct services *services);

@@ -84,6 +84,13 @@ static bool selves_tighten(const struct policy *policy, const struct svckey *key
 	return false;
 }
 
+// To addresses of a family there is such a port now, or none any more.
+static bool families_change(const struct svckey *key)
+{
+	return key->loc.live && key->loc.in_table &&
+	       ((key->word ^ svckey_flags(key)) & (BH_SERVICE_NOT4 | BH_SERVICE_NOT6));
+}
+
 // What the address itself was or is going to be judged as may be anything.
 bool svcmoves_tighten(struct publish *pub, struct matrix *matrix)
 {
@@ -98,7 +105,7 @@ bool svcmoves_tighten(struct publish *pub, struct matrix *matrix)
 			return true;
 		if (move->goes && loc->cls && cell_freedom(service_word_at(matrix, loc->cls)) > 1)
 			return true;
-		if (selves_tighten(pub->policy, move->key, matrix))
+		if (selves_tighten(pub->policy, move->key, matrix) || families_change(move->key))
 			return true;
 	}
 	return false;
@@ -180,16 +187,16 @@ void svcmoves_before(struct publish *pub)
 		selves_shrink(pub, move->key);
 }
 
-static uint32_t key_word(const struct cls *cls)
+static uint32_t key_word(const struct svckey *key, const struct cls *cls)
 {
 	if (!cls || cls->id == IDS_NONE)
 		return BH_CLASS_NONE;
-	return cls->id | (cls_is_empty_service(cls) ? BH_SERVICE_EMPTY : 0);
+	return cls->id | svckey_flags(key) | (cls_is_empty_service(cls) ? BH_SERVICE_EMPTY : 0);
 }
 
 static void set_key(struct publish *pub, struct svckey *key, const struct cls *cls)
 {
-	uint32_t word = key_word(cls);
+	uint32_t word = key_word(key, cls);
 
 	if (key->loc.in_table && key->word == word)
 		return;

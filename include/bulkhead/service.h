@@ -17,6 +17,10 @@
  *		for others while the netfilter program compares it with every packet. Else by the row; EMPTY keeps
  *		the flow.
  *
+ * Nothing begins at a ClusterIP: what comes from one and belongs to no flow is what a backend goes on sending in
+ * one that was forgotten, or is forged. It begins no flow to a pod whose egress is judged (BH_REASON_SERVICE_UNASKED),
+ * where the pod's ingress would take it for a stranger's.
+ *
  * The netfilter program sees both directions of every flow that this node translates for its pods. It writes
  * bh_backend when a flow's backend is new or was judged under another generation, before the packet reaches
  * either of the pod's programs again. An entry that was evicted is learned again from the flow's next packet.
@@ -37,14 +41,24 @@ struct bh_service_key {
 };
 _Static_assert(sizeof(struct bh_service_key) == 20, "bh_service_key has no holes");
 
-#define BH_SERVICE_EMPTY (1u << 31) /* in cls: no backends; the row denies */
-#define BH_SERVICE_CLASS(cls) ((cls) & 0xffffu) /* the peer class in it */
+/* In cls, beside the peer class. Bit 30 is the programs'. */
+#define BH_SERVICE_EMPTY (1u << 31) /* no backends; the row denies */
+#define BH_SERVICE_CLUSTER_IP (1u << 29) /* the address is nobody's own: no flow begins there */
+#define BH_SERVICE_NOT4 (1u << 28) /* address 0: to this node's IPv4 addresses there is no such port */
+#define BH_SERVICE_NOT6 (1u << 27)
+#define BH_SERVICE_CLASS(cls) ((cls) & 0xffffu)
 
 /* One 64-bit load; check is bh_service_check() of the key (see bh_addr_check()). */
 struct bh_service {
-	__u32 cls; /* peer class, BH_SERVICE_EMPTY */
+	__u32 cls; /* peer class and BH_SERVICE_ flags */
 	__u32 check;
 };
+
+/* Of a key of address 0: is it about addresses of this family, too? */
+BH_CT_INLINE int bh_service_has(__u32 cls, int v4)
+{
+	return !(cls & (v4 ? BH_SERVICE_NOT4 : BH_SERVICE_NOT6));
+}
 
 /*
  * bh_self: a pod of this node is a backend of the Service. A pod cannot be blocked from itself: asked only

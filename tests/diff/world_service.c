@@ -77,6 +77,8 @@ struct json_object *world_service(struct rng *rng, struct json_object *json, uns
 
 		add_text(world_put_array(spec, "externalIPs"), &addr);
 	}
+	if (rng_chance(rng, 30))
+		world_put(spec, "internalTrafficPolicy", world_text("Local"));
 	add_ports(rng, spec, service, true);
 	return json;
 }
@@ -87,6 +89,7 @@ static void add_endpoint(struct rng *rng, struct json_object *array, int family)
 	struct bh_addr addr = world_some_addr(rng, family);
 
 	add_text(world_put_array(json, "addresses"), &addr);
+	world_put(json, "nodeName", world_text(rng_chance(rng, 50) ? "n0" : "n1"));
 	conditions = world_put_object(json, "conditions");
 	world_put(conditions, "ready", json_object_new_boolean(rng_chance(rng, 65)));
 	world_put(conditions, "serving", json_object_new_boolean(rng_chance(rng, 60)));

@@ -16,9 +16,11 @@ struct places {
 	struct place v[NAIVE_LIST_MAX];
 };
 
-// What is asked: an address (NULL: some address of the own node), a port, a protocol.
+// What is asked: an address (NULL: some address of the own node, of this family: where one family has the port,
+// what is behind it counts in both), a port, a protocol.
 struct destination {
 	const struct bh_addr *addr;
+	bool v4;
 	uint8_t protocol;
 	uint16_t port;
 };
@@ -42,21 +44,31 @@ static void add_place(struct places *places, const struct bh_addr *addr, uint16_
 
 // ---- backends of one port of a Service -------------------------------------------------------------------------
 
+static bool has_family(const struct bh_addr *addrs, uint32_t n, bool v4)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (!!bh_addr_is4(&addrs[i]) == v4)
+			return true;
+	return false;
+}
+
+// node NULL: whatever node they are on.
 static void add_slice(const struct endpointslice *slice, uint16_t port, bool v4, bool ready,
-		      struct places *places)
+		      const char *node, struct places *places)
 {
 	for (uint32_t i = 0; i < slice->nendpoints; i++) {
 		const struct slice_endpoint *endpoint = &slice->endpoints[i];
 		bool counts = ready ? endpoint->ready : endpoint->serving && endpoint->terminating;
 
-		for (uint32_t j = 0; counts && j < endpoint->naddrs; j++)
-			if (!!bh_addr_is4(&endpoint->addrs[j]) == v4)
-				add_place(places, &endpoint->addrs[j], port);
+		if (counts && endpoint->has_addr && !!bh_addr_is4(&endpoint->addr) == v4 &&
+		    (!node || same_name(node, endpoint->node)))
+			add_place(places, &endpoint->addr, port);
 	}
 }
 
 static void add_slices(const struct naive *naive, const struct service *service,
-		       const struct service_port *port, bool v4, bool ready, struct places *places)
+		       const struct service_port *port, bool v4, bool ready, const char *node,
+		       struct places *places)
 {
 	struct naive_list list = { 0 };
 
@@ -69,7 +81,21 @@ static void add_slices(const struct naive *naive, const struct service *service,
 		for (uint32_t j = 0; j < slice->nports; j++)
 			if (slice->ports[j].protocol == port->protocol && slice->ports[j].port &&
 			    same_name(slice->ports[j].name, port->name))
-				add_slice(slice, slice->ports[j].port, v4, ready, places);
+				add_slice(slice, slice->ports[j].port, v4, ready, node, places);
+	}
+}
+
+// Twice: for traffic that may leave this node, and for what may not.
+static void add_family(const struct naive *naive, const struct service *service,
+		       const struct service_port *port, bool v4, struct places *places)
+{
+	for (int local = 0; local <= (service->local && naive->node); local++) {
+		const char *node = local ? naive->node : NULL;
+		size_t before = places->n;
+
+		add_slices(naive, service, port, v4, true, node, places);
+		if (places->n == before)
+			add_slices(naive, service, port, v4, false, node, places);
 	}
 }
 
@@ -78,13 +104,11 @@ static void add_backends(const struct naive *naive, const struct service *servic
 			 struct places *places)
 {
 	for (int v4 = 0; v4 < 2; v4++) {
-		size_t before = places->n;
-
 		if (to->addr && !!bh_addr_is4(to->addr) != v4)
 			continue;
-		add_slices(naive, service, port, v4, true, places);
-		if (places->n == before)
-			add_slices(naive, service, port, v4, false, places);
+		if (!has_family(service->addrs, service->nclusterips, v4))
+			continue;
+		add_family(naive, service, port, v4, places);
 	}
 }
 
@@ -117,7 +141,9 @@ static void add_services(const struct naive *naive, const struct destination *to
 		for (uint32_t j = 0; j < service->nports; j++) {
 			if (!stands_for(service, &service->ports[j], to))
 				continue;
-			places->is_service = true;
+			places->is_service |=
+				to->addr ||
+				has_family(service->addrs, service->nclusterips, to->v4);
 			add_backends(naive, service, &service->ports[j], to, places);
 		}
 	}
@@ -143,7 +169,7 @@ static void add_host_ports(const struct naive *naive, const struct destination *
 
 			if (port->port != to->port || port->protocol != to->protocol)
 				continue;
-			places->is_service = true;
+			places->is_service |= has_family(pod->addrs, pod->naddrs, to->v4);
 			for (uint32_t k = 0; k < pod->naddrs; k++)
 				if (of_family(to, &pod->addrs[k]))
 					add_place(places, &pod->addrs[k], port->target);
@@ -194,7 +220,7 @@ struct naive_service naive_service_of(const struct naive *naive, const char *ns,
 	struct places places = { 0 };
 	struct naive_service ret;
 
-	find(naive, (struct destination){ remote, protocol, port }, &places);
+	find(naive, (struct destination){ remote, bh_addr_is4(remote), protocol, port }, &places);
 	ret = (struct naive_service){ .is_service = places.is_service, .backends = places.n };
 	for (size_t i = 0; i < places.n; i++) {
 		const struct pod *pod = naive_pod_at(naive, &places.v[i].addr);
@@ -212,7 +238,7 @@ bool naive_service(const struct naive_question *q, enum bh_verdict *ret)
 
 	if (q->dir != BH_EGRESS)
 		return false;
-	find(q->naive, (struct destination){ q->remote, q->protocol, q->port }, &places);
+	find(q->naive, (struct destination){ q->remote, bh_addr_is4(q->remote), q->protocol, q->port }, &places);
 	if (!places.is_service)
 		return false;
 	for (size_t i = 0; i < places.n; i++)

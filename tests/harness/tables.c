@@ -406,6 +406,8 @@ static uint32_t read_service(const struct memtables *tables, enum bh_dir dir,
 	memset(key.addr, 0, sizeof(key.addr));
 	if (!service && tables->is_host && tables->is_host(addr))
 		service = hash_find(&tables->services, hash_bytes(&key, sizeof(key)), is_service, &key);
+	if (service && !bh_service_has(service->word, bh_addr_is4(addr)))
+		return BH_CLASS_NONE;
 	return service ? BH_SERVICE_CLASS(service->word) : BH_CLASS_NONE;
 }
 

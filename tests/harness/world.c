@@ -383,7 +383,9 @@ static void put_service(struct world *world, uint32_t s)
 						 "'clusterIPs':['10.96.0.%u']",
 			s, s);
 	if (chance(world, 30)) // two Services may claim it
-		fputs(",'externalIPs':['10.97.0.1']", out);
+		fputs(",'externalIPs':['10.97.0.1','2001:db8::97']", out);
+	if (chance(world, 30))
+		fputs(",'internalTrafficPolicy':'Local'", out);
 	fputs(",'ports':[", out);
 	for (uint32_t i = 0; i < n; i++) {
 		fprintf(out, "%s{'name':'%s','protocol':'%s','port':%u", i ? "," : "",
@@ -408,8 +410,10 @@ static void print_endpoint(struct world *world, FILE *out, bool v6)
 		fputs(v6 ? PICK(world, others6) : PICK(world, others4), out);
 	else
 		fprintf(out, v6 ? "fd00::%x" : "10.0.0.%u", world_below(world, 17));
-	fprintf(out, "'],'conditions':{'ready':%s,'serving':%s,'terminating':%s}}",
-		chance(world, 60) ? "true" : "false", chance(world, 60) ? "true" : "false",
+	if (chance(world, 10)) // means nothing
+		fputs(v6 ? "','fd00::1" : "','10.0.0.1", out);
+	fprintf(out, "'],'nodeName':'%s','conditions':{'ready':%s,'serving':%s,'terminating':%s}}",
+		chance(world, 50) ? WORLD_OWN_NODE : "other", chance(world, 60) ? "true" : "false", chance(world, 60) ? "true" : "false",
 		chance(world, 40) ? "true" : "false");
 }
 

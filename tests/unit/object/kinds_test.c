@@ -187,14 +187,16 @@ static void services_have_addresses_and_ports(void **state)
 		KIND_SERVICE,
 		"{'metadata':{'name':'web','namespace':'shop'},'spec':{'selector':{'app':'web'},"
 		"'clusterIP':'10.96.0.1','clusterIPs':['10.96.0.1','fd00:96::1'],'externalIPs':['198.51.100.7'],"
-		"'ports':[{'name':'http','port':80,'targetPort':'http','nodePort':30080},"
+		"'externalTrafficPolicy':'Local','ports':[{'name':'http','port':80,'targetPort':'http','nodePort':30080},"
 		"{'name':'','port':53,'protocol':'UDP'},{'port':1,'targetPort':2}]},"
 		"'status':{'loadBalancer':{'ingress':[{'ip':'203.0.113.5'},{'hostname':'x'},"
 		"{'ip':'203.0.113.6','ipMode':'Proxy'}]}}}");
 
 	assert_true(service->has_selector);
 	assert_false(service->headless);
+	assert_true(service->local);
 	assert_int_equal(service->naddrs, 4);
+	assert_int_equal(service->nclusterips, 2);
 	expect_addr(&service->addrs[1], "fd00:96::1");
 	expect_addr(&service->addrs[3], "203.0.113.5");
 	assert_int_equal(service->nports, 3);
@@ -212,6 +214,15 @@ static void services_have_addresses_and_ports(void **state)
 	assert_int_equal(service->naddrs, 0);
 	assert_false(service->has_selector || service->external_name);
 	assert_true(service->headless);
+	object_put(&service->object);
+
+	service = (struct service *)parse(
+		KIND_SERVICE,
+		"{'metadata':{'name':'s'},'spec':{'clusterIP':'fd00:96::1','internalTrafficPolicy':'Cluster',"
+		"'externalIPs':['198.51.100.7','2001:db8::7']}}");
+	assert_false(service->local);
+	assert_int_equal(service->naddrs, 2); // nobody translates what is of a family without a ClusterIP
+	expect_addr(&service->addrs[1], "2001:db8::7");
 	object_put(&service->object);
 
 	// another proxy's, which may not be there
@@ -238,7 +249,7 @@ static void slices_default_their_conditions(void **state)
 		"{'metadata':{'name':'s','namespace':'shop','labels':{'kubernetes.io/service-name':'web'}},"
 		"'addressType':'IPv4','ports':[{'name':'http','port':8080},{}],'endpoints':["
 		"{'addresses':['10.0.0.1'],'nodeName':'n1','targetRef':{'kind':'Pod','name':'p','namespace':'shop'}},"
-		"{'addresses':['10.0.0.2'],'conditions':{'ready':false}},"
+		"{'addresses':['10.0.0.2','10.0.0.9'],'conditions':{'ready':false}},"
 		"{'addresses':['10.0.0.3'],'conditions':{'ready':false,'serving':true,'terminating':true},"
 		"'targetRef':{'kind':'Pod','name':'p','namespace':'other'}}]}");
 	const struct slice_endpoint *e = slice->endpoints;
@@ -250,6 +261,7 @@ static void slices_default_their_conditions(void **state)
 	assert_true(e[0].ready && e[0].serving && !e[0].terminating);
 	assert_str(e[0].pod, "p");
 	assert_str(e[0].node, "n1");
+	expect_addr(&e[1].addr, "10.0.0.2");
 	assert_true(!e[1].ready && e[1].serving && !e[1].terminating);
 	assert_true(!e[2].ready && e[2].serving && e[2].terminating);
 	assert_null(e[2].pod);
@@ -258,7 +270,7 @@ static void slices_default_their_conditions(void **state)
 	slice = (struct endpointslice *)parse(
 		KIND_ENDPOINTSLICE, "{'metadata':{'name':'s'},'addressType':'FQDN','ports':null,"
 				    "'endpoints':[{'addresses':['a.example']}]}");
-	assert_int_equal(slice->endpoints[0].naddrs, 0);
+	assert_false(slice->endpoints[0].has_addr);
 	assert_null(slice->service);
 	object_put(&slice->object);
 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // service_test.c - Services as rows: what of their backends is allowed, and which keys there are at all.
+#include <string.h>
+
 #include "tests/harness/test.h"
 
 #include "tests/harness/judge.h"
@@ -345,6 +347,50 @@ static void ready_ones_then_those_that_still_serve(void **state)
 	assert_allowed(&j, slot, OUT, "10.96.0.1", "tcp", 80);
 }
 
+// What a proxy falls back to on this node counts beside what others have: both traffic policies, each family by itself.
+static void traffic_that_stays_on_its_node_goes_to_those_that_end(void **state)
+{
+#define ON(node, addr, conditions)                                                                 \
+	"{'nodeName':'" node "','addresses':['" addr "'],'conditions':{" conditions "}}"
+#define ENDING "'ready':false,'serving':true,'terminating':true"
+	static const char *const policies[] = { ",'internalTrafficPolicy':'Local'",
+						",'externalTrafficPolicy':'Local'" };
+	uint32_t slot = two_webs();
+
+	policy_set_node(j.policy, "n");
+	egress(TO_WEB);
+	slice("web-1", "web", "IPv4", TO_8080,
+	      ON("m", "10.0.0.5", "'ready':true") "," ON("n", "10.0.0.7", ENDING));
+	assert_allowed(&j, slot, OUT, "10.96.0.1", "tcp", 80);
+	for (size_t i = 0; i < ARRAY_SIZE(policies); i++) {
+		service("web", "'10.96.0.1'", PORT_80, policies[i]);
+		assert_mixed(slot, "10.96.0.1", 80);
+	}
+	// one that is ready on this node, or none that still serves here
+	slice("web-2", "web", "IPv4", TO_8080, ON("n", "10.0.0.6", ""));
+	assert_allowed(&j, slot, OUT, "10.96.0.1", "tcp", 80);
+	slice("web-2", "web", "IPv4", TO_8080, ON("m", "10.0.0.6", ""));
+	assert_mixed(slot, "10.96.0.1", 80);
+	policy_set_node(j.policy, "o");
+	assert_allowed(&j, slot, OUT, "10.96.0.1", "tcp", 80);
+	policy_set_node(j.policy, "n");
+	assert_mixed(slot, "10.96.0.1", 80);
+	service("web", "'10.96.0.1'", PORT_80, ",'internalTrafficPolicy':'Cluster'");
+	assert_allowed(&j, slot, OUT, "10.96.0.1", "tcp", 80);
+}
+
+// The API gives no meaning to others, and proxies do not look at them.
+static void of_an_endpoints_addresses_the_first_counts(void **state)
+{
+	uint32_t slot = two_webs();
+
+	egress(TO_WEB);
+	slice("web-1", "web", "IPv4", TO_8080, "{'addresses':['10.0.0.5','10.0.0.7']}");
+	assert_allowed(&j, slot, OUT, "10.96.0.1", "tcp", 80);
+	slice("web-1", "web", "IPv4", TO_8080, "{'addresses':['10.0.0.7','10.0.0.5']}");
+	assert_denied(&j, slot, OUT, "10.96.0.1", "tcp", 80);
+}
+
 static void slices_together_are_the_service(void **state)
 {
 	uint32_t slot = two_webs();
@@ -391,6 +437,77 @@ static void node_ports_are_the_own_nodes(void **state)
 	slice("web-1", "web", "IPv4", TO_8080, READY("10.0.0.5"));
 	assert_int_equal(reason_at(slot, "172.18.0.1", 30080, true), BH_REASON_ALLOWED);
 	assert_int_equal(reason_at(slot, "172.18.0.9", 30080, false), BH_REASON_POLICY_DENIED);
+}
+
+// To an address of another family nobody translates: it is the node.
+static void node_ports_are_of_the_families_of_the_service(void **state)
+{
+	uint32_t slot = two_webs();
+
+	judge_local(&j, "x", "host", "'app':'host'", "10.0.0.9",
+		    "'containers':[{'name':'c','ports':[{'containerPort':80,'hostPort':31000}]}]");
+	slice("web-1", "web", "IPv4", TO_8080, READY("10.0.0.7"));
+	slice("web-6", "web", "IPv6", TO_8080, READY("fd00::7"));
+	egress(TO_WEB);
+	for (int i = 0; i < 2; i++) { // and back
+		service("web", "'10.96.0.1'", "{'port':80,'nodePort':30080}", "");
+		assert_int_equal(reason_at(slot, "172.18.0.1", 30080, true), BH_REASON_POLICY_DENIED);
+		assert_int_equal(reason_at(slot, "fd18::1", 30080, true), BH_REASON_OWN_NODE);
+		service("web", "'fd96::1'", "{'port':80,'nodePort':30080}", "");
+		assert_int_equal(reason_at(slot, "172.18.0.1", 30080, true), BH_REASON_OWN_NODE);
+		assert_int_equal(reason_at(slot, "fd18::1", 30080, true), BH_REASON_POLICY_DENIED);
+		service("web", "'10.96.0.1','fd96::1'", "{'port':80,'nodePort':30080}", "");
+		assert_int_equal(reason_at(slot, "172.18.0.1", 30080, true), BH_REASON_POLICY_DENIED);
+		assert_int_equal(reason_at(slot, "fd18::1", 30080, true), BH_REASON_POLICY_DENIED);
+	}
+	assert_int_equal(reason_at(slot, "172.18.0.1", 31000, true), BH_REASON_POLICY_DENIED);
+	assert_int_equal(reason_at(slot, "fd18::1", 31000, true), BH_REASON_OWN_NODE);
+}
+
+// A proxy passes over a Service without a ClusterIP of its family, whatever other addresses it has.
+static void addresses_are_of_the_families_of_the_service(void **state)
+{
+	uint32_t slot = two_webs();
+
+	slice("web-1", "web", "IPv4", TO_8080, READY("10.0.0.5"));
+	slice("web-6", "web", "IPv6", TO_8080, READY("10.0.0.5"));
+	egress(TO_WEB);
+	service("web", "'10.96.0.1'", PORT_80, ",'externalIPs':['198.51.100.1','2001:db8::1']");
+	assert_int_equal(keys(), 2);
+	assert_allowed(&j, slot, OUT, "198.51.100.1", "tcp", 80);
+	service("web", "'10.96.0.1','fd96::1'", PORT_80, ",'externalIPs':['198.51.100.1','2001:db8::1']");
+	assert_int_equal(keys(), 4);
+}
+
+static uint32_t word_at(const char *addr)
+{
+	struct policy_tables tables;
+	struct bh_addr at;
+	uint32_t word = 0;
+
+	judge_compile(&j);
+	assert_ok(addr_parse(addr, &at));
+	memtables_dump(j.tables, &tables);
+	for (uint32_t i = 0; i < tables.nservices; i++)
+		if (!memcmp(tables.services[i].key.addr, &at, sizeof(at)))
+			word = tables.services[i].word;
+	policy_tables_fini(&tables);
+	return word;
+}
+
+static void programs_are_told_what_is_a_cluster_ip(void **state)
+{
+	two_webs();
+	service("web", "'10.96.0.1','fd96::1'", PORT_80, ",'externalIPs':['198.51.100.1','10.96.0.2']");
+	assert_true(word_at("10.96.0.1") & BH_SERVICE_CLUSTER_IP);
+	assert_true(word_at("fd96::1") & BH_SERVICE_CLUSTER_IP);
+	assert_false(word_at("198.51.100.1") & BH_SERVICE_CLUSTER_IP);
+	assert_false(word_at("10.96.0.2") & BH_SERVICE_CLUSTER_IP);
+	service("db", "'10.96.0.2'", PORT_80, "");
+	assert_true(word_at("10.96.0.2") & BH_SERVICE_CLUSTER_IP);
+	judge_remove(&j, KIND_SERVICE, "x", "db");
+	assert_false(word_at("10.96.0.2") & BH_SERVICE_CLUSTER_IP);
+	assert_true(word_at("10.96.0.2"));
 }
 
 static void host_ports_lead_to_their_pod(void **state)
@@ -723,9 +840,14 @@ int main(void)
 		TEST(r18_labels_of_the_service_do_not_matter),
 		TEST(r18_without_a_selector_it_is_judged_by_its_slices),
 		TEST(ready_ones_then_those_that_still_serve),
+		TEST(traffic_that_stays_on_its_node_goes_to_those_that_end),
+		TEST(of_an_endpoints_addresses_the_first_counts),
 		TEST(slices_together_are_the_service),
 		TEST(balancers_and_external_addresses_are_keys),
 		TEST(node_ports_are_the_own_nodes),
+		TEST(node_ports_are_of_the_families_of_the_service),
+		TEST(addresses_are_of_the_families_of_the_service),
+		TEST(programs_are_told_what_is_a_cluster_ip),
 		TEST(host_ports_lead_to_their_pod),
 		TEST(two_services_of_one_address_are_both_meant),
 		TEST(backends_on_the_nodes_network),
