@@ -33,6 +33,11 @@ INLINE enum bh_reason judge_first(struct __sk_buff *skb, struct work *work, stru
 	reason = judge(work, ep, work->dir, 0);
 	if (work->service)
 		return service_begins(work, ep, reason);
+	if (reason == BH_REASON_ALLOWED && !exempt && work->dir == BH_INGRESS &&
+	    service_unasked(work, ep)) {
+		judged_set(work, BH_VERDICT_DENY, BH_RULE_NONE);
+		return BH_REASON_SERVICE_UNASKED;
+	}
 	if (reason == BH_REASON_ALLOWED)
 		return exempt ? exempt : reason;
 	if (!node_passes(reason, &work->judged))

@@ -111,6 +111,27 @@ BH_SUBPROG int service_begins(struct work *work, struct bh_endpoint *ep, __u32 r
 	return ep->state == BH_STATE_ACTIVE ? service_row(work, ep, reason) : BH_REASON_QUARANTINE;
 }
 
+/*
+ * Does it come from a ClusterIP's port, to a pod whose egress is judged? That begins no flow: it would be judged as
+ * a stranger's, whatever the backend is that sends it.
+ */
+BH_SUBPROG int service_unasked(struct work *work, struct bh_endpoint *ep)
+{
+	struct bh_service_key key = {};
+	const struct bh_node *node;
+	__u32 zero = 0, cls = 0;
+
+	if (!work || !ep || READ_ONCE(ep->policy[BH_EGRESS]) == BH_POLICY_ALLOW)
+		return 0;
+	node = bpf_map_lookup_elem(&bh_node, &zero);
+	if (!node || !(READ_ONCE(node->flags) & BH_NODE_SERVICES) || !proto_has_ports(work->pkt.proto))
+		return 0;
+	key.port = work_remote_port(work);
+	key.proto = work->pkt.proto;
+	__builtin_memcpy(key.addr, work_remote(work), sizeof(key.addr));
+	return service_at(&key, &cls) < 0 || (cls & BH_SERVICE_CLUSTER_IP);
+}
+
 /* ---- known flows --------------------------------------------------------------------------------------------------- */
 
 /*

@@ -51,11 +51,12 @@
 	X(SOURCE_ROUTE, 58, "source-route", "the packet says itself by whom it goes on: its destination is not its last one") \
 	X(SERVICE_MIXED, 59, "service-mixed", "only some backends of the Service are allowed, and nothing here can judge which one it gets") \
 	X(SERVICE_EMPTY, 60, "service-empty", "the Service has no endpoints") \
-	X(BACKEND_UNKNOWN, 61, "backend-unknown", "only some backends of the Service are allowed, and which one this came from or goes to is not known")
+	X(BACKEND_UNKNOWN, 61, "backend-unknown", "only some backends of the Service are allowed, and which one this came from or goes to is not known") \
+	X(SERVICE_UNASKED, 62, "service-unasked", "from a Service's ClusterIP, of no known flow: a Service answers, it begins nothing")
 
 enum bh_reason {
 #define BH_REASON_ENUM(sym, num, name, text) BH_REASON_##sym = (num),
 	BH_REASONS(BH_REASON_ENUM)
 #undef BH_REASON_ENUM
-	BH_REASON_MAX = 62,
+	BH_REASON_MAX = 63,
 };

@@ -83,6 +83,13 @@ static struct bpfprog_result begin(struct bpfprog *prog, const char *remote, uin
 	return send_tcp(prog, OUT, &f, P_SYN);
 }
 
+static struct bpfprog_result begin_in(struct bpfprog *prog, const char *remote)
+{
+	struct flow f = to(remote, 53, IPPROTO_UDP);
+
+	return send_tcp(prog, BH_INGRESS, &f, 0);
+}
+
 static void behind(struct bpfprog *prog, const struct flow *f, const char *addr, uint16_t port)
 {
 	bpfprog_backend(prog, f->proto, f->remote, f->remote_port, f->local_port, addr, port);
@@ -188,6 +195,68 @@ static void node_ports_are_services_at_every_address_of_the_host(void **state)
 	bpfprog_endpoint(prog)->state = BH_STATE_QUARANTINE;
 	assert_passes(begin(prog, NODE4, 22, IPPROTO_TCP), OWN_NODE);
 	assert_drops(begin(prog, NODE4, 30081, IPPROTO_TCP), QUARANTINE);
+}
+
+static void node_ports_are_of_the_families_that_they_are_said_to_be(void **state)
+{
+	static const char *const nodes[] = { NODE4, NODE6 };
+	static const uint32_t nots[] = { BH_SERVICE_NOT4, BH_SERVICE_NOT6 };
+	struct bpfprog *prog = *state;
+
+	for (int v6 = 0; v6 < 2; v6++)
+		bpfprog_host(prog, nodes[v6], BH_HOST_LOCAL | BH_HOST_NODE);
+	for (int v6 = 0; v6 < 2; v6++) {
+		bpfprog_service(prog, NULL, IPPROTO_TCP, 30080, ROW_NONE | nots[v6]);
+		assert_passes(begin(prog, nodes[v6], 30080, IPPROTO_TCP), OWN_NODE);
+		assert_drops(begin(prog, nodes[!v6], 30080, IPPROTO_TCP), POLICY_DENIED);
+		bpfprog_enforce(prog, OUT, BH_POLICY_DENY, BH_GEN_OF(BH_POLICY_DENY));
+		assert_passes(begin(prog, nodes[v6], 30080, IPPROTO_TCP), OWN_NODE);
+		assert_drops(begin(prog, nodes[!v6], 30080, IPPROTO_TCP), POLICY_DENIED);
+		enforce(prog, 1 + v6);
+	}
+}
+
+// What a backend goes on to send in a flow that was forgotten comes from the Service's address: the pod's ingress, which
+// would take it for a stranger's, is not asked.
+static void nothing_begins_at_a_cluster_ip(void **state)
+{
+	struct bpfprog_ctx host = { .ingress_ifindex = 0 };
+	struct bpfprog *prog = *state;
+
+	bpfprog_enforce(prog, IN, BH_POLICY_ALLOW, BH_GEN_OF(BH_POLICY_ALLOW));
+	put(prog, ROW_ALL, ROW_ALL | BH_SERVICE_CLUSTER_IP);
+	for (int v6 = 0; v6 < 2; v6++) {
+		struct flow tcp = to(vips[ROW_ALL][v6], 80, IPPROTO_TCP);
+		struct flow udp = to(vips[ROW_ALL][v6], 53, IPPROTO_UDP);
+		struct flow port = to(vips[ROW_ALL][v6], 54, IPPROTO_UDP);
+		struct flow external = to(vips[ROW_MIXED][v6], 53, IPPROTO_UDP);
+		struct packet p;
+
+		assert_drops(send_tcp(prog, IN, &tcp, P_SYN), SERVICE_UNASKED);
+		assert_drops(send_tcp(prog, IN, &udp, 0), SERVICE_UNASKED);
+		assert_drops(send_tcp(prog, IN, &udp, 0), SERVICE_UNASKED); // nothing was kept
+		assert_passes(send_tcp(prog, IN, &port, 0), ALLOWED);
+		assert_passes(send_tcp(prog, IN, &external, 0), ALLOWED); // somebody's own address
+		assert_passes(send_tcp(prog, OUT, &udp, 0), ALLOWED); // asked: it answers
+		assert_true(send_tcp(prog, IN, &udp, 0).pass);
+
+		bpfprog_host(prog, vips[ROW_ALL][v6], BH_HOST_LOCAL); // as IPVS has them
+		udp.local_port++;
+		segment(&p, IN, &udp, 0, 0);
+		assert_passes(bpfprog_run(prog, IN, &p, &host), OWN_NODE);
+		udp.local_port++;
+		assert_drops(send_tcp(prog, IN, &udp, 0), SERVICE_UNASKED); // forwarded
+	}
+	bpfprog_enforce(prog, OUT, BH_POLICY_ALLOW, BH_GEN_OF(BH_POLICY_ALLOW)); // what it may ask may ask it
+	for (int v6 = 0; v6 < 2; v6++) {
+		struct flow f = to(vips[ROW_ALL][v6], 53, IPPROTO_UDP);
+
+		assert_passes(send_tcp(prog, IN, &f, 0), ALLOWED);
+	}
+	bpfprog_enforce(prog, OUT, BH_POLICY_DENY, BH_GEN_OF(BH_POLICY_DENY));
+	assert_drops(begin_in(prog, vips[ROW_ALL][0]), SERVICE_UNASKED);
+	bpfprog_node(prog, 0);
+	assert_passes(begin_in(prog, vips[ROW_ALL][0]), ALLOWED);
 }
 
 // R30: a pod cannot block itself, whichever way it comes to itself.
@@ -538,6 +607,8 @@ int main(void)
 		TEST(only_what_a_pod_begins_is_to_a_service),
 		TEST(without_services_nothing_is_looked_up),
 		TEST(node_ports_are_services_at_every_address_of_the_host),
+		TEST(node_ports_are_of_the_families_that_they_are_said_to_be),
+		TEST(nothing_begins_at_a_cluster_ip),
 		TEST(r30_a_pod_reaches_itself_by_a_service),
 		TEST(what_is_mixed_passes_only_to_who_judges_it),
 		TEST(r8_a_foreign_source_is_not_let_through_unjudged),

@@ -53,7 +53,8 @@ flows_live "service_hook_after_all: allowed flows go on" near-t4 near-t6 far-t4 
 allow "near, other, far"
 sync
 flows_again "service_hook_after_all: allowed again" other-u4 other-u6
-in_ns web nft -f - <<<'table inet quiet { chain out { type filter hook output priority 0; udp dport 53 drop; }; }'
+quiet() { in_ns web nft -f - <<<'table inet quiet { chain out { type filter hook output priority 0; udp dport 53 drop; }; }'; }
+quiet
 allow "near, far"
 sync
 flows_cut "service_replies_of_a_forbidden_backend_die" other-u4 other-u6
@@ -62,4 +63,14 @@ equal "nobody knows these flows any more" "$(connections web '.protocol == "UDP"
 flows_cut "service_unknown_replies_of_a_forbidden_backend_die" other-u4 other-u6
 in_ns web nft delete table inet quiet
 flows_cut "service_unknown_flow_to_a_forbidden_backend_dies" other-u4 other-u6
+
+# Without the program again: what comes from a Service's address begins nothing, though the pod's ingress is open.
+agent_stop
+agent_start --force-off netfilter
+sync
+quiet
+ask '{"op":"ct.flush","namespace":"shop","name":"web"}' >/dev/null
+counted=$(total web ingress service-unasked)
+flows_cut "service_without_hook_unknown_replies_of_a_forbidden_backend_die" other-u4 other-u6
+check "service_without_hook_unknown_replies: and that is the reason" reaches web ingress service-unasked $((counted + 2))
 end
