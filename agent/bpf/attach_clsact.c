@@ -52,7 +52,7 @@ static bool named_ours(const struct nlattr *options, uint32_t *retprogram)
 	if (!attrs[TCA_BPF_NAME])
 		return false;
 	name = mnl_attr_get_str(attrs[TCA_BPF_NAME]);
-	return !strncmp(name, "bh_from_pod", 11) || !strncmp(name, "bh_to_pod", 9);
+	return !strncmp(name, "bh_from_pod", 11) || !strncmp(name, "bh_to_pod", 9) || !strncmp(name, "bh_shut", 7);
 }
 
 static int add_filter(void *arg, const struct nlmsghdr *nlh)

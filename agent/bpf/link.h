@@ -69,6 +69,8 @@ struct link_known {
 	VEC(int) held; // devices whose pod is known: nobody asks who lives there
 	bool uids; // asks whose processes live behind the others even if no pod is without a device
 	bool early; // no pod is known yet: nobody is asked, any address counts that is not the host's
+	VEC(int) only; // not empty: these devices alone are looked at, and nobody is asked; view.devices has no others
+	const bool *hurry; // NULL, or set by another thread: something else is more urgent, give up with -ECANCELED
 };
 void link_known_fini(struct link_known *known);
 int link_addr_order(const void *a, const void *b);

@@ -69,6 +69,7 @@ void link_known_fini(struct link_known *known)
 	vec_fini(&known->addrs);
 	vec_fini(&known->asked);
 	vec_fini(&known->held);
+	vec_fini(&known->only);
 }
 
 void link_view_fini(struct link_view *view)
@@ -540,20 +541,77 @@ static void ask_processes(struct scan *scan)
 	err_set(&scan->view->why, r, "cannot ask processes whose they are: %s", strerror(-r));
 }
 
+// ---- some of it -----------------------------------------------------------------------------------------
+
+static int ask_device(struct scan *scan, int ifindex)
+{
+	char buf[NL_REQUEST_BYTES];
+	struct ifinfomsg *info;
+	struct nlmsghdr *nlh = nl_request(buf, RTM_GETLINK, 0, sizeof(*info), &info);
+	int r;
+
+	info->ifi_index = ifindex;
+	r = nl_talk(&scan->host, nlh, add_device, scan);
+	return r == -ENODEV ? 0 : r;
+}
+
+static int ask_host_addrs(struct scan *scan, int ifindex)
+{
+	char buf[NL_REQUEST_BYTES];
+	struct ifaddrmsg *info;
+	struct nlmsghdr *nlh;
+	int r = -EAGAIN;
+
+	vec_each(const struct host_addr, addr, &scan->addrs)
+		if (addr->ifindex == ifindex)
+			return 0;
+	for (int i = 0; i < DUMP_TRIES && r == -EAGAIN; i++) { // what is told twice does no harm
+		nlh = nl_request(buf, RTM_GETADDR, NLM_F_DUMP, sizeof(*info), &info);
+		info->ifa_index = (uint32_t)ifindex;
+		r = nl_talk(&scan->host, nlh, add_host_addr, scan);
+	}
+	return r == -ENODEV ? 0 : r;
+}
+
+static int look_at_some(struct scan *scan)
+{
+	struct link_view *view = scan->view;
+	int r = 0;
+
+	vec_each(const int, ifindex, &scan->known->only)
+		r = r ?: ask_device(scan, *ifindex);
+	vec_sort(&view->devices, int_order);
+	for (size_t i = 0; r == 0 && i < view->pods.n; i++) {
+		r = ask_host_addrs(scan, view->pods.v[i].ifindex);
+		if (r == 0 && scan->masters.v[i])
+			r = ask_host_addrs(scan, scan->masters.v[i]);
+	}
+	return r;
+}
+
 // ---- all of it ------------------------------------------------------------------------------------------
+
+static bool hurries(const struct scan *scan)
+{
+	return scan->known->hurry && __atomic_load_n(scan->known->hurry, __ATOMIC_RELAXED);
+}
 
 static int look(struct scan *scan)
 {
 	struct link_view *view = scan->view;
-	int r = dump_host(scan);
+	int r = scan->known->only.n ? look_at_some(scan) : dump_host(scan);
 
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < view->pods.n; i++) {
+		if (hurries(scan))
+			return -ECANCELED;
 		read_pod(scan, &view->pods.v[i]);
 		set_gateways(scan, &view->pods.v[i], scan->masters.v[i]);
 	}
 	read_port_range(view);
+	if (scan->known->only.n)
+		return 0;
 	if (scan->known->early)
 		return ask_ways(scan);
 	if (!somebody_waits(scan))

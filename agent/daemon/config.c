@@ -38,6 +38,9 @@ static const struct option options[] = {
 	{ "state-dir", 0, OPTION_TEXT, FIELD(state_dir), "DIR",
 	  "folder that outlives a reboot: it says whether this node enforced before", BH_STATE_DIR,
 	  .env = "BULKHEAD_STATE_DIR", .complete = "directory" },
+	{ "cni-records", 0, OPTION_TEXT, FIELD(cni_records), "DIR",
+	  "folder in which the CNI plugin keeps what it gave to whom; default: cni in the folder of the control socket",
+	  .env = "BULKHEAD_CNI_RECORDS", .complete = "directory" },
 	{ "before-sync", 0, OPTION_CHOICE, FIELD(before_sync), "HOW",
 	  "what becomes of devices that may be pods' until the source has been read: those that come "
 	  "meanwhile, and after a reboot of a node that enforced all, are shut, or they stay open",

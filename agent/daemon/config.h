@@ -12,7 +12,7 @@
 enum before_sync { BEFORE_SYNC_SHUT, BEFORE_SYNC_OPEN };
 
 struct config {
-	const char *source, *node, *pin_dir, *run_dir, *state_dir, *log_level, *file, *http;
+	const char *source, *node, *pin_dir, *run_dir, *state_dir, *cni_records, *log_level, *file, *http;
 	int attach; // index in "auto|tcx|clsact"
 	int log_format; // index in "text|json"
 	int router_advertisements; // index in "pass|drop"

@@ -29,6 +29,7 @@ static bool is_synced(const struct daemon *daemon)
 
 struct scan_job {
 	struct daemon *daemon;
+	bool hurry; // the loop's thread wants it to end
 	struct link_known known;
 	struct link_view view;
 	bool early; // no pod was known
@@ -74,7 +75,9 @@ static void scan_done(void *arg)
 	struct daemon *daemon = job->daemon;
 
 	daemon->busy = false;
-	scan_report(daemon, job);
+	daemon->scanning = NULL;
+	if (job->r != -ECANCELED)
+		scan_report(daemon, job);
 	if (job->early && job->r >= 0 && !is_synced(daemon)) {
 		daemon_early_scanned(daemon, &job->view);
 	} else if (!job->early && job->r >= 0) {
@@ -89,17 +92,64 @@ static void scan_done(void *arg)
 static void scan_start(struct daemon *daemon)
 {
 	struct scan_job *job = calloc(1, sizeof(*job));
+	int r;
 
 	if (!job)
 		return;
 	job->daemon = daemon;
-	job->early = job->known.early = !is_synced(daemon);
-	daemon->busy = true;
-	if ((!job->early && endpoints_known(daemon->endpoints, &job->known) < 0) ||
-	    worker_submit(daemon->worker, &(struct worker_job){ scan_run, scan_done, job }) < 0) {
-		daemon->busy = false;
+	job->early = !is_synced(daemon);
+	r = job->early ? 0 : endpoints_known(daemon->endpoints, &job->known);
+	job->known.early = job->early;
+	job->known.hurry = &job->hurry;
+	if (r < 0 || worker_submit(daemon->worker, &(struct worker_job){ scan_run, scan_done, job }) < 0) {
 		scan_free(job);
+		return;
 	}
+	daemon->busy = true;
+	daemon->scanning = job;
+}
+
+// ---- looking at the devices of attachments alone ------------------------------------------------------------
+
+static void look_done(void *arg)
+{
+	struct scan_job *job = arg;
+	struct daemon *daemon = job->daemon;
+
+	daemon->busy = false;
+	if (job->r >= 0) {
+		endpoints_looked(daemon->endpoints, &job->view);
+	} else {
+		log_warn("%s: devices of new pods are looked at again", job->err.text);
+		endpoints_look_failed(daemon->endpoints);
+		daemon->look_failed = true;
+		daemon_retry_soon(daemon);
+	}
+	daemon->dirty = true;
+	scan_free(job);
+	daemon_kick(daemon);
+}
+
+static void look_start(struct daemon *daemon)
+{
+	struct scan_job *job = calloc(1, sizeof(*job));
+
+	if (!job)
+		return;
+	job->daemon = daemon;
+	if (endpoints_look_at(daemon->endpoints, &job->known) < 0 ||
+	    worker_submit(daemon->worker, &(struct worker_job){ scan_run, look_done, job }) < 0) {
+		scan_free(job);
+		return;
+	}
+	daemon->busy = true;
+}
+
+// A pod that starts now waits for no scan, whose finds may wait.
+void daemon_hurry(struct daemon *daemon)
+{
+	if (daemon->scanning && daemon->scanned)
+		__atomic_store_n(&daemon->scanning->hurry, true, __ATOMIC_RELAXED);
 }
 
 // ---- compiling and applying -------------------------------------------------------------------------------
@@ -166,6 +216,7 @@ void daemon_hook_told(struct daemon *daemon, int r, const struct err *err)
 
 static void in_force(struct daemon *daemon, struct cycle_job *job)
 {
+	daemon->planned = job->plan->generation;
 	daemon->lacking = any_lacks(daemon);
 	if (!daemon->lacking)
 		daemon->applied = job->plan->generation;
@@ -228,6 +279,7 @@ static void cycle_done(void *arg)
 	job_free(job);
 	daemon_early_tell(daemon);
 	daemon_sync_answer(daemon);
+	daemon_cni_answer(daemon);
 	daemon_kick(daemon);
 }
 
@@ -380,10 +432,20 @@ static int adopt(struct daemon *daemon)
 	return r;
 }
 
+// Devices of pods that start now come before all others, and what was seen of them is put in force before anything
+// else is looked at.
+static bool wants_look(const struct daemon *daemon)
+{
+	return is_synced(daemon) && daemon->scanned && !daemon->look_failed &&
+	       endpoints_want_look(daemon->endpoints);
+}
+
 static bool wants_scan(const struct daemon *daemon)
 {
 	if (!is_synced(daemon))
 		return daemon->early_due && daemon_early_shuts(daemon);
+	if (daemon->scanned && endpoints_adding(daemon->endpoints))
+		return false;
 	return !daemon->scan_failed && (!daemon->scanned || endpoints_want_scan(daemon->endpoints));
 }
 
@@ -393,6 +455,10 @@ void daemon_kick(struct daemon *daemon)
 
 	if (daemon->busy || !daemon->source)
 		return;
+	if (wants_look(daemon)) {
+		look_start(daemon);
+		return;
+	}
 	if (wants_scan(daemon)) {
 		daemon->early_due = false;
 		scan_start(daemon);
@@ -415,6 +481,7 @@ void daemon_kick(struct daemon *daemon)
 	job_free(job);
 	daemon_early_tell(daemon);
 	daemon_sync_answer(daemon);
+	daemon_cni_answer(daemon);
 }
 
 void daemon_retry(struct daemon *daemon)
@@ -423,11 +490,11 @@ void daemon_retry(struct daemon *daemon)
 
 	daemon->round++;
 	daemon->early_due = true;
-	if (is_synced(daemon) && !daemon->lacking && !daemon->scan_failed && !waiting)
+	if (is_synced(daemon) && !daemon->lacking && !daemon->scan_failed && !daemon->look_failed && !waiting)
 		return;
 	if (waiting)
 		endpoints_devices_changed(daemon->endpoints);
-	daemon->scan_failed = false;
+	daemon->scan_failed = daemon->look_failed = false;
 	daemon->dirty = true;
 	daemon_kick(daemon);
 }

@@ -51,6 +51,7 @@ static void on_batch(void *arg)
 		daemon_plan_in(daemon, PLAN_CHANGED_MS);
 	daemon_kick(daemon);
 	daemon_sync_answer(daemon);
+	daemon_cni_answer(daemon);
 }
 
 static void on_problem(void *arg, const char *where, const char *text)
@@ -76,6 +77,16 @@ static void on_left(void *arg, const struct endpoint *e)
 
 	policy_endpoint_remove(daemon->policy, e->slot);
 	daemon->dirty = true;
+}
+
+static void on_refused(void *arg, const struct attachment *attachment, int r, const char *why)
+{
+	daemon_cni_refused(arg, attachment, r, why);
+}
+
+static void on_fetched(void *arg, const char *ns, const char *name, const char *uid, int r, const char *why)
+{
+	daemon_cni_fetched(arg, ns, name, uid, r, why);
 }
 
 static void on_address(void *arg, const struct bh_addr *addr, bool present)
@@ -279,7 +290,7 @@ static enum bh_attach attach_mode(const struct config *config)
 
 static int endpoints_open(struct daemon *daemon, struct err *reterr)
 {
-	struct endpoint_events events = { daemon, on_joined, on_left, on_problem };
+	struct endpoint_events events = { daemon, on_joined, on_left, on_problem, on_refused };
 	const struct config *c = daemon->config;
 	struct endpoint_config config = {
 		.node = c->node,
@@ -352,6 +363,7 @@ static int open_all(struct daemon *daemon, struct err *reterr)
 		.arg = daemon,
 		.batch = on_batch,
 		.problem = on_problem,
+		.fetched = on_fetched,
 		.keep = daemon->keep,
 		.server = { c->service_account, (uint32_t)c->api_pause_sec, (uint32_t)c->api_watch_sec,
 			    (uint32_t)c->api_absent_sec, (uint32_t)c->api_cut_off_sec },
@@ -373,6 +385,8 @@ static int open_all(struct daemon *daemon, struct err *reterr)
 		r = closed_open(daemon, reterr);
 	if (r >= 0)
 		r = endpoints_open(daemon, reterr);
+	if (r >= 0)
+		r = daemon_cni_open(daemon, reterr);
 	if (r >= 0)
 		r = daemon_early_open(daemon, reterr);
 	if (r >= 0)
@@ -428,6 +442,7 @@ void daemon_close(struct daemon *daemon)
 	for (size_t i = 0; i < ARRAY_SIZE(daemon->timers); i++)
 		event_drop(TAKE_PTR(daemon->timers[i]));
 	daemon_sync_refuse(daemon);
+	daemon_cni_refuse(daemon);
 	control_server_free(daemon->control);
 	daemon->control = NULL;
 	http_server_free(daemon->http);
@@ -459,6 +474,7 @@ void daemon_close(struct daemon *daemon)
 	vec_fini(&daemon->spared);
 	vec_fini(&daemon->host_addrs);
 	vec_fini(&daemon->syncs);
+	vec_fini(&daemon->adds);
 }
 
 int daemon_run(struct daemon *daemon)
@@ -495,8 +511,11 @@ int daemon_cleanup(const struct config *config, struct err *reterr)
 		r = tables_unpin(config->pin_dir, reterr);
 	if (r >= 0)
 		r = daemon_forget(config, reterr);
+	if (r >= 0)
+		r = records_remove(daemon_cni_folder(config, path, sizeof(path)), reterr);
 	if (r < 0)
 		return r;
+	snprintf(path, sizeof(path), "%s/%s", config->run_dir, BH_SOCKET_NAME);
 	unlink(path);
 	snprintf(path, sizeof(path), "%s/%s" CONTROL_UNNAMED, config->run_dir, BH_SOCKET_NAME);
 	unlink(path);

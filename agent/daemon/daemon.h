@@ -46,6 +46,18 @@ struct sync_request {
 	char *namespace;
 };
 
+// A `cni.add` request: answered when the pod's policy is in force, or cannot be in time.
+struct add_request {
+	struct daemon *daemon;
+	struct control_deferred *answer;
+	struct attachment name; // its container and interface count
+	uint64_t generation; // the store's, when it came
+	struct event *late;
+	char why[ERR_TEXT_BYTES]; // its object could not be asked for; "": it was not, or it is there
+};
+
+struct scan_job;
+
 struct daemon {
 	const struct config *config;
 	char keep[256]; // source_events.keep
@@ -72,7 +84,9 @@ struct daemon {
 	bool dirty; // something changed since the last compile
 	bool scanned; // at least one scan is done
 	bool scan_failed; // or part of it, since the last retry
-	bool readdressed; // an address of the host came or went: it may be a pod's gateway
+	bool readdressed; // an address of the host came or went: it may be a pod's gateway; or a device nobody waits for
+	struct scan_job *scanning; // of all devices, on the helper thread
+	bool look_failed; // at devices of attachments, since the last retry
 	bool tables_adopted; // what the tables hold is what policy knows
 	bool stale; // policy is not as fresh as policy_adopt() wants it
 	bool stopped; // a plan did, and none has run to its end since
@@ -81,6 +95,7 @@ struct daemon {
 	bool lacking; // some endpoint is not in force as it should be
 	bool sweeping, watching; // such a round is on the helper thread
 	uint64_t applied; // store generation in force, for every endpoint
+	uint64_t planned; // the same for every endpoint that has its programs
 	unsigned retry_ms; // until the next retry, doubling
 	unsigned plan_ms; // the same for plans
 	uint32_t round; // of retries: each failed endpoint has one turn in each
@@ -104,6 +119,7 @@ struct daemon {
 	bool problems_more; // there have been more than can be told
 
 	VEC(struct sync_request) syncs; // not answered yet
+	VEC(struct add_request *) adds;
 };
 
 // Opens everything and registers its events; on failure reterr says what to do and *daemon is taken down.
@@ -124,6 +140,8 @@ void daemon_retry_soon(struct daemon *daemon);
 // The next plan may be tried in so many ms; sooner than was said before, never later.
 void daemon_plan_in(struct daemon *daemon, unsigned ms);
 int daemon_policy_new(struct daemon *daemon, struct policy **ret);
+// A pod's start waits: what can wait gives way.
+void daemon_hurry(struct daemon *daemon);
 void daemon_sweep(struct daemon *daemon);
 void daemon_watch(struct daemon *daemon);
 
@@ -154,5 +172,17 @@ extern const struct control_op daemon_ops[];
 // Answers sync requests whose time has come; all of them, with an error, before the end.
 void daemon_sync_answer(struct daemon *daemon);
 void daemon_sync_refuse(struct daemon *daemon);
+
+// cni.c: what the CNI plugin says, and what it waits for.
+#define CNI_WAIT_MAX_MS 600000
+const char *daemon_cni_folder(const struct config *config, char *buf, size_t bytes); // of the plugin's records
+int daemon_cni_open(struct daemon *daemon, struct err *reterr); // once the socket listens
+int daemon_cni_add(struct daemon *daemon, const struct attachment *attachment, int64_t wait_ms, struct err *reterr);
+// NULL: its pod's policy is in force. Else why not, in one sentence.
+const char *daemon_cni_why(struct daemon *daemon, const struct attachment *attachment);
+void daemon_cni_answer(struct daemon *daemon); // whose time has come
+void daemon_cni_refuse(struct daemon *daemon); // all of them, before the end
+void daemon_cni_refused(struct daemon *daemon, const struct attachment *attachment, int r, const char *why);
+void daemon_cni_fetched(struct daemon *daemon, const char *ns, const char *name, const char *uid, int r, const char *why);
 
 int64_t daemon_now_ms(void); // CLOCK_MONOTONIC

@@ -127,6 +127,19 @@ static void add_passed(struct json_object *json, const struct daemon *daemon,
 	}
 }
 
+// Of a device that the CNI plugin told of.
+static void add_attachment(struct json_object *json, const struct daemon *daemon, const struct endpoint *e)
+{
+	const struct attachment *attachment = endpoints_attachment_of(daemon->endpoints, e->ifindex);
+	struct json_object *cni;
+
+	if (!attachment)
+		return;
+	cni = add_object(json, "cni");
+	add_text(cni, "container", attachment->container);
+	add_text(cni, "ifname", attachment->ifname);
+}
+
 struct json_object *endpoint_json(struct daemon *daemon, const struct endpoint *e)
 {
 	static const char *const attaches[] = { "none", "tcx", "clsact" };
@@ -144,6 +157,7 @@ struct json_object *endpoint_json(struct daemon *daemon, const struct endpoint *
 	add_number(json, "ifindex", (uint64_t)e->ifindex);
 	add_text(json, "interface", if_indextoname((unsigned)e->ifindex, device));
 	add_text(json, "attach", e->phase == ENDPOINT_ATTACHED ? attaches[e->attach] : "none");
+	add_attachment(json, daemon, e);
 	add_direction(json, daemon, e, BH_INGRESS);
 	add_direction(json, daemon, e, BH_EGRESS);
 	add_number(json, "connections", tables_endpoint(daemon->tables, e->slot)->ct_count);

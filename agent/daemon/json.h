@@ -57,6 +57,8 @@ struct json_object *rule_json(const struct policy *policy, uint32_t rule);
 const char *endpoint_state(const struct daemon *daemon, const struct endpoint *endpoint);
 struct json_object *endpoint_json(struct daemon *daemon, const struct endpoint *endpoint);
 
+struct json_object *attachment_state_json(struct daemon *daemon, const struct attachment *attachment);
+
 // The pod or host that an address belongs to: "ns/name", "node NAME", or NULL. Into buf.
 const char *address_owner(const struct daemon *daemon, const struct bh_addr *addr, char *buf,
 			  size_t bytes);
@@ -76,6 +78,12 @@ int op_policy_show(void *arg, struct json_object *request, struct json_object **
 int op_explain(void *arg, struct json_object *request, struct json_object **ret, struct err *reterr);
 int op_ct_list(void *arg, struct json_object *request, struct json_object **ret, struct err *reterr);
 int op_ct_flush(void *arg, struct json_object *request, struct json_object **ret, struct err *reterr);
+
+int op_cni_add(void *arg, struct json_object *request, struct json_object **ret, struct err *reterr);
+int op_cni_del(void *arg, struct json_object *request, struct json_object **ret, struct err *reterr);
+int op_cni_check(void *arg, struct json_object *request, struct json_object **ret, struct err *reterr);
+int op_cni_gc(void *arg, struct json_object *request, struct json_object **ret, struct err *reterr);
+int op_cni_status(void *arg, struct json_object *request, struct json_object **ret, struct err *reterr);
 
 // The endpoint that `namespace` and `name` of a request say; *ret is NULL when both are absent.
 int request_endpoint(struct daemon *daemon, struct json_object *request, struct endpoint **ret,

@@ -29,6 +29,7 @@ static void add_endpoints(struct json_object *json, struct daemon *daemon)
 	struct json_object *counts = add_object(json, "endpoints");
 	uint64_t total = 0, waiting = 0, quarantine = 0, open = 0, enforce = 0;
 	const struct endpoint *e;
+	size_t attachments = 0;
 
 	for (size_t i = 0; (e = endpoints_at(daemon->endpoints, i)); i++) {
 		const char *state = endpoint_state(daemon, e);
@@ -44,6 +45,9 @@ static void add_endpoints(struct json_object *json, struct daemon *daemon)
 	add_number(counts, "quarantine", quarantine);
 	add_number(counts, "open", open);
 	add_number(counts, "enforce", enforce);
+	while (endpoints_attachment_at(daemon->endpoints, attachments))
+		attachments++;
+	add_number(counts, "attachments", attachments);
 }
 
 static void add_policy(struct json_object *json, const struct daemon *daemon)
@@ -294,5 +298,10 @@ const struct control_op daemon_ops[] = {
 	{ "explain", op_explain },
 	{ "ct.list", op_ct_list },
 	{ "ct.flush", op_ct_flush },
+	{ "cni.add", op_cni_add },
+	{ "cni.del", op_cni_del },
+	{ "cni.check", op_cni_check },
+	{ "cni.gc", op_cni_gc },
+	{ "cni.status", op_cni_status },
 	{ NULL },
 };

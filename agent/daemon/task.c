@@ -21,7 +21,7 @@ void program_task_init(struct program_task *task, const struct endpoint *e,
 		.keep = e->attached && !e->refresh && e->variant == variant,
 		.adopt = e->early && variant == PROGRAM_TRACK,
 		.seed = variant == PROGRAM_TRACK && e->enrolled &&
-			(e->variant == PROGRAM_OPEN || !e->attached),
+			(e->attached ? e->variant == PROGRAM_OPEN : !e->added),
 	};
 }
 

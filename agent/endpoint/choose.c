@@ -2,7 +2,6 @@
 // choose.c - pairs pods and devices, best evidence first.
 #include "agent/endpoint/choose.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,24 +26,18 @@ static uint32_t common(const struct pod *pod, const struct bh_addr *addrs, uint3
 }
 
 // A static pod's processes bear a hash that the API does not know: it speaks for and against nobody.
-static bool is_static(const char *uid)
-{
-	size_t n = 0;
-
-	while (isxdigit((unsigned char)uid[n]))
-		n++;
-	return n == 32 && !uid[n];
-}
-
-enum evidence evidence_of(const struct pod *pod, const struct link_pod *link)
+enum evidence evidence_of(const struct pod *pod, const struct link_pod *link,
+			  const struct attachment *attachment)
 {
 	const char *uid = pod->object.uid;
 	bool others = false;
 
+	if (attachment)
+		return attachment_fits(attachment, pod) ? EVIDENCE_ATTACHMENT : EVIDENCE_NONE;
 	for (uint32_t i = 0; uid && i < link->nuids; i++) {
 		if (strcmp(uid, link->uids[i]) == 0)
 			return EVIDENCE_UID;
-		others |= !is_static(link->uids[i]);
+		others |= !uid_is_static(link->uids[i]);
 	}
 	if (others)
 		return EVIDENCE_NONE;
@@ -66,9 +59,9 @@ static bool counts(const struct pair *pair)
 
 	if (!pair->evidence || pair->evidence < candidate->needs)
 		return false;
-	if (!holder)
+	if (!holder || candidate->attachment)
 		return true;
-	return evidence_of(holder, candidate->link) < EVIDENCE_UID &&
+	return evidence_of(holder, candidate->link, NULL) < EVIDENCE_UID &&
 	       (pair->evidence == EVIDENCE_UID || is_successor(pair->claim->pod, holder));
 }
 
@@ -105,7 +98,8 @@ static int make_pairs(struct claim *claims, size_t nclaims, struct candidate *ca
 	for (size_t i = 0; i < nclaims; i++) {
 		for (size_t k = 0; k < ncandidates && r == 0; k++) {
 			const struct link_pod *link = candidates[k].link;
-			struct pair pair = { &claims[i], &candidates[k], evidence_of(claims[i].pod, link),
+			struct pair pair = { &claims[i], &candidates[k],
+					     evidence_of(claims[i].pod, link, candidates[k].attachment),
 					     common(claims[i].pod, link->routed, link->nrouted),
 					     common(claims[i].pod, link->addrs, link->naddrs) };
 

@@ -12,10 +12,12 @@
 //
 // A device that a pod has is not free. It passes to another only when the API itself says that the address is
 // a younger pod's by now, or the kernel that the other's processes live there, and never while those of its
-// own pod do: what stands on the device is not asked.
+// own pod do: what stands on the device is not asked. What the CNI plugin said of a device is above all that: it
+// passes to the pod that it was given to, and to no other.
 #pragma once
 
 #include "agent/bpf/link.h"
+#include "agent/endpoint/attachment.h"
 #include "agent/object/object.h"
 
 enum evidence {
@@ -23,6 +25,7 @@ enum evidence {
 	EVIDENCE_ADDRESS, // its address stands there: the pod's word, and maybe another pod's
 	EVIDENCE_ROUTE, // the host routes its address there
 	EVIDENCE_UID, // its processes live there
+	EVIDENCE_ATTACHMENT, // it was given to the pod
 };
 
 // A pod that waits.
@@ -39,6 +42,7 @@ struct claim {
 // A device that is free, or may pass to another pod than its own.
 struct candidate {
 	const struct link_pod *link;
+	const struct attachment *attachment; // NULL: nobody said whose it is
 	const struct pod *holder; // NULL: free
 	enum evidence needs; // less does not count
 	void *arg; // the caller's
@@ -48,7 +52,8 @@ struct candidate {
 	enum evidence kept; // for one that cannot decide yet: who has less must not take it
 };
 
-enum evidence evidence_of(const struct pod *pod, const struct link_pod *link);
+enum evidence evidence_of(const struct pod *pod, const struct link_pod *link,
+			  const struct attachment *attachment);
 
 // 0 or -ENOMEM.
 int choose(struct claim *claims, size_t nclaims, struct candidate *candidates, size_t ncandidates);

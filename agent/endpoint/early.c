@@ -69,7 +69,7 @@ void endpoints_shut_early(struct endpoints *endpoints, const struct link_view *v
 	complaints_begin(&endpoints->scan);
 	drop_gone(endpoints, view);
 	vec_each(const struct link_pod, link, &view->pods) {
-		struct endpoint *holder = device_holder(endpoints, link->ifindex);
+		struct endpoint *holder = endpoints_by_device(endpoints, link->ifindex);
 
 		if (holder && holder->unowned)
 			unowned_refresh(endpoints, holder, link);
@@ -109,7 +109,7 @@ static int guess_pod(void *arg, const struct object *object)
 
 	if (!lacks_device(guessing->endpoints, pod))
 		return 0;
-	if (evidence_of(pod, guessing->link)) {
+	if (evidence_of(pod, guessing->link, NULL)) {
 		guessing->guess = GUESS_YES;
 		return 1;
 	}
@@ -135,6 +135,8 @@ static bool may_open(const struct endpoints *endpoints, struct endpoint *e, cons
 
 	if (!link)
 		return true;
+	if (endpoints_attachment_of(endpoints, e->ifindex))
+		return false;
 	if (!e->waits_since_ms)
 		e->waits_since_ms = now_ms;
 	is = view->hidden || link->unread ? GUESS_MAYBE : guess(endpoints, link);

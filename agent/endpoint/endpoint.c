@@ -26,7 +26,7 @@ const char *endpoint_phase_name(enum endpoint_phase phase)
 	return phase < ENDPOINT_PHASE_MAX ? names[phase] : "unknown";
 }
 
-int endpoints_new(struct tables *tables, const struct store *store,
+int endpoints_new(struct tables *tables, struct store *store,
 		  const struct endpoint_config *config, const struct endpoint_events *events,
 		  struct endpoints **ret)
 {
@@ -69,6 +69,7 @@ void endpoints_free(struct endpoints *endpoints)
 		record_free(*e);
 	vec_fini(&endpoints->all);
 	vec_fini(&endpoints->leaving);
+	vec_fini(&endpoints->attachments);
 	complaints_fini(&endpoints->scan);
 	complaints_fini(&endpoints->waits);
 	intern_put(endpoints->node);
@@ -130,7 +131,7 @@ struct endpoint *endpoints_by_ident(const struct endpoints *endpoints, uint32_t 
 	return e && e->ident == ident ? e : NULL;
 }
 
-struct endpoint *device_holder(const struct endpoints *endpoints, int ifindex)
+struct endpoint *endpoints_by_device(const struct endpoints *endpoints, int ifindex)
 {
 	for (uint32_t slot = 0; slot < endpoints->nslots; slot++) {
 		if (endpoints->slots[slot] && endpoints->slots[slot]->ifindex == ifindex)
@@ -233,7 +234,7 @@ void device_given(struct endpoints *endpoints, struct endpoint *e)
 	e->phase = ENDPOINT_WAITING;
 	e->waits_since_ms = 0;
 	e->ifindex = 0;
-	e->inherited = e->attached = e->extra = e->refresh = e->missing = e->early = false;
+	e->inherited = e->attached = e->extra = e->refresh = e->missing = e->early = e->added = false;
 }
 
 void endpoints_put_leaving(struct endpoints *endpoints, const struct endpoint_leaving *leaving)
@@ -261,10 +262,11 @@ void device_lost(struct endpoints *endpoints, struct endpoint *e)
 
 void endpoints_device_gone(struct endpoints *endpoints, int ifindex)
 {
-	struct endpoint *e = device_holder(endpoints, ifindex);
+	struct endpoint *e = endpoints_by_device(endpoints, ifindex);
 
 	if (e)
 		device_lost(endpoints, e);
+	attachments_device_gone(endpoints, ifindex);
 }
 
 bool endpoints_take_leaving(struct endpoints *endpoints, struct endpoint_leaving *ret)
@@ -282,7 +284,7 @@ void endpoints_released(struct endpoints *endpoints, uint32_t slot)
 
 // ---- objects --------------------------------------------------------------------------------------------
 
-static bool pod_is_ours(const struct endpoints *endpoints, const struct pod *pod)
+bool pod_is_ours(const struct endpoints *endpoints, const struct pod *pod)
 {
 	return pod && pod->node == endpoints->node && !pod->host_network && !pod->finished &&
 	       pod->naddrs > 0;
@@ -341,7 +343,7 @@ static void pod_begins(struct endpoints *endpoints, const struct pod *pod)
 	}
 	if (!record_add(endpoints, pod->object.ns, pod->object.name, pod->object.uid))
 		log_error("out of memory: pod '%s/%s' is not protected", pod->object.ns, pod->object.name);
-	endpoints->want_scan = true;
+	endpoints->want_scan |= !attachment_look(endpoints, pod);
 }
 
 static bool same_addrs(const struct pod *a, const struct pod *b)
@@ -363,7 +365,7 @@ static void pod_changed(struct endpoints *endpoints, const struct pod *before, c
 	if (!e) {
 		pod_begins(endpoints, after);
 	} else if (e->phase == ENDPOINT_WAITING || e->inherited) {
-		endpoints->want_scan = true;
+		endpoints->want_scan |= !attachment_look(endpoints, after);
 	} else {
 		slot_refresh(endpoints->tables, e, after);
 		endpoints->want_scan |= !same_addrs(before, after); // they may stand on another device
@@ -431,6 +433,26 @@ static void check_waiting(struct endpoints *endpoints, struct endpoint *e, int64
 		       ENDPOINT_WAIT_MS / 1000);
 }
 
+// Shut by the plugin, and nothing opens it before its pod is known.
+static void check_attachment(struct endpoints *endpoints, struct attachment *a, int64_t now_ms)
+{
+	const struct pod *pod = endpoints_attachment_pod(endpoints, a);
+	char where[400];
+
+	if (pod && record_of(endpoints, pod)) {
+		a->waits_since_ms = 0;
+		return;
+	}
+	if (!a->waits_since_ms)
+		a->waits_since_ms = now_ms;
+	if (now_ms - a->waits_since_ms < ENDPOINT_WAIT_MS)
+		return;
+	snprintf(where, sizeof(where), "container %.64s %s", a->container, a->ifname);
+	complaints_say(&endpoints->waits, &endpoints->events, where,
+		       "no pod %s/%s of this node is known for more than %d s: its device stays shut", a->ns,
+		       a->name, ENDPOINT_WAIT_MS / 1000);
+}
+
 void endpoints_check(struct endpoints *endpoints, int64_t now_ms)
 {
 	endpoints->overdue = 0;
@@ -445,6 +467,8 @@ void endpoints_check(struct endpoints *endpoints, int64_t now_ms)
 		e->waits_since_ms = e->unowned ? e->waits_since_ms : 0;
 		slot_adopt_expire(endpoints->tables, e->slot);
 	}
+	vec_each(struct attachment, a, &endpoints->attachments)
+		check_attachment(endpoints, a, now_ms);
 	complaints_end(&endpoints->waits, &endpoints->events);
 }
 

@@ -25,6 +25,7 @@
 #include "agent/bpf/link.h"
 #include "agent/bpf/program.h"
 #include "agent/bpf/tables.h"
+#include "agent/endpoint/attachment.h"
 #include "agent/store/store.h"
 
 // For how long a connection older than enforcement may be adopted by its first packet (design 3.4).
@@ -57,6 +58,7 @@ struct endpoint {
 	bool attached; // its programs are on the device
 	bool contested; // ORPHAN: a device that may be this pod's, and nothing decides
 	bool unowned; // ORPHAN: shut before any pod was known; its names are ENDPOINT_DEVICES and the device's
+	bool added; // given to the pod by the CNI plugin while the agent ran: nothing in it is older
 	bool early; // ran before the agent did: connections older than enforcement may be adopted
 	bool extra; // may use addresses of bh_extra
 	bool troubled; // a problem with its programs was told
@@ -98,9 +100,11 @@ struct endpoint_events {
 	void (*joined)(void *arg, const struct endpoint *endpoint);
 	void (*left)(void *arg, const struct endpoint *endpoint);
 	void (*problem)(void *arg, const char *where, const char *text); // as in source_events
+	// The attachment does not count any more, and why; may be NULL.
+	void (*refused)(void *arg, const struct attachment *attachment, int r, const char *why);
 };
 
-int endpoints_new(struct tables *tables, const struct store *store,
+int endpoints_new(struct tables *tables, struct store *store,
 		  const struct endpoint_config *config, const struct endpoint_events *events,
 		  struct endpoints **ret);
 void endpoints_free(struct endpoints *endpoints);
@@ -112,6 +116,26 @@ int endpoints_inherit(struct endpoints *endpoints);
 // The owner passes on every change of Pod and Namespace objects.
 void endpoints_changed(struct endpoints *endpoints, const struct object *before,
 		       const struct object *after);
+
+// ---- what the CNI plugin says: attachment.h ------------------------------------------------------------------
+// Taken up, in place of one of the same name. Its addresses are lent to its pod. If it is told while the agent runs
+// its device is looked at soon, alone. -ENOMEM.
+int endpoints_attachment_add(struct endpoints *endpoints, const struct attachment *attachment);
+bool endpoints_attachment_remove(struct endpoints *endpoints, const struct attachment *name);
+const struct attachment *endpoints_attachment_find(const struct endpoints *endpoints,
+						   const struct attachment *name);
+const struct attachment *endpoints_attachment_at(const struct endpoints *endpoints, size_t index); // NULL: the end
+const struct attachment *endpoints_attachment_of(const struct endpoints *endpoints, int ifindex);
+// Its pod's object, if it is a pod of this node that runs; NULL: not known (yet).
+const struct pod *endpoints_attachment_pod(const struct endpoints *endpoints,
+					   const struct attachment *attachment);
+
+// Whether devices of attachments are to be looked at; which ones: as endpoints_known(). And what was seen.
+bool endpoints_want_look(const struct endpoints *endpoints);
+int endpoints_look_at(struct endpoints *endpoints, struct link_known *ret);
+void endpoints_looked(struct endpoints *endpoints, const struct link_view *view);
+void endpoints_look_failed(struct endpoints *endpoints); // nothing was seen: they are looked at again
+bool endpoints_adding(const struct endpoints *endpoints); // what was seen is not attached yet
 
 // True when a scan could find what is waited for (new pods, devices that came or went).
 bool endpoints_want_scan(const struct endpoints *endpoints);
@@ -151,6 +175,7 @@ void endpoints_released(struct endpoints *endpoints, uint32_t slot);
 // The pod's own record, else one of a device that was or may be its.
 struct endpoint *endpoints_find(const struct endpoints *endpoints, const char *ns, const char *name);
 struct endpoint *endpoints_by_slot(const struct endpoints *endpoints, uint32_t slot);
+struct endpoint *endpoints_by_device(const struct endpoints *endpoints, int ifindex);
 struct endpoint *endpoints_by_ident(const struct endpoints *endpoints, uint32_t ident);
 
 // All records, in the order of their names: index 0.. until NULL.

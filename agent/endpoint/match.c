@@ -58,6 +58,8 @@ int endpoints_known(const struct endpoints *endpoints, struct link_known *ret)
 	vec_each(struct endpoint *, at, &endpoints->all)
 		if (is_settled(*at) && !is_asked(ret, record_pod(endpoints, *at)))
 			r = r ?: vec_push(&ret->held, (*at)->ifindex);
+	vec_each(const struct attachment, attachment, &endpoints->attachments)
+		r = r ?: vec_push(&ret->held, attachment->ifindex);
 	return r;
 }
 
@@ -83,9 +85,12 @@ const struct link_pod *link_at(const struct link_view *view, int ifindex)
 	return NULL;
 }
 
-static bool somebody_elses(const struct link_pod *link, const struct pod *pod)
+static bool somebody_elses(const struct endpoints *endpoints, const struct link_pod *link,
+			   const struct pod *pod)
 {
-	return link && link->nuids && evidence_of(pod, link) == EVIDENCE_NONE;
+	const struct attachment *attachment = link ? endpoints_attachment_of(endpoints, link->ifindex) : NULL;
+
+	return link && (link->nuids || attachment) && evidence_of(pod, link, attachment) == EVIDENCE_NONE;
 }
 
 // Of a pod without an active device: the only one that was shut in is its, of several nobody knows.
@@ -104,7 +109,7 @@ static void confirm(struct endpoints *endpoints, struct endpoint *e, const struc
 {
 	const struct pod *pod = record_pod(endpoints, e);
 
-	if (!pod || somebody_elses(link_at(view, e->ifindex), pod) ||
+	if (!pod || somebody_elses(endpoints, link_at(view, e->ifindex), pod) ||
 	    (e->phase == ENDPOINT_ORPHAN && !is_alone(endpoints, e, pod))) {
 		e->contested = pod != NULL; // it may be another device's
 		shut_in(endpoints, e);
@@ -148,8 +153,13 @@ static int list_candidates(struct endpoints *endpoints, const struct link_view *
 	int r = 0;
 
 	vec_each(const struct link_pod, link, &view->pods) {
-		struct endpoint *holder = device_holder(endpoints, link->ifindex);
-		struct candidate candidate = { .link = link, .needs = EVIDENCE_ADDRESS, .arg = holder };
+		struct endpoint *holder = endpoints_by_device(endpoints, link->ifindex);
+		struct candidate candidate = {
+			.link = link,
+			.attachment = endpoints_attachment_of(endpoints, link->ifindex),
+			.needs = EVIDENCE_ADDRESS,
+			.arg = holder,
+		};
 
 		if (link->unread)
 			continue;
@@ -222,16 +232,14 @@ int slot_take(struct endpoints *endpoints, struct endpoint *e, const struct link
 	return 0;
 }
 
-static void found(struct endpoints *endpoints, const struct link_view *view, const struct claim *claim,
-		  struct endpoint *holder)
+void device_found(struct endpoints *endpoints, const struct link_view *view, const struct pod *pod,
+		  struct endpoint *e, const struct link_pod *link, struct endpoint *holder)
 {
-	struct endpoint *e = claim->arg;
-
-	if (slot_take(endpoints, e, view, claim->link, holder) < 0)
+	if (slot_take(endpoints, e, view, link, holder) < 0)
 		return;
 	e->early = !endpoints->started && !holder;
 	log_info("'%s/%s' found behind ifindex %d, slot %u", e->ns, e->name, e->ifindex, e->slot);
-	take_part(endpoints, e, claim->pod);
+	take_part(endpoints, e, pod);
 }
 
 static const char *device_name(int ifindex, char buf[static DEVICE_BYTES])
@@ -302,7 +310,8 @@ static int settle(struct endpoints *endpoints, const struct link_view *view, cla
 		if (candidate->contested)
 			shut_contested(endpoints, view, candidate);
 		else
-			found(endpoints, view, candidate->taker, candidate->arg);
+			device_found(endpoints, view, candidate->taker->pod, candidate->taker->arg,
+				     candidate->link, candidate->arg);
 	}
 	return 0;
 }
@@ -370,7 +379,7 @@ static const struct owner *owner_of(const owners_t *owners, const struct bh_addr
 static void say_foreign(struct endpoints *endpoints, const struct link_pod *link, const struct bh_addr *addr,
 			const struct endpoint *owner)
 {
-	const struct endpoint *holder = device_holder(endpoints, link->ifindex);
+	const struct endpoint *holder = endpoints_by_device(endpoints, link->ifindex);
 	char where[WHERE_BYTES], device[DEVICE_BYTES], text[64];
 
 	snprintf(where, sizeof(where), "device %d", link->ifindex);
@@ -386,7 +395,7 @@ static void say_foreign(struct endpoints *endpoints, const struct link_pod *link
 // the address of a pod that waits is what say_waiting() is about.
 static void look_at_addrs(struct endpoints *endpoints, const struct link_pod *link, const owners_t *owners)
 {
-	const struct endpoint *holder = device_holder(endpoints, link->ifindex);
+	const struct endpoint *holder = endpoints_by_device(endpoints, link->ifindex);
 	bool settled = holder && !holder->contested;
 
 	for (uint32_t i = 0; i < link->naddrs; i++) {
@@ -427,7 +436,7 @@ static void look_at_waiting(struct endpoints *endpoints, const struct endpoint *
 // What it sends from the new one is dropped: who may run in a pod may give it any.
 static void look_at_mac(struct endpoints *endpoints, const struct link_pod *link)
 {
-	const struct endpoint *e = device_holder(endpoints, link->ifindex);
+	const struct endpoint *e = endpoints_by_device(endpoints, link->ifindex);
 	char where[WHERE_BYTES];
 
 	if (!e || !is_settled(e) || link->unread || memcmp(e->mac, link->mac, sizeof(e->mac)) == 0)
@@ -456,15 +465,20 @@ static void say_odd(struct endpoints *endpoints, const struct link_view *view)
 // ---- a whole scan -----------------------------------------------------------------------------------------
 
 // The host's side of a device that is known; never what the pod says of its own.
+void device_refresh(struct endpoints *endpoints, const struct link_view *view, const struct link_pod *link,
+		    struct endpoint *e)
+{
+	set_link(e, view, link);
+	slot_refresh(endpoints->tables, e, record_pod(endpoints, e));
+}
+
 static void refresh(struct endpoints *endpoints, const struct link_view *view)
 {
 	vec_each(const struct link_pod, link, &view->pods) {
-		struct endpoint *e = device_holder(endpoints, link->ifindex);
+		struct endpoint *e = endpoints_by_device(endpoints, link->ifindex);
 
-		if (!e || e->phase == ENDPOINT_ORPHAN)
-			continue;
-		set_link(e, view, link);
-		slot_refresh(endpoints->tables, e, record_pod(endpoints, e));
+		if (e && e->phase != ENDPOINT_ORPHAN)
+			device_refresh(endpoints, view, link, e);
 	}
 }
 
@@ -474,6 +488,7 @@ void endpoints_scanned(struct endpoints *endpoints, const struct link_view *view
 	endpoints->want_scan = view->unread || view->hidden;
 	complaints_begin(&endpoints->scan);
 	drop_gone(endpoints, view);
+	attachments_check(endpoints, view);
 	refresh(endpoints, view);
 	if (!view->hidden)
 		confirm_inherited(endpoints, view);

@@ -11,7 +11,7 @@
 
 struct endpoints {
 	struct tables *tables;
-	const struct store *store;
+	struct store *store;
 	const char *node; // interned
 	enum bh_attach attach;
 	uint8_t flags;
@@ -21,6 +21,7 @@ struct endpoints {
 	uint64_t used[BITSET_WORDS(BH_MAX_ENDPOINTS)]; // also slots that are being cleaned up
 	uint32_t nslots; // of the table
 	VEC(struct endpoint_leaving) leaving;
+	VEC(struct attachment) attachments; // as they came
 	struct complaints scan, waits; // of the last scan; of the last endpoints_check()
 	size_t overdue;
 	bool want_scan;
@@ -32,10 +33,10 @@ struct endpoint *record_of(const struct endpoints *endpoints, const struct pod *
 struct endpoint *record_add(struct endpoints *endpoints, const char *ns, const char *name, const char *uid);
 void record_remove(struct endpoints *endpoints, struct endpoint *endpoint);
 
+bool pod_is_ours(const struct endpoints *endpoints, const struct pod *pod); // it runs, here, and has addresses
+
 // The pod that the record stands for, if it is one of ours still.
 const struct pod *record_pod(const struct endpoints *endpoints, const struct endpoint *endpoint);
-
-struct endpoint *device_holder(const struct endpoints *endpoints, int ifindex);
 
 // Its device is gone: the slot is given back, the record waits for the next device or goes.
 void device_lost(struct endpoints *endpoints, struct endpoint *endpoint);
@@ -47,6 +48,19 @@ void slot_give_back(struct endpoints *endpoints, struct endpoint *endpoint);
 int slot_take(struct endpoints *endpoints, struct endpoint *endpoint, const struct link_view *view,
 	      const struct link_pod *link, struct endpoint *holder);
 const struct link_pod *link_at(const struct link_view *view, int ifindex);
+
+// The record takes the device, and from its holder (may be NULL) the slot.
+void device_found(struct endpoints *endpoints, const struct link_view *view, const struct pod *pod,
+		  struct endpoint *endpoint, const struct link_pod *link, struct endpoint *holder);
+// What the host says of the device now.
+void device_refresh(struct endpoints *endpoints, const struct link_view *view, const struct link_pod *link,
+		    struct endpoint *endpoint);
+
+// attachments.c
+// The pod's device is looked at, alone; false: nobody said which it is.
+bool attachment_look(struct endpoints *endpoints, const struct pod *pod);
+void attachments_device_gone(struct endpoints *endpoints, int ifindex);
+void attachments_check(struct endpoints *endpoints, const struct link_view *view); // drops those whose device is gone
 
 // early.c: after pods were matched, opens again what none of them can be behind.
 void unowned_release(struct endpoints *endpoints, const struct link_view *view, int64_t now_ms);

@@ -25,6 +25,9 @@ int object_set_problem(struct object *object, const char *text);
 // Annotation or label `key` of metadata is the string "true".
 bool object_says_true(const struct at *root, const char *map, const char *key);
 
+// A new object of the same kind, name and problem, whose own fields are empty; NULL for lack of memory.
+struct object *object_copy(const struct object *object);
+
 int no_memory(struct err *reterr);
 
 // protocol: absent is TCP; else TCP, UDP or SCTP exactly. 0 or -EBADMSG.

@@ -70,6 +70,17 @@ int labels_default(struct labels *labels, const char *key, const char *value)
 	return 0;
 }
 
+int labels_copy(struct labels *ret, const struct labels *labels)
+{
+	ret->v = calloc(labels->n ? labels->n : 1, sizeof(*ret->v));
+	if (!ret->v)
+		return -ENOMEM;
+	for (; ret->n < labels->n; ret->n++)
+		ret->v[ret->n] = (struct label){ intern_get(labels->v[ret->n].key),
+						 intern_get(labels->v[ret->n].value) };
+	return 0;
+}
+
 void labels_fini(struct labels *labels)
 {
 	for (uint32_t i = 0; i < labels->n; i++) {

@@ -13,6 +13,7 @@ int labels_read(const struct at *at, struct labels *ret, struct err *reterr);
 
 // Adds a label where it is missing. 0 or -ENOMEM.
 int labels_default(struct labels *labels, const char *key, const char *value);
+int labels_copy(struct labels *ret, const struct labels *labels); // as labels_read()
 void labels_fini(struct labels *labels);
 bool labels_equal(const struct labels *a, const struct labels *b);
 

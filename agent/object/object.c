@@ -142,6 +142,22 @@ int object_parse(enum kind kind, struct json_object *json, struct object **ret, 
 	return 0;
 }
 
+struct object *object_copy(const struct object *object)
+{
+	_cleanup_(object_putp) struct object *copy = calloc(1, kinds[object->kind]->size);
+
+	if (!copy)
+		return NULL;
+	copy->kind = object->kind;
+	copy->refs = 1;
+	copy->ns = intern_get(object->ns);
+	copy->name = intern_get(object->name);
+	copy->uid = intern_get(object->uid);
+	if (object->problem && object_set_problem(copy, object->problem) < 0)
+		return NULL;
+	return TAKE_PTR(copy);
+}
+
 struct object *object_get(struct object *object)
 {
 	assert(object->refs > 0);

@@ -110,6 +110,7 @@ struct pod {
 	bool finished; // phase Succeeded or Failed
 	uint32_t naddrs;
 	struct bh_addr *addrs; // status.podIPs (or podIP)
+	bool lent; // they are not the object's own: see store_lend()
 	uint32_t nports;
 	struct container_port *ports; // containers and sidecar init containers (restartPolicy: Always)
 	uint32_t nhost_ports;
@@ -251,6 +252,9 @@ bool object_equal(const struct object *a, const struct object *b);
 
 // "ns/name" or "name" into buf, returned.
 const char *object_title(const struct object *object, char *buf, size_t bytes);
+
+// The same pod with these addresses, a new reference; NULL for lack of memory.
+struct object *pod_with_addrs(const struct pod *pod, const struct bh_addr *addrs, uint32_t naddrs, bool lent);
 
 const char *labels_find(const struct labels *labels, const char *interned_key); // NULL: absent
 // Which of two pods that claim one address has it: the younger one, of equal ages by name.

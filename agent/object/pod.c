@@ -266,6 +266,44 @@ static int pod_parse(struct json_object *json, struct object *object, struct err
 	return r < 0 ? r : read_status(&root, pod, reterr);
 }
 
+static int copy_parts(struct pod *copy, const struct pod *pod, const struct bh_addr *addrs)
+{
+	if (labels_copy(&copy->labels, &pod->labels) < 0)
+		return -ENOMEM;
+	copy->addrs = calloc(copy->naddrs ? copy->naddrs : 1, sizeof(*copy->addrs));
+	copy->ports = calloc(pod->nports ? pod->nports : 1, sizeof(*copy->ports));
+	copy->host_ports = calloc(pod->nhost_ports ? pod->nhost_ports : 1, sizeof(*copy->host_ports));
+	if (!copy->addrs || !copy->ports || !copy->host_ports)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < copy->naddrs; i++)
+		copy->addrs[i] = addrs[i];
+	for (; copy->nports < pod->nports; copy->nports++) {
+		copy->ports[copy->nports] = pod->ports[copy->nports];
+		intern_get(copy->ports[copy->nports].name);
+	}
+	for (; copy->nhost_ports < pod->nhost_ports; copy->nhost_ports++)
+		copy->host_ports[copy->nhost_ports] = pod->host_ports[copy->nhost_ports];
+	return 0;
+}
+
+struct object *pod_with_addrs(const struct pod *pod, const struct bh_addr *addrs, uint32_t naddrs, bool lent)
+{
+	_cleanup_(object_putp) struct object *object = object_copy(&pod->object);
+	struct pod *copy = (struct pod *)object;
+
+	if (!copy)
+		return NULL;
+	copy->node = intern_get(pod->node);
+	copy->owner_kind = intern_get(pod->owner_kind);
+	copy->owner_name = intern_get(pod->owner_name);
+	copy->created = pod->created;
+	copy->host_network = pod->host_network;
+	copy->finished = pod->finished;
+	copy->naddrs = naddrs;
+	copy->lent = lent;
+	return copy_parts(copy, pod, addrs) < 0 ? NULL : TAKE_PTR(object);
+}
+
 static void pod_fini(struct object *object)
 {
 	struct pod *pod = (struct pod *)object;
@@ -305,7 +343,7 @@ static bool pod_equal(const struct object *a, const struct object *b)
 
 	return x->node == y->node && x->owner_kind == y->owner_kind &&
 	       x->owner_name == y->owner_name && x->created == y->created &&
-	       x->host_network == y->host_network && x->finished == y->finished &&
+	       x->host_network == y->host_network && x->finished == y->finished && x->lent == y->lent &&
 	       addrs_equal(x->addrs, x->naddrs, y->addrs, y->naddrs) && ports_equal(x, y) &&
 	       labels_equal(&x->labels, &y->labels);
 }

@@ -34,6 +34,10 @@ struct source_events {
 	// NULL: the problem that `where` had is gone.
 	void (*problem)(void *arg, const char *where, const char *text);
 
+	// What became of a fetch: 0, the pod is in the store; -ENOENT, there is none, or one with another UID; else it could
+	// not be asked for, `why` says why for people.
+	void (*fetched)(void *arg, const char *ns, const char *name, const char *uid, int r, const char *why);
+
 	// A folder for what an agent that starts needs to know of inputs that cannot be read then; NULL: none.
 	const char *keep;
 	// Something is in force already: it is better to wait for an input of which nothing is known than to go
@@ -51,6 +55,9 @@ struct source_ops {
 	// False while some input has only been read by an agent before, as it cannot be read now, or the source has been
 	// cut off from its server for longer than is fine.
 	bool (*current)(const struct source *source);
+	// Asks for one pod at once, that nobody has to wait until what is watched shows it: fetched() tells, later.
+	// uid NULL: whatever it has. NULL: this source cannot, its objects come when they come.
+	int (*fetch)(struct source *source, const char *ns, const char *name, const char *uid);
 	// {"kind": "dir", "path": ..., "problems": [{"where","text"}...], ...} for status: docs/json.md.
 	struct json_object *(*describe)(const struct source *source);
 };

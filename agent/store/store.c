@@ -32,12 +32,19 @@ struct subscriber {
 	void *arg;
 };
 
+struct loan {
+	const char *ns, *name, *uid; // interned
+	uint32_t naddrs;
+	struct bh_addr addrs[POD_ADDRS_MAX];
+};
+
 struct store {
 	struct hash entries;
 	struct hash groups;
 	struct group *kinds[KIND_MAX];
 	size_t counts[KIND_MAX];
 	VEC(struct subscriber) subscribers;
+	VEC(struct loan) loans;
 	uint64_t generation;
 };
 
@@ -167,6 +174,86 @@ static int entry_add(struct store *store, struct object *object)
 	return 0;
 }
 
+// ---- addresses that are lent -------------------------------------------------------------------
+
+static void loan_fini(struct loan *loan)
+{
+	intern_put(loan->ns);
+	intern_put(loan->name);
+	intern_put(loan->uid);
+}
+
+static struct loan *loan_find(const struct store *store, const char *ns, const char *name)
+{
+	vec_each(struct loan, loan, &store->loans)
+		if (!strcmp(loan->name, name) && !strcmp(loan->ns, ns))
+			return loan;
+	return NULL;
+}
+
+// The object with what is lent to it now; takes over the reference, NULL for lack of memory.
+static struct object *lend(const struct store *store, struct object *object)
+{
+	const struct pod *pod = (const struct pod *)object;
+	struct object *lent;
+	const struct loan *loan;
+
+	if (object->kind != KIND_POD || (pod->naddrs && !pod->lent))
+		return object;
+	loan = pod->host_network ? NULL : loan_find(store, object->ns, object->name);
+	if (loan && loan->uid && loan->uid != object->uid)
+		loan = NULL;
+	if (!loan && !pod->lent)
+		return object;
+	lent = pod_with_addrs(pod, loan ? loan->addrs : NULL, loan ? loan->naddrs : 0, loan);
+	object_put(object);
+	return lent;
+}
+
+static int lend_anew(struct store *store, const char *ns, const char *name)
+{
+	const struct object *held = store_find(store, KIND_POD, ns, name);
+	int r = held ? store_put(store, object_get((struct object *)held)) : 0;
+
+	return r < 0 ? r : 0;
+}
+
+int store_lend(struct store *store, const char *ns, const char *name, const char *uid,
+	       const struct bh_addr *addrs, uint32_t naddrs)
+{
+	struct loan loan = { intern(ns), intern(name), uid ? intern(uid) : NULL, naddrs };
+	struct loan *known = loan_find(store, ns, name);
+
+	assert(naddrs <= POD_ADDRS_MAX);
+
+	if (!loan.ns || !loan.name || (uid && !loan.uid) || (!known && vec_reserve(&store->loans, 1) < 0)) {
+		loan_fini(&loan);
+		return -ENOMEM;
+	}
+	for (uint32_t i = 0; i < naddrs; i++)
+		loan.addrs[i] = addrs[i];
+	if (known) {
+		loan_fini(known);
+		*known = loan;
+	} else {
+		vec_push(&store->loans, loan);
+	}
+	return lend_anew(store, ns, name);
+}
+
+int store_recall(struct store *store, const char *ns, const char *name)
+{
+	struct loan *loan = loan_find(store, ns, name);
+
+	if (!loan)
+		return 0;
+	loan_fini(loan);
+	vec_drop(&store->loans, loan - store->loans.v);
+	return lend_anew(store, ns, name);
+}
+
+// ---- life ----------------------------------------------------------------------------------------
+
 int store_new(struct store **ret)
 {
 	struct store *store = calloc(1, sizeof(*store));
@@ -195,6 +282,9 @@ void store_free(struct store *store)
 	hash_fini(&store->entries);
 	hash_fini(&store->groups);
 	vec_fini(&store->subscribers);
+	vec_each(struct loan, loan, &store->loans)
+		loan_fini(loan);
+	vec_fini(&store->loans);
 	free(store);
 }
 
@@ -214,10 +304,16 @@ static void tell(struct store *store, const struct object *before, const struct 
 
 int store_put(struct store *store, struct object *object)
 {
-	struct key key = entry_key(object);
-	struct entry *entry = hash_find(&store->entries, key_hash(&key), entry_equal, &key);
-	struct object *before = entry ? entry->object : NULL;
+	struct object *before;
+	struct entry *entry;
+	struct key key;
 
+	object = lend(store, object);
+	if (!object)
+		return -ENOMEM;
+	key = entry_key(object);
+	entry = hash_find(&store->entries, key_hash(&key), entry_equal, &key);
+	before = entry ? entry->object : NULL;
 	if (before && object_equal(before, object)) {
 		object_put(object);
 		return 0;

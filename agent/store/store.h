@@ -25,6 +25,12 @@ int store_put(struct store *store, struct object *object);
 // 1 removed, 0 was not there.
 int store_remove(struct store *store, enum kind kind, const char *ns, const char *name);
 
+// Addresses that the host gave a pod, from now on and until store_recall(): while its object tells of none, they
+// stand in it, marked as lent. uid NULL: whatever the object's. A pod has one loan, the last. 0 or -ENOMEM.
+int store_lend(struct store *store, const char *ns, const char *name, const char *uid,
+	       const struct bh_addr *addrs, uint32_t naddrs);
+int store_recall(struct store *store, const char *ns, const char *name);
+
 // Borrowed; NULL: not there. ns is NULL for kinds that are not namespaced. Strings need not be interned.
 const struct object *store_find(const struct store *store, enum kind kind, const char *ns,
 				const char *name);
