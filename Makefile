@@ -68,13 +68,15 @@ TEST_BPF_OBJ := $(TEST_BPF_SRC:%.bpf.c=$(B)/%.bpf.o)
 TEST_SKEL := $(TEST_BPF_SRC:%.bpf.c=$(B)/%.skel.h)
 
 PROGRAMS := $(B)/bulkheadd $(B)/bulkhead
+CNI := $(B)/bulkhead-cni
+CNI_SRC := $(sort $(wildcard cni/*.c))
 
 include mk/tests.mk
 include mk/image.mk
 -include mk/docs.mk
 
 .PHONY: all
-all: $(PROGRAMS) $(BPF_OBJ) ## build the daemon, the command line and the BPF objects
+all: $(PROGRAMS) $(CNI) $(BPF_OBJ) ## build the daemon, the command line, the CNI plugin and the BPF objects
 
 # ---- rules ----------------------------------------------------------------------------------------------
 $(B)/%.o: %.c
@@ -116,16 +118,27 @@ $(B)/bulkheadd: $(B)/agent/main.o $(call archives,$(AGENT_ROOMS))
 $(B)/bulkhead: $(call archives,$(CLI_ROOMS))
 	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ -Wl,--whole-archive $(B)/lib/cli.a -Wl,--no-whole-archive $(call link,$(filter-out cli,$(CLI_ROOMS)))
 
+# The plugin runs on hosts that nobody knows: no shared library, but that the sanitizers are ones. Its archive is for
+# tests. Of `control` it takes the client alone.
+$(B)/lib/cni.a: $(filter-out %/main.o,$(CNI_SRC:%.c=$(B)/%.o))
+	@mkdir -p $(@D)
+	$(call say,AR,$@)rm -f $@ && $(AR) rcs $@ $^
+
+$(CNI): $(B)/cni/main.o $(B)/lib/cni.a $(call archives,control base)
+	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) $(if $(SANFLAGS),,-static) -o $@ $^ -ljson-c
+
 # ---- packages, install, clean --------------------------------------------------------------------------
 .PHONY: deps install clean help
 deps: ## install the Debian packages that are missing (needs root)
 	@sh mk/deps.sh
 
 SYSCONFDIR ?= /etc
+CNI_BIN ?= /opt/cni/bin
 
 install: all man completion $(B)/bulkheadd.service ## install under DESTDIR and PREFIX
 	install -D -m 0755 $(B)/bulkheadd $(DESTDIR)$(PREFIX)/sbin/bulkheadd
 	install -D -m 0755 $(B)/bulkhead $(DESTDIR)$(PREFIX)/bin/bulkhead
+	install -D -s -m 0755 $(CNI) $(DESTDIR)$(CNI_BIN)/bulkhead-cni
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man8
 	install -m 0644 $(B)/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 	install -m 0644 $(B)/man/*.8 $(DESTDIR)$(PREFIX)/share/man/man8/

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// command.h - the commands of the specification, one function each; main.c has their table.
+//
+// World: host. Pure: no. Owns: nothing. Each prints its own answer, if it has one, and returns 0, or minus a code of
+// result.h with its sentence.
+#pragma once
+
+#include "agent/base/err.h"
+#include "cni/conf.h"
+#include "cni/env.h"
+
+struct call {
+	struct conf conf;
+	struct env env;
+};
+
+int command_add(const struct call *call, struct err *reterr);
+int command_del(const struct call *call, struct err *reterr);
+int command_check(const struct call *call, struct err *reterr);
+int command_gc(const struct call *call, struct err *reterr);
+int command_status(const struct call *call, struct err *reterr);
+
+// Something that an operator should know though the command went well: one line on standard error.
+void command_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+// device.h - the host's side of a pod's veth, found from the host's side: no namespace is entered.
+//
+// World: host. Pure: no (netlink, an open namespace). Owns: nothing between calls.
+#pragma once
+
+#include <net/if.h>
+#include <stdint.h>
+
+#include "agent/base/err.h"
+#include "cni/prev.h"
+
+struct device {
+	int ifindex, peer_ifindex; // ours, the pod's
+	char name[IFNAMSIZ]; // ours
+	uint8_t mac[6]; // the pod's
+};
+
+// A network namespace by its path. An fd; -CNI_NETNS: there is none, or it is our own.
+int netns_open(const char *path, struct err *reterr);
+
+// The other side of the veth `ifname` of that namespace. If there is no such interface, the only veth among
+// prev->host that leads there. -CNI_NO_VETH: it is something else, or its other side is not here.
+int device_find(int netns, const char *ifname, const struct prev *prev, struct device *ret,
+		struct err *reterr);
