@@ -48,6 +48,8 @@ struct flow {
 	struct peer peer; // UDP
 	struct tally got;
 	uint64_t said;
+	struct traffic_message out;
+	size_t out_left; // of `out`, which TCP took in part: until it takes the rest nothing is read or said
 	size_t used;
 	uint8_t buf[4096];
 };
@@ -111,6 +113,29 @@ static ssize_t flow_send(const struct flow *flow, const void *data, size_t len)
 					    send(flow->fd, data, len, MSG_NOSIGNAL);
 }
 
+// True: TCP has taken all of the last message.
+static bool flow_flush(struct flow *flow)
+{
+	ssize_t n = 0;
+
+	if (flow->out_left)
+		n = flow_send(flow, (uint8_t *)(&flow->out + 1) - flow->out_left, flow->out_left);
+	if (n > 0)
+		flow->out_left -= (size_t)n;
+	return !flow->out_left;
+}
+
+static void flow_say(struct flow *flow, const struct traffic_message *message)
+{
+	if (flow->proto == IPPROTO_UDP) {
+		flow_send(flow, message, sizeof(*message));
+		return;
+	}
+	flow->out = *message;
+	flow->out_left = sizeof(flow->out);
+	flow_flush(flow);
+}
+
 static bool is_message(const void *data, size_t len)
 {
 	uint32_t magic;
@@ -128,7 +153,7 @@ static void take_message(struct flow *flow, const void *data)
 	memcpy(&message, data, sizeof(message));
 	flow->stream = true;
 	tally_add(&flow->got, message.seq);
-	flow_send(flow, &message, sizeof(message));
+	flow_say(flow, &message);
 }
 
 static struct flow *flow_find(const struct listener *l, const struct peer *peer)
@@ -185,10 +210,26 @@ static void close_flow(struct flow *flow)
 		flow->fd = -1; // its slot is free; a stream's tally stays to be reported
 }
 
+// Messages that were read, as far as their echoes can leave.
+static void take_messages(struct flow *flow)
+{
+	size_t at = 0;
+
+	while (flow_flush(flow) && is_message(flow->buf + at, flow->used - at)) {
+		take_message(flow, flow->buf + at);
+		at += sizeof(struct traffic_message);
+	}
+	if (!flow->stream) {
+		flow_send(flow, flow->buf, flow->used);
+		at = flow->used;
+	}
+	flow->used -= at;
+	memmove(flow->buf, flow->buf + at, flow->used);
+}
+
 static void read_connection(struct flow *flow)
 {
-	for (;;) {
-		size_t at = 0;
+	for (take_messages(flow); !flow->out_left; take_messages(flow)) {
 		ssize_t n = recv(flow->fd, flow->buf + flow->used, sizeof(flow->buf) - flow->used, 0);
 
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -198,16 +239,6 @@ static void read_connection(struct flow *flow)
 			return;
 		}
 		flow->used += (size_t)n;
-		while (is_message(flow->buf + at, flow->used - at)) {
-			take_message(flow, flow->buf + at);
-			at += sizeof(struct traffic_message);
-		}
-		if (!flow->stream && !at) {
-			flow_send(flow, flow->buf, flow->used);
-			at = flow->used;
-		}
-		flow->used -= at;
-		memmove(flow->buf, flow->buf + at, flow->used);
 	}
 }
 
@@ -226,9 +257,10 @@ static void talk(void)
 		struct flow *flow = &flows[i];
 		struct traffic_message message = { TRAFFIC_MAGIC, TRAFFIC_SERVER, flow->said };
 
-		if (flow->stream && !flow->closed &&
-		    flow_send(flow, &message, sizeof(message)) == sizeof(message))
-			flow->said++;
+		if (!flow->stream || flow->closed || !flow_flush(flow))
+			continue;
+		flow_say(flow, &message);
+		flow->said++;
 	}
 }
 
@@ -293,7 +325,7 @@ static size_t fill(struct pollfd *fds, int signals, int timer, bool eof)
 		fds[n++] = (struct pollfd){ listeners[i].fd, POLLIN, 0 };
 	for (size_t i = 0; i < nflows; i++)
 		if (flows[i].proto == IPPROTO_TCP && flows[i].fd >= 0 && !flows[i].closed)
-			fds[n++] = (struct pollfd){ flows[i].fd, POLLIN, 0 };
+			fds[n++] = (struct pollfd){ flows[i].fd, flows[i].out_left ? POLLOUT : POLLIN, 0 };
 	return n;
 }
 
