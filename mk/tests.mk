@@ -218,7 +218,7 @@ e2e: ## end-to-end tests in network namespaces, by tcx and by clsact (root; T=na
 
 .PHONY: e2e-run demo asan format
 e2e-run: all $(E2E_TOOLS)
-	$(Q)B=$(B) ATTACH=$(ATTACH) TEST_TIMEOUT=120 tests/run -l $(B)/tests/log/e2e-$(or $(ATTACH),auto) $(E2E_FILTER)
+	$(Q)B=$(B) ATTACH=$(ATTACH) TEST_TIMEOUT=240 tests/run -j $$((2 * $$(nproc))) -l $(B)/tests/log/e2e-$(or $(ATTACH),auto) $(E2E_FILTER)
 
 # The manifests, and the agent as they start it: tests of its own, and end-to-end tests in its container.
 DEPLOY := $(sort $(wildcard tests/deploy/*_test.sh)) $(patsubst %,tests/e2e/%_test.sh,adopt bridged foreign live node service_mixed)
