@@ -9,13 +9,12 @@
 
 #include "agent/control/control.h"
 
-#define DEFAULT_SOCKET BH_RUN_DIR "/" BH_SOCKET_NAME
 
 const struct option cli_common_options[] = {
 	{ "output", 'o', OPTION_CHOICE, offsetof(struct cli_common, output), "FORMAT",
 	  "print text for people or JSON for programs", "text", .choices = "text|json" },
 	{ "socket", 0, OPTION_TEXT, offsetof(struct cli_common, socket), "PATH",
-	  "the agent's control socket", DEFAULT_SOCKET, "BULKHEAD_SOCKET", .complete = "file" },
+	  "the agent's control socket", CLI_SOCKET, "BULKHEAD_SOCKET", .complete = "file" },
 	{ "timeout", 0, OPTION_NUMBER, offsetof(struct cli_common, timeout_sec), "SECONDS",
 	  "how long to wait for the agent's answer", "30", .min = 1, .max = 3600 },
 	{ "help", 'h', OPTION_HELP, .help = "print this help" },
@@ -24,7 +23,7 @@ const struct option cli_common_options[] = {
 
 const struct option_note cli_exit_notes[] = {
 	{ "EXIT STATUS", CLI_EXIT_TEXT },
-	{ "FILES", "  " DEFAULT_SOCKET "  the control socket; only root may use it" },
+	{ "FILES", "  " CLI_SOCKET "  the control socket; only root may use it" },
 	{ "SEE ALSO", "bulkhead(1), bulkheadd(8)" },
 	{ NULL },
 };

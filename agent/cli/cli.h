@@ -12,8 +12,12 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include <bulkhead/abi.h>
+
 #include "agent/base/cleanup.h"
 #include "agent/base/option.h"
+
+#define CLI_SOCKET BH_RUN_DIR "/" BH_SOCKET_NAME
 
 enum cli_exit { CLI_OK, CLI_NEGATIVE, CLI_USAGE, CLI_UNREACHABLE, CLI_AGENT };
 

@@ -151,7 +151,8 @@ static int version_check(struct json_object *value, unsigned *highest, struct er
 	number = major * 10000 + minor * 100 + patch;
 	if (number > VERSION_MAX)
 		return err_set(reterr, -EINVAL,
-			       "cniVersion %s is above 1.1.0, the newest that " CONFLIST_PLUGIN " knows",
+			       "cniVersion %s is above 1.1.0, the newest that " CONFLIST_PLUGIN
+			       " knows",
 			       text);
 	if (number > *highest)
 		*highest = number;
@@ -249,7 +250,8 @@ static int spans_find(struct list *list)
 
 		at = skip_space(list, skip_string(list, at));
 		at = skip_space(list, at + 1); // behind the colon
-		if (strncmp(list->text + name, key, sizeof(key) - 1) == 0 && list->text[at] == '[') {
+		if (strncmp(list->text + name, key, sizeof(key) - 1) == 0 &&
+		    list->text[at] == '[') {
 			r = list->spans.n ? -EEXIST : spans_read(list, at);
 			if (r < 0)
 				return r;
@@ -283,7 +285,8 @@ static int list_read(struct list *list, const char *text, size_t len, struct err
 	if (r == -ENOMEM)
 		return err_set(reterr, r, "out of memory");
 	if (r < 0 || list->spans.n != n)
-		return err_set(reterr, -EINVAL, "its plugins are there more than once, or spelled oddly");
+		return err_set(reterr, -EINVAL,
+			       "its plugins are there more than once, or spelled oddly");
 	return 0;
 }
 
@@ -427,16 +430,21 @@ int conflist_wrap(const char *text, size_t len, const char *entry, char **ret, s
 	if (!text_of(json, "type"))
 		return err_set(reterr, -EINVAL, "it has no type%s",
 			       json_object_object_get_ex(json, "plugins", NULL) ?
-				       ": a list of plugins belongs into a file .conflist" : "");
+				       ": a list of plugins belongs into a file .conflist" :
+				       "");
 	if (!text_of(json, "name") || !text_of(json, "cniVersion"))
-		return err_set(reterr, -EINVAL, "it has no %s", text_of(json, "name") ? "cniVersion" : "name");
+		return err_set(reterr, -EINVAL, "it has no %s",
+			       text_of(json, "name") ? "cniVersion" : "name");
 	json_object_object_get_ex(json, "name", &name);
 	json_object_object_get_ex(json, "cniVersion", &version);
 	while (len > 0 && is_space(text[len - 1]))
 		len--;
-	n = asprintf(ret, "{\n  \"cniVersion\": %s,\n  \"name\": %s,\n  \"plugins\": [\n%.*s,\n%s\n  ]\n}\n",
-		     json_object_to_json_string_ext(version, JSON_C_TO_STRING_NOSLASHESCAPE),
-		     json_object_to_json_string_ext(name, JSON_C_TO_STRING_NOSLASHESCAPE), (int)len, text, entry);
+	n = asprintf(
+		ret,
+		"{\n  \"cniVersion\": %s,\n  \"name\": %s,\n  \"plugins\": [\n%.*s,\n%s\n  ]\n}\n",
+		json_object_to_json_string_ext(version, JSON_C_TO_STRING_NOSLASHESCAPE),
+		json_object_to_json_string_ext(name, JSON_C_TO_STRING_NOSLASHESCAPE), (int)len,
+		text, entry);
 	if (n < 0)
 		return err_set(reterr, -ENOMEM, "out of memory");
 	*retlen = (size_t)n;

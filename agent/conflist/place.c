@@ -98,13 +98,18 @@ static int follow(const char *folder, struct conf *conf, struct err *reterr)
 	ssize_t n = readlink(conf->path, target, sizeof(target) - 1);
 
 	if (n < 0)
-		return errno == EINVAL ? 0 : err_set(reterr, -errno, "%s: %s", conf->path, strerror(errno));
+		return errno == EINVAL ?
+			       0 :
+			       err_set(reterr, -errno, "%s: %s", conf->path, strerror(errno));
 	target[n] = '\0';
 	if (strchr(target, '/') || (size_t)n >= sizeof(target) - 1)
-		return err_set(reterr, -EINVAL,
-			       "%s is a symbolic link out of its folder, which is not followed: put the file "
-			       "itself there", conf->path);
-	if ((size_t)snprintf(conf->path, sizeof(conf->path), "%s/%s", folder, target) >= sizeof(conf->path))
+		return err_set(
+			reterr, -EINVAL,
+			"%s is a symbolic link out of its folder, which is not followed: put the file "
+			"itself there",
+			conf->path);
+	if ((size_t)snprintf(conf->path, sizeof(conf->path), "%s/%s", folder, target) >=
+	    sizeof(conf->path))
 		return err_set(reterr, -ENAMETOOLONG, "%s: the name is too long", folder);
 	return 0;
 }
@@ -114,7 +119,8 @@ static int conf_read(const char *folder, const char *name, struct conf *conf, st
 	_cleanup_close_ int fd = -1;
 	int r;
 
-	if ((size_t)snprintf(conf->path, sizeof(conf->path), "%s/%s", folder, name) >= sizeof(conf->path))
+	if ((size_t)snprintf(conf->path, sizeof(conf->path), "%s/%s", folder, name) >=
+	    sizeof(conf->path))
 		return err_set(reterr, -ENAMETOOLONG, "%s: the name is too long", folder);
 	r = follow(folder, conf, reterr);
 	if (r < 0)
@@ -126,13 +132,14 @@ static int conf_read(const char *folder, const char *name, struct conf *conf, st
 		return err_set(reterr, -EINVAL, "%s is no file", conf->path);
 	r = file_read_fd(fd, CONFLIST_BYTES, &conf->text, &conf->len);
 	if (r == -EFBIG)
-		return err_set(reterr, -EINVAL, "%s is longer than %d bytes", conf->path, CONFLIST_BYTES);
+		return err_set(reterr, -EINVAL, "%s is longer than %d bytes", conf->path,
+			       CONFLIST_BYTES);
 	return r < 0 ? err_set(reterr, r, "%s: %s", conf->path, strerror(-r)) : 0;
 }
 
 // text NULL: it is as it should be.
-static int conf_change(struct conf *conf, const char *text, size_t len, bool only_look, struct placed *placed,
-		       struct err *reterr)
+static int conf_change(struct conf *conf, const char *text, size_t len, bool only_look,
+		       struct placed *placed, struct err *reterr)
 {
 	int r;
 
@@ -144,7 +151,8 @@ static int conf_change(struct conf *conf, const char *text, size_t len, bool onl
 	r = file_replace(conf->path, &conf->st, text, len);
 	if (r == -ESTALE)
 		return err_set(reterr, r, "%s was changed meanwhile", conf->path);
-	return r < 0 ? err_set(reterr, r, "%s cannot be replaced: %s", conf->path, strerror(-r)) : 0;
+	return r < 0 ? err_set(reterr, r, "%s cannot be replaced: %s", conf->path, strerror(-r)) :
+		       0;
 }
 
 static int insert(const struct folder *folder, const char *name, const char *entry, bool only_look,
@@ -169,8 +177,8 @@ static int insert(const struct folder *folder, const char *name, const char *ent
 }
 
 // The list that stands for a single configuration. Others may have chained theirs to it, as to any list.
-static int make(const struct folder *folder, const char *name, const char *made, const char *entry, bool only_look,
-		struct placed *placed, struct err *reterr)
+static int make(const struct folder *folder, const char *name, const char *made, const char *entry,
+		bool only_look, struct placed *placed, struct err *reterr)
 {
 	_cleanup_(conf_fini) struct conf conf = { 0 }, old = { 0 };
 	_cleanup_free_ char *text = NULL;
@@ -196,8 +204,8 @@ static int make(const struct folder *folder, const char *name, const char *made,
 
 // Out of a configuration of others. What cannot be read as one has no entry, as far as a runtime goes; it is an
 // error where it holds our name all the same.
-static int take_out(const struct folder *folder, const char *name, bool only_look, struct placed *placed,
-		    struct err *reterr)
+static int take_out(const struct folder *folder, const char *name, bool only_look,
+		    struct placed *placed, struct err *reterr)
 {
 	_cleanup_(conf_fini) struct conf conf = { 0 };
 	_cleanup_free_ char *text = NULL;
@@ -214,8 +222,8 @@ static int take_out(const struct folder *folder, const char *name, bool only_loo
 	return conf_change(&conf, text, len, only_look, placed, reterr);
 }
 
-static int unmake(const struct folder *folder, const char *name, bool only_look, struct placed *placed,
-		  struct err *reterr)
+static int unmake(const struct folder *folder, const char *name, bool only_look,
+		  struct placed *placed, struct err *reterr)
 {
 	char path[PATH_MAX];
 
@@ -229,8 +237,8 @@ static int unmake(const struct folder *folder, const char *name, bool only_look,
 }
 
 // Out of all but `keep` (NULL: none is kept). Goes on past what fails, and says the first.
-static int take_out_others(const struct folder *folder, const char *keep, const char *made, bool only_look,
-			   struct placed *placed, struct err *reterr)
+static int take_out_others(const struct folder *folder, const char *keep, const char *made,
+			   bool only_look, struct placed *placed, struct err *reterr)
 {
 	int first = 0;
 
@@ -250,7 +258,8 @@ static int take_out_others(const struct folder *folder, const char *keep, const 
 	return first;
 }
 
-int place_entry(const char *conf_dir, const char *entry, bool only_look, struct placed *ret, struct err *reterr)
+int place_entry(const char *conf_dir, const char *entry, bool only_look, struct placed *ret,
+		struct err *reterr)
 {
 	_cleanup_(folder_fini) struct folder folder = { 0 };
 	char buf[NAME_MAX + 1];
@@ -265,7 +274,9 @@ int place_entry(const char *conf_dir, const char *entry, bool only_look, struct 
 	name = first_of_others(&folder);
 	if (!name) { // what stood for a configuration must not outlive it
 		r = take_out_others(&folder, NULL, NULL, only_look, ret, reterr);
-		return r < 0 ? r : err_set(reterr, -ENOENT, "%s has no network configuration yet", conf_dir);
+		return r < 0 ? r :
+			       err_set(reterr, -ENOENT, "%s has no network configuration yet",
+				       conf_dir);
 	}
 	snprintf(ret->file, sizeof(ret->file), "%s", name);
 	if (conflist_is_list(name)) {
@@ -273,7 +284,8 @@ int place_entry(const char *conf_dir, const char *entry, bool only_look, struct 
 	} else {
 		made = conflist_made_name(name, buf, sizeof(buf));
 		if (!made)
-			return err_set(reterr, -ENAMETOOLONG, "%s/%s: the name is too long", conf_dir, name);
+			return err_set(reterr, -ENAMETOOLONG, "%s/%s: the name is too long",
+				       conf_dir, name);
 		r = make(&folder, name, made, entry, only_look, ret, reterr);
 	}
 	if (r < 0)
@@ -300,8 +312,8 @@ static void beside_us(char *path, size_t bytes)
 
 	path[n < 0 ? 0 : n] = '\0';
 	slash = strrchr(path, '/');
-	if (!slash || (size_t)snprintf(slash + 1, bytes - (size_t)(slash + 1 - path), CONFLIST_PLUGIN) >=
-			      bytes - (size_t)(slash + 1 - path))
+	if (!slash || (size_t)snprintf(slash + 1, bytes - (size_t)(slash + 1 - path),
+				       CONFLIST_PLUGIN) >= bytes - (size_t)(slash + 1 - path))
 		path[0] = '\0';
 }
 
@@ -324,7 +336,8 @@ static bool same_as(const char *path, const char *data, size_t len)
 	       memcmp(old, data, len) == 0;
 }
 
-int place_plugin(const char *bin_dir, const char *source, bool *retchanged, struct err *reterr)
+int place_plugin(const char *bin_dir, const char *source, bool only_look, bool *retchanged,
+		 struct err *reterr)
 {
 	_cleanup_free_ char *data = NULL;
 	char path[PATH_MAX], own[PATH_MAX];
@@ -344,11 +357,9 @@ int place_plugin(const char *bin_dir, const char *source, bool *retchanged, stru
 		return err_set(reterr, r, "%s: %s", source ? source : own, strerror(-r));
 	if (place_has_plugin(bin_dir) && same_as(path, data, len))
 		return 0;
-	r = file_write(path, data, len, 0755);
-	if (r < 0)
-		return err_set(reterr, r, "%s cannot be written: %s", path, strerror(-r));
 	*retchanged = true;
-	return 0;
+	r = only_look ? 0 : file_write(path, data, len, 0755);
+	return r < 0 ? err_set(reterr, r, "%s cannot be written: %s", path, strerror(-r)) : 0;
 }
 
 int place_remove(const char *conf_dir, const char *bin_dir, struct placed *ret, struct err *reterr)
@@ -358,11 +369,11 @@ int place_remove(const char *conf_dir, const char *bin_dir, struct placed *ret, 
 	int r = 0;
 
 	*ret = (struct placed){ 0 };
-	if (conf_dir && *conf_dir && access(conf_dir, F_OK) == 0)
+	if (conf_dir && access(conf_dir, F_OK) == 0)
 		r = folder_read(&folder, conf_dir, reterr);
 	if (r >= 0 && folder.path)
 		r = take_out_others(&folder, NULL, NULL, false, ret, reterr);
-	if (r < 0 || !bin_dir || !*bin_dir)
+	if (r < 0 || !bin_dir)
 		return r;
 	r = plugin_path(bin_dir, path, sizeof(path), reterr);
 	if (r < 0)

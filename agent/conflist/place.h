@@ -21,8 +21,10 @@ struct placed {
 };
 
 // Puts bulkhead-cni into bin_dir, in one step, unless the same is there. source NULL: the one beside the program
-// that runs; if there is none, what is in bin_dir stays. -ENOENT: neither is there. Tells whether it wrote.
-int place_plugin(const char *bin_dir, const char *source, bool *retchanged, struct err *reterr);
+// that runs; if there is none, what is in bin_dir stays. -ENOENT: neither is there. Tells whether it wrote, or with
+// only_look would have to.
+int place_plugin(const char *bin_dir, const char *source, bool only_look, bool *retchanged,
+		 struct err *reterr);
 
 // Whether a runtime finds bulkhead-cni there.
 bool place_has_plugin(const char *bin_dir);
@@ -30,8 +32,9 @@ bool place_has_plugin(const char *bin_dir);
 // Puts the entry into the configuration that a runtime takes, and takes it out of all others. `only_look` changes
 // nothing; with entry NULL any entry is fine then. 0; -ENOENT: there is no configuration yet; -EINVAL: there is one
 // into which it cannot come, the sentence names the file; -ESTALE: it was changed meanwhile; -errno of files.
-int place_entry(const char *conf_dir, const char *entry, bool only_look, struct placed *ret, struct err *reterr);
+int place_entry(const char *conf_dir, const char *entry, bool only_look, struct placed *ret,
+		struct err *reterr);
 
 // Takes the entry out of every configuration, then the program away. Goes on past what fails and says the first;
-// the program stays while a configuration may name it. An empty or NULL folder is left out.
+// the program stays while a configuration may name it. A folder that is NULL is left out.
 int place_remove(const char *conf_dir, const char *bin_dir, struct placed *ret, struct err *reterr);

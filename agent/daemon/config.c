@@ -145,7 +145,25 @@ static const struct option server[] = {
 	{ NULL },
 };
 
-static const struct option *const tables[] = { options, server, limits, NULL };
+static const struct option cni[] = {
+	{ "cni-conf-dir", 0, OPTION_TEXT, FIELD(cni_conf_dir), "DIR",
+	  "folder of the runtime's network configurations, mostly /etc/cni/net.d: bulkhead-cni is kept the last "
+	  "plugin of the one that it takes; without this option nothing is installed",
+	  .env = "BULKHEAD_CNI_CONF_DIR", .complete = "directory" },
+	{ "cni-bin-dir", 0, OPTION_TEXT, FIELD(cni_bin_dir), "DIR",
+	  "folder of the runtime's CNI plugins, mostly /opt/cni/bin, into which bulkhead-cni is put first; without "
+	  "this option it is taken to be there",
+	  .env = "BULKHEAD_CNI_BIN_DIR", .complete = "directory" },
+	{ "cni-on-agent-down", 0, OPTION_CHOICE, FIELD(cni_on_agent_down), "HOW",
+	  "what becomes of a pod that starts while no agent runs: it does not start and is tried again, or it "
+	  "starts shut and is opened by the next agent", "fail", .choices = "fail|quarantine" },
+	{ "cni-timeout", 0, OPTION_NUMBER, FIELD(cni_timeout_sec), "SEC",
+	  "how long the start of a pod waits for its policies to be in force", TEXT(CNI_TIMEOUT_SEC), .min = 1,
+	  .max = 120 },
+	{ NULL },
+};
+
+static const struct option *const tables[] = { options, cni, server, limits, NULL };
 
 static const struct option_note notes[] = {
 	{ "SIGNALS", "SIGTERM and SIGINT end the daemon; what is in force stays in force, and the next "

@@ -9,6 +9,8 @@
 
 #include "agent/base/err.h"
 
+#define CNI_TIMEOUT_SEC 10 // the plugin's own default
+
 enum before_sync { BEFORE_SYNC_SHUT, BEFORE_SYNC_OPEN };
 
 struct config {
@@ -31,6 +33,10 @@ struct config {
 	const char *report_namespace, *startup_taint;
 	uint64_t report_lease_sec, report_repeat_sec;
 	uint64_t api_pause_sec, api_watch_sec, api_absent_sec, api_cut_off_sec;
+
+	const char *cni_conf_dir, *cni_bin_dir; // NULL: not given, no plugin is installed
+	int cni_on_agent_down; // index in "fail|quarantine"
+	uint64_t cni_timeout_sec;
 
 	char *text; // of the file
 };

@@ -14,6 +14,7 @@
 #include "agent/bpf/feature.h"
 #include "agent/daemon/cycle.h"
 #include "agent/daemon/health.h"
+#include "agent/daemon/install.h"
 #include "agent/daemon/report.h"
 #include "agent/source/keep.h"
 
@@ -406,6 +407,9 @@ static int open_all(struct daemon *daemon, struct err *reterr)
 	daemon_http_open(daemon);
 	daemon->dirty = true;
 	daemon_kick(daemon);
+	r = install_open(daemon, &daemon->install); // last: from here on pods ask while they start
+	if (r < 0)
+		return err_set(reterr, r, "--cni-conf-dir: %s", strerror(-r));
 	return 0;
 }
 
@@ -443,6 +447,8 @@ void daemon_close(struct daemon *daemon)
 		event_drop(TAKE_PTR(daemon->timers[i]));
 	daemon_sync_refuse(daemon);
 	daemon_cni_refuse(daemon);
+	install_close(daemon->install);
+	daemon->install = NULL;
 	control_server_free(daemon->control);
 	daemon->control = NULL;
 	http_server_free(daemon->http);
@@ -506,7 +512,9 @@ int daemon_cleanup(const struct config *config, struct err *reterr)
 	if (agent_runs(path))
 		return err_set(reterr, -EBUSY,
 			       "an agent is running on %s: stop it first, it would attach again", path);
-	r = program_detach_all(config->pin_dir, reterr);
+	r = install_undo(config, reterr); // first: a plugin without an agent starts no pod
+	if (r >= 0)
+		r = program_detach_all(config->pin_dir, reterr);
 	if (r >= 0)
 		r = tables_unpin(config->pin_dir, reterr);
 	if (r >= 0)

@@ -33,6 +33,7 @@
 #define PROBLEMS_MAX 1000 // told one by one; status says when there are more
 
 struct report;
+struct install;
 
 #define DAEMON_PROBLEM_HOOK "netfilter" // where: the hook for mixed Services cannot be had
 
@@ -74,6 +75,7 @@ struct daemon {
 	struct event *links_event;
 	struct source *source;
 	struct report *report; // NULL: nobody to report to
+	struct install *install; // NULL: the CNI plugin is others' care
 	struct control_server *control;
 	struct http_server *http; // NULL: off, or it cannot listen
 	struct event *timers[4]; // enum daemon_timer

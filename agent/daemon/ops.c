@@ -7,6 +7,7 @@
 
 #include "agent/base/file.h"
 #include "agent/daemon/health.h"
+#include "agent/daemon/install.h"
 #include "agent/daemon/json.h"
 #include "agent/daemon/report.h"
 #include "commit.h"
@@ -195,6 +196,8 @@ int op_status(void *arg, struct json_object *request, struct json_object **ret, 
 		json_object_object_add(json, "source", daemon->source->ops->describe(daemon->source));
 	if (daemon->report)
 		json_object_object_add(json, "report", report_describe(daemon->report));
+	if (daemon->install)
+		json_object_object_add(json, "cni", install_describe(daemon->install));
 	add_endpoints(json, daemon);
 	add_text(json, "attach", attaches[daemon->config->attach]);
 	add_hook(json, daemon);

@@ -27,42 +27,47 @@ static const char flannel[] = "{\n"
 			      "    }\n"
 			      "  ]\n"
 			      "}\n";
-static const char k3s[] = "{\n  \"name\":\"cbr0\",\n  \"cniVersion\":\"1.0.0\",\n  \"plugins\":[\n    {\n"
-			  "      \"type\":\"flannel\",\n      \"delegate\":{\n        \"hairpinMode\":true,\n"
-			  "        \"forceAddress\":true,\n        \"isDefaultGateway\":true\n      }\n    },\n    {\n"
-			  "      \"type\":\"portmap\",\n      \"capabilities\":{\n        \"portMappings\":true\n"
-			  "      }\n    },\n    {\n      \"type\":\"bandwidth\",\n      \"capabilities\":{\n"
-			  "        \"bandwidth\":true\n      }\n    }\n  ]\n}\n";
+static const char k3s[] =
+	"{\n  \"name\":\"cbr0\",\n  \"cniVersion\":\"1.0.0\",\n  \"plugins\":[\n    {\n"
+	"      \"type\":\"flannel\",\n      \"delegate\":{\n        \"hairpinMode\":true,\n"
+	"        \"forceAddress\":true,\n        \"isDefaultGateway\":true\n      }\n    },\n    {\n"
+	"      \"type\":\"portmap\",\n      \"capabilities\":{\n        \"portMappings\":true\n"
+	"      }\n    },\n    {\n      \"type\":\"bandwidth\",\n      \"capabilities\":{\n"
+	"        \"bandwidth\":true\n      }\n    }\n  ]\n}\n";
 static const char calico[] =
 	"{\"name\": \"k8s-pod-network\", \"cniVersion\": \"0.3.1\", \"plugins\": [{\"type\": \"calico\", "
 	"\"log_level\": \"info\", \"mtu\": 0, \"ipam\": {\"type\": \"calico-ipam\"}, \"policy\": {\"type\": "
 	"\"k8s\"}, \"kubernetes\": {\"kubeconfig\": \"/etc/cni/net.d/calico-kubeconfig\"}}, {\"type\": "
 	"\"portmap\", \"snat\": true, \"capabilities\": {\"portMappings\": true}}, {\"type\": \"bandwidth\", "
 	"\"capabilities\": {\"bandwidth\": true}}]}";
-static const char aws[] = "{\n  \"cniVersion\": \"0.4.0\",\n  \"name\": \"aws-cni\",\n  \"disableCheck\": true,\n"
-			  "  \"plugins\": [\n    {\n      \"name\": \"aws-cni\",\n      \"type\": \"aws-cni\",\n"
-			  "      \"vethPrefix\": \"eni\",\n      \"mtu\": \"9001\",\n      \"podSGEnforcingMode\": "
-			  "\"strict\",\n      \"pluginLogFile\": \"/var/log/aws-routed-eni/plugin.log\"\n    },\n"
-			  "    {\n      \"name\": \"egress-cni\",\n      \"type\": \"egress-cni\",\n      \"enabled\": "
-			  "\"false\",\n      \"ipam\": {\n         \"type\": \"host-local\",\n         \"ranges\": "
-			  "[[{\"subnet\": \"fd00::ac:00/118\"}]]\n      }\n    },\n    {\n      \"type\": \"portmap\",\n"
-			  "      \"capabilities\": {\"portMappings\": true},\n      \"snat\": true\n    }\n  ]\n}";
-static const char microk8s[] = "{\n    \"name\": \"microk8s-flannel-network\",\n    \"cniVersion\": \"0.3.1\",\n"
-			       "    \"plugins\": [\n      {\n        \"type\": \"flannel\",\n        \"name\": "
-			       "\"flannel-plugin\",\n        \"subnetFile\": \"/var/snap/microk8s/common/run/flannel/"
-			       "subnet.env\",\n        \"dataDir\": \"/var/snap/microk8s/common/var/lib/cni/flannel\"\n"
-			       "      }\n    ]\n}\n";
-static const char ptp_crlf[] = "{\r\n\t\"cniVersion\": \"0.3.1\",\r\n\t\"name\": \"gke-pod-network\",\r\n"
-			       "\t\"plugins\": [\r\n\t\t{ \"type\": \"ptp\", \"mtu\": 1460 },\r\n"
-			       "\t\t{ \"type\": \"portmap\", \"snat\": true }\r\n\t]\r\n}\r\n";
+static const char aws[] =
+	"{\n  \"cniVersion\": \"0.4.0\",\n  \"name\": \"aws-cni\",\n  \"disableCheck\": true,\n"
+	"  \"plugins\": [\n    {\n      \"name\": \"aws-cni\",\n      \"type\": \"aws-cni\",\n"
+	"      \"vethPrefix\": \"eni\",\n      \"mtu\": \"9001\",\n      \"podSGEnforcingMode\": "
+	"\"strict\",\n      \"pluginLogFile\": \"/var/log/aws-routed-eni/plugin.log\"\n    },\n"
+	"    {\n      \"name\": \"egress-cni\",\n      \"type\": \"egress-cni\",\n      \"enabled\": "
+	"\"false\",\n      \"ipam\": {\n         \"type\": \"host-local\",\n         \"ranges\": "
+	"[[{\"subnet\": \"fd00::ac:00/118\"}]]\n      }\n    },\n    {\n      \"type\": \"portmap\",\n"
+	"      \"capabilities\": {\"portMappings\": true},\n      \"snat\": true\n    }\n  ]\n}";
+static const char microk8s[] =
+	"{\n    \"name\": \"microk8s-flannel-network\",\n    \"cniVersion\": \"0.3.1\",\n"
+	"    \"plugins\": [\n      {\n        \"type\": \"flannel\",\n        \"name\": "
+	"\"flannel-plugin\",\n        \"subnetFile\": \"/var/snap/microk8s/common/run/flannel/"
+	"subnet.env\",\n        \"dataDir\": \"/var/snap/microk8s/common/var/lib/cni/flannel\"\n"
+	"      }\n    ]\n}\n";
+static const char ptp_crlf[] =
+	"{\r\n\t\"cniVersion\": \"0.3.1\",\r\n\t\"name\": \"gke-pod-network\",\r\n"
+	"\t\"plugins\": [\r\n\t\t{ \"type\": \"ptp\", \"mtu\": 1460 },\r\n"
+	"\t\t{ \"type\": \"portmap\", \"snat\": true }\r\n\t]\r\n}\r\n";
 // Keys after the list, a list and brackets within texts, numbers that a double cannot hold, odd space.
-static const char odd[] = " {\"plugins\" :\n[ {\"type\":\"x\",\"n\":12345678901234567890.10,\"t\":\"]},{\\\"\\\\\"}\t,"
-			  "{\"plugins\":[[],{}],\"type\":\"\\u0079\"} ] ,\"x-unknown\":[{\"type\":\"bulkhead-cni\"}],"
-			  "\"cniVersion\":\"1.1.0\",\"name\":\"n\"} \n\n";
+static const char odd[] =
+	" {\"plugins\" :\n[ {\"type\":\"x\",\"n\":12345678901234567890.10,\"t\":\"]},{\\\"\\\\\"}\t,"
+	"{\"plugins\":[[],{}],\"type\":\"\\u0079\"} ] ,\"x-unknown\":[{\"type\":\"bulkhead-cni\"}],"
+	"\"cniVersion\":\"1.1.0\",\"name\":\"n\"} \n\n";
 
 static const struct {
 	const char *name, *text;
-} shapes[] = { { "flannel", flannel }, { "k3s", k3s }, { "calico", calico }, { "aws", aws },
+} shapes[] = { { "flannel", flannel },   { "k3s", k3s },      { "calico", calico }, { "aws", aws },
 	       { "microk8s", microk8s }, { "ptp", ptp_crlf }, { "odd", odd } };
 
 static char *insert(const char *text, const char *entry)
@@ -107,7 +112,8 @@ static const char *last_type(const char *text)
 
 	assert_true(json_object_object_get_ex(json, "plugins", &plugins));
 	assert_true(json_object_object_get_ex(
-		json_object_array_get_idx(plugins, json_object_array_length(plugins) - 1), "type", &value));
+		json_object_array_get_idx(plugins, json_object_array_length(plugins) - 1), "type",
+		&value));
 	snprintf(type, sizeof(type), "%s", json_object_get_string(value));
 	return type;
 }
@@ -115,7 +121,8 @@ static const char *last_type(const char *text)
 static void lists_get_it_last_and_give_it_back(void **state)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(shapes); i++) {
-		_cleanup_free_ char *with = insert(shapes[i].text, ENTRY), *again = NULL, *back = NULL;
+		_cleanup_free_ char *with = insert(shapes[i].text, ENTRY), *again = NULL,
+				    *back = NULL;
 
 		print_message("%s\n", shapes[i].name);
 		assert_str(last_type(with), "bulkhead-cni");
@@ -128,7 +135,8 @@ static void lists_get_it_last_and_give_it_back(void **state)
 
 static void it_looks_like_its_neighbours(void **state)
 {
-	_cleanup_free_ char *lines = insert(flannel, ENTRY), *one = insert(calico, ENTRY), *crlf = insert(ptp_crlf, ENTRY);
+	_cleanup_free_ char *lines = insert(flannel, ENTRY), *one = insert(calico, ENTRY),
+			    *crlf = insert(ptp_crlf, ENTRY);
 
 	assert_str_contains(lines, "    },\n    " ENTRY "\n  ]\n}\n");
 	assert_str_contains(one, "true}}, " ENTRY "]}");
@@ -149,18 +157,26 @@ static void what_others_changed_stays(void **state)
 
 static void it_moves_behind_what_came_later(void **state)
 {
-	_cleanup_free_ char *a = insert("{\"cniVersion\":\"1.0.0\",\"plugins\":[{\"type\":\"bulkhead-cni\"},{\"type\":\"a\"},"
-					"{\"type\":\"bulkhead-cni\",\"socket\":\"/x\"}, {\"type\":\"b\"}]}", ENTRY);
+	_cleanup_free_ char *a = insert(
+		"{\"cniVersion\":\"1.0.0\",\"plugins\":[{\"type\":\"bulkhead-cni\"},{\"type\":\"a\"},"
+		"{\"type\":\"bulkhead-cni\",\"socket\":\"/x\"}, {\"type\":\"b\"}]}",
+		ENTRY);
 	_cleanup_free_ char *none = take(a);
 
-	assert_str(a, "{\"cniVersion\":\"1.0.0\",\"plugins\":[{\"type\":\"a\"}, {\"type\":\"b\"}, " ENTRY "]}");
-	assert_str(none, "{\"cniVersion\":\"1.0.0\",\"plugins\":[{\"type\":\"a\"}, {\"type\":\"b\"}]}");
+	assert_str(
+		a,
+		"{\"cniVersion\":\"1.0.0\",\"plugins\":[{\"type\":\"a\"}, {\"type\":\"b\"}, " ENTRY
+		"]}");
+	assert_str(none,
+		   "{\"cniVersion\":\"1.0.0\",\"plugins\":[{\"type\":\"a\"}, {\"type\":\"b\"}]}");
 }
 
 static void another_entry_takes_its_place(void **state)
 {
-	static const struct conflist_entry options = { .socket = "/run/x/control.sock", .records = "/run/x/cni",
-						       .quarantine = true, .timeout_sec = 7 };
+	static const struct conflist_entry options = { .socket = "/run/x/control.sock",
+						       .records = "/run/x/cni",
+						       .quarantine = true,
+						       .timeout_sec = 7 };
 	static const struct conflist_entry plain = { 0 };
 	_cleanup_free_ char *entry = conflist_entry(&options), *usual = conflist_entry(&plain);
 	_cleanup_free_ char *with = insert(calico, usual), *changed = insert(with, entry);
@@ -169,8 +185,10 @@ static void another_entry_takes_its_place(void **state)
 	size_t len;
 
 	assert_str(usual, ENTRY);
-	assert_str(entry, "{ \"type\": \"bulkhead-cni\", \"socket\": \"/run/x/control.sock\", \"records\": "
-			  "\"/run/x/cni\", \"onAgentDown\": \"quarantine\", \"timeoutSeconds\": 7 }");
+	assert_str(
+		entry,
+		"{ \"type\": \"bulkhead-cni\", \"socket\": \"/run/x/control.sock\", \"records\": "
+		"\"/run/x/cni\", \"onAgentDown\": \"quarantine\", \"timeoutSeconds\": 7 }");
 	assert_str_contains(changed, entry);
 	assert_str_lacks(changed, ENTRY);
 	// Whatever it says, it is there; and it is not.
@@ -195,9 +213,11 @@ static void broken_lists_are_refused(void **state)
 	refuses("{\"cniVersion\":\"1.0.0\",\"plugins\":{}}", "no list of plugins");
 	refuses("{\"cniVersion\":\"1.0.0\",\"plugins\":[]}", "no plugin to be chained to");
 	refuses("{\"cniVersion\":\"1.0.0\",\"plugins\":[" ENTRY "]}", "no plugin to be chained to");
-	refuses("{\"cniVersion\":\"1.0.0\",\"plugins\":[{\"type\":\"a\"},7]}", "plugins[1] has no type");
+	refuses("{\"cniVersion\":\"1.0.0\",\"plugins\":[{\"type\":\"a\"},7]}",
+		"plugins[1] has no type");
 	refuses("{\"cniVersion\":\"1.0.0\",\"plugins\":[{\"type\":4}]}", "plugins[0] has no type");
-	refuses("{\"cniVersion\":\"1.0.0\",\"plugins\":[{\"type\":\"a\"}],\"plugins\":[{\"type\":\"b\"}]}", "more than once");
+	refuses("{\"cniVersion\":\"1.0.0\",\"plugins\":[{\"type\":\"a\"}],\"plugins\":[{\"type\":\"b\"}]}",
+		"more than once");
 	refuses("{\"cniVersion\":\"1.0.0\",\"plu\\u0067ins\":[{\"type\":\"a\"}]}", "spelled oddly");
 }
 
@@ -206,32 +226,39 @@ static void versions_bound_what_can_be_chained(void **state)
 	refuses("{\"plugins\":[{\"type\":\"a\"}]}", "below 0.3.0");
 	refuses("{\"cniVersion\":\"0.2.0\",\"plugins\":[{\"type\":\"a\"}]}", "below 0.3.0");
 	refuses("{\"cniVersion\":\"1.2.0\",\"plugins\":[{\"type\":\"a\"}]}", "above 1.1.0");
-	refuses("{\"cniVersion\":\"0.4.0\",\"cniVersions\":[\"1.0.0\",\"2.0.0\"],\"plugins\":[{\"type\":\"a\"}]}", "above 1.1.0");
+	refuses("{\"cniVersion\":\"0.4.0\",\"cniVersions\":[\"1.0.0\",\"2.0.0\"],\"plugins\":[{\"type\":\"a\"}]}",
+		"above 1.1.0");
 	refuses("{\"cniVersion\":\"new\",\"plugins\":[{\"type\":\"a\"}]}", "'new' is no version");
 	refuses("{\"cniVersion\":\"1.0\",\"plugins\":[{\"type\":\"a\"}]}", "'1.0' is no version");
 	refuses("{\"cniVersion\":1,\"plugins\":[{\"type\":\"a\"}]}", "cniVersion is no text");
-	free(insert("{\"cniVersion\":\"0.2.0\",\"cniVersions\":[\"0.2.0\",\"1.1.0\"],\"plugins\":[{\"type\":\"a\"}]}", ENTRY));
+	free(insert(
+		"{\"cniVersion\":\"0.2.0\",\"cniVersions\":[\"0.2.0\",\"1.1.0\"],\"plugins\":[{\"type\":\"a\"}]}",
+		ENTRY));
 	free(insert("{\"cniVersion\":\"0.3.0\",\"plugins\":[{\"type\":\"a\"}]}", ENTRY));
 }
 
 static void size_and_depth_are_bounded(void **state)
 {
-	_cleanup_free_ char *deep = malloc(4096), *huge = malloc(CONFLIST_BYTES + 1), *with = NULL, *back = NULL;
+	_cleanup_free_ char *deep = malloc(4096), *huge = malloc(CONFLIST_BYTES + 1), *with = NULL,
+			    *back = NULL;
 	char nest[101];
 	size_t at;
 
 	memset(nest, '[', 100);
 	nest[100] = '\0';
-	at = (size_t)sprintf(deep, "{\"cniVersion\":\"1.0.0\",\"plugins\":[{\"type\":\"a\",\"x\":%s", nest);
+	at = (size_t)sprintf(
+		deep, "{\"cniVersion\":\"1.0.0\",\"plugins\":[{\"type\":\"a\",\"x\":%s", nest);
 	memset(deep + at, ']', 100);
 	strcpy(deep + at + 100, "}]}");
 	with = insert(deep, ENTRY);
 	back = take(with);
 	assert_str(back, deep);
-	sprintf(deep, "{\"cniVersion\":\"1.0.0\",\"plugins\":[{\"type\":\"a\",\"x\":%s%s", nest, nest);
+	sprintf(deep, "{\"cniVersion\":\"1.0.0\",\"plugins\":[{\"type\":\"a\",\"x\":%s%s", nest,
+		nest);
 	refuses(deep, "no JSON: nesting too deep");
 
-	at = (size_t)sprintf(huge, "{\"cniVersion\":\"1.0.0\",\"plugins\":[{\"type\":\"a\"}],\"x\":\"");
+	at = (size_t)sprintf(huge,
+			     "{\"cniVersion\":\"1.0.0\",\"plugins\":[{\"type\":\"a\"}],\"x\":\"");
 	memset(huge + at, 'y', CONFLIST_BYTES - at);
 	strcpy(huge + CONFLIST_BYTES - 2, "\"}");
 	free(insert(huge, ENTRY));
@@ -242,19 +269,22 @@ static void size_and_depth_are_bounded(void **state)
 		char *out = NULL;
 		size_t len;
 
-		assert_err(conflist_insert(huge, CONFLIST_BYTES + 1, ENTRY, &out, &len, &err), -EINVAL);
+		assert_err(conflist_insert(huge, CONFLIST_BYTES + 1, ENTRY, &out, &len, &err),
+			   -EINVAL);
 		assert_str_contains(err.text, "too long");
 	}
 }
 
 static void single_ones_become_lists(void **state)
 {
-	static const char conf[] = "{\n  \"cniVersion\": \"0.3.1\",\n  \"name\": \"my/net\",\n  \"type\": \"bridge\",\n"
-				   "  \"x\": 1.10\n}\n\n";
+	static const char conf[] =
+		"{\n  \"cniVersion\": \"0.3.1\",\n  \"name\": \"my/net\",\n  \"type\": \"bridge\",\n"
+		"  \"x\": 1.10\n}\n\n";
 	static const struct {
 		const char *text, *part;
 	} wrong[] = {
-		{ "{\"name\":\"n\",\"cniVersion\":\"1.0.0\",\"plugins\":[{\"type\":\"a\"}]}", "belongs into a file .conflist" },
+		{ "{\"name\":\"n\",\"cniVersion\":\"1.0.0\",\"plugins\":[{\"type\":\"a\"}]}",
+		  "belongs into a file .conflist" },
 		{ "{\"name\":\"n\",\"cniVersion\":\"1.0.0\"}", "has no type" },
 		{ "{\"type\":\"n\",\"cniVersion\":\"1.0.0\"}", "has no name" },
 		{ "{\"type\":\"n\",\"name\":\"n\"}", "below 0.3.0" },
@@ -265,15 +295,19 @@ static void single_ones_become_lists(void **state)
 	size_t len;
 
 	assert_ok_err(conflist_wrap(conf, strlen(conf), ENTRY, &list, &len, &err), &err);
-	assert_str(list, "{\n  \"cniVersion\": \"0.3.1\",\n  \"name\": \"my/net\",\n  \"plugins\": [\n"
-			 "{\n  \"cniVersion\": \"0.3.1\",\n  \"name\": \"my/net\",\n  \"type\": \"bridge\",\n"
-			 "  \"x\": 1.10\n},\n" ENTRY "\n  ]\n}\n");
+	assert_str(
+		list,
+		"{\n  \"cniVersion\": \"0.3.1\",\n  \"name\": \"my/net\",\n  \"plugins\": [\n"
+		"{\n  \"cniVersion\": \"0.3.1\",\n  \"name\": \"my/net\",\n  \"type\": \"bridge\",\n"
+		"  \"x\": 1.10\n},\n" ENTRY "\n  ]\n}\n");
 	assert_true(conflist_stands_for(list, len, conf, strlen(conf)));
 	assert_false(conflist_stands_for(list, len, flannel, strlen(flannel)));
 	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
 		char *none = NULL;
 
-		assert_err(conflist_wrap(wrong[i].text, strlen(wrong[i].text), ENTRY, &none, &len, &err), -EINVAL);
+		assert_err(conflist_wrap(wrong[i].text, strlen(wrong[i].text), ENTRY, &none, &len,
+					 &err),
+			   -EINVAL);
 		assert_str_contains(err.text, wrong[i].part);
 	}
 }

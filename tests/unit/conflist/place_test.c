@@ -6,11 +6,13 @@
 
 #include "agent/base/file.h"
 #include "agent/conflist/conflist.h"
+#include "agent/conflist/pace.h"
 #include "agent/conflist/place.h"
 
 #define ENTRY "{ \"type\": \"bulkhead-cni\" }"
 #define LIST "{\"cniVersion\":\"1.0.0\",\"name\":\"n\",\"plugins\":[{\"type\":\"bridge\"}]}\n"
-#define WITH "{\"cniVersion\":\"1.0.0\",\"name\":\"n\",\"plugins\":[{\"type\":\"bridge\"}," ENTRY "]}\n"
+#define WITH                                                                                       \
+	"{\"cniVersion\":\"1.0.0\",\"name\":\"n\",\"plugins\":[{\"type\":\"bridge\"}," ENTRY "]}\n"
 #define CONF "{\"cniVersion\":\"1.0.0\",\"name\":\"n\",\"type\":\"ptp\"}\n"
 
 static char dir[PATH_MAX];
@@ -130,7 +132,8 @@ static void looking_changes_nothing(void **state)
 	assert_int_equal(to_do(NULL), 1);
 	assert_int_equal(to_do(ENTRY), 1);
 	holds("10-a.conflist", LIST);
-	put("10-a.conflist", "{\"cniVersion\":\"1.0.0\",\"plugins\":[{\"type\":\"a\"},{\"type\":\"bulkhead-cni\"}]}");
+	put("10-a.conflist",
+	    "{\"cniVersion\":\"1.0.0\",\"plugins\":[{\"type\":\"a\"},{\"type\":\"bulkhead-cni\"}]}");
 	assert_int_equal(to_do(NULL), 0);
 	assert_int_equal(to_do(ENTRY), 1);
 }
@@ -180,7 +183,8 @@ static void a_single_one_gets_a_list_before_it(void **state)
 	assert_int_equal(placed.changes, 1);
 	holds("10-a.conf", CONF);
 	made = test_read(at("10-a.bulkhead.conflist"), NULL);
-	assert_str_contains(made, "{\"cniVersion\":\"1.0.0\",\"name\":\"n\",\"type\":\"ptp\"},\n" ENTRY);
+	assert_str_contains(made,
+			    "{\"cniVersion\":\"1.0.0\",\"name\":\"n\",\"type\":\"ptp\"},\n" ENTRY);
 	assert_int_equal(place().changes, 0);
 	// Theirs changes, and so does the list.
 	put("10-a.conf", "{\"cniVersion\":\"1.0.0\",\"name\":\"n\",\"type\":\"bridge\"}\n");
@@ -189,8 +193,9 @@ static void a_single_one_gets_a_list_before_it(void **state)
 	made = test_read(at("10-a.bulkhead.conflist"), NULL);
 	assert_str_contains(made, "\"bridge\"");
 	// Others chain theirs to it, as to any list: nobody undoes that, we stay the last.
-	put("10-a.bulkhead.conflist", "{\"cniVersion\":\"1.0.0\",\"name\":\"n\",\"plugins\":[{\"type\":\"bridge\",\"name\":\"n\","
-				      "\"cniVersion\":\"1.0.0\"}," ENTRY ",{\"type\":\"mesh\"}]}");
+	put("10-a.bulkhead.conflist",
+	    "{\"cniVersion\":\"1.0.0\",\"name\":\"n\",\"plugins\":[{\"type\":\"bridge\",\"name\":\"n\","
+	    "\"cniVersion\":\"1.0.0\"}," ENTRY ",{\"type\":\"mesh\"}]}");
 	assert_int_equal(place().changes, 1);
 	chained = test_read(at("10-a.bulkhead.conflist"), NULL);
 	assert_str_contains(chained, "{\"type\":\"mesh\"}," ENTRY);
@@ -265,22 +270,25 @@ static void the_program_is_put_and_replaced(void **state)
 
 	put("source", "one");
 	assert_false(place_has_plugin(dir));
-	assert_ok(place_plugin(dir, at("source"), &changed, &err));
+	assert_ok(place_plugin(dir, at("source"), false, &changed, &err));
 	assert_true(changed);
 	holds("bulkhead-cni", "one");
 	assert_int_equal(stat(at("bulkhead-cni"), &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0755);
 	assert_true(place_has_plugin(dir));
-	assert_ok(place_plugin(dir, at("source"), &changed, &err));
+	assert_ok(place_plugin(dir, at("source"), false, &changed, &err));
 	assert_false(changed);
 	put("source", "two");
-	assert_ok(place_plugin(dir, at("source"), &changed, &err));
+	assert_ok(place_plugin(dir, at("source"), true, &changed, &err));
+	assert_true(changed);
+	holds("bulkhead-cni", "one");
+	assert_ok(place_plugin(dir, at("source"), false, &changed, &err));
 	assert_true(changed);
 	holds("bulkhead-cni", "two");
 	assert_int_equal(chmod(at("bulkhead-cni"), 0644), 0); // nobody could run it
-	assert_ok(place_plugin(dir, at("source"), &changed, &err));
+	assert_ok(place_plugin(dir, at("source"), false, &changed, &err));
 	assert_true(changed);
-	assert_err(place_plugin(dir, at("none"), &changed, &err), -ENOENT);
+	assert_err(place_plugin(dir, at("none"), false, &changed, &err), -ENOENT);
 	assert_ok(place_remove(NULL, dir, &placed, &err));
 	absent("bulkhead-cni");
 }
@@ -299,20 +307,44 @@ static void the_program_stays_while_it_is_named(void **state)
 	holds("bulkhead-cni", "one");
 }
 
+static void changes_are_paced(void **state)
+{
+	struct pace pace = { 0 };
+	int64_t wait = 0, now = 5000;
+
+	for (int i = 0; i < PACE_AT_ONCE; i++)
+		assert_true(pace_take(&pace, now + i, &wait));
+	assert_false(pace_take(&pace, now + 10, &wait));
+	assert_int_equal(wait, PACE_MS - 10);
+	assert_false(pace_take(&pace, now + PACE_MS - 1, &wait));
+	assert_int_equal(wait, 1);
+	assert_true(pace_take(&pace, now + PACE_MS, &wait)); // one more, and no other
+	assert_false(pace_take(&pace, now + PACE_MS, &wait));
+	assert_int_equal(wait, PACE_MS);
+	now += 100 * (int64_t)PACE_MS; // all are given back, and not more than all
+	for (int i = 0; i < PACE_AT_ONCE; i++)
+		assert_true(pace_take(&pace, now, &wait));
+	assert_false(pace_take(&pace, now, &wait));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(changes_are_paced),
 		cmocka_unit_test_setup_teardown(the_first_name_is_chosen, folder, no_folder),
 		cmocka_unit_test_setup_teardown(it_moves_to_what_comes_before, folder, no_folder),
 		cmocka_unit_test_setup_teardown(looking_changes_nothing, folder, no_folder),
 		cmocka_unit_test_setup_teardown(mode_and_owner_stay, folder, no_folder),
 		cmocka_unit_test_setup_teardown(what_changed_meanwhile_is_left, folder, no_folder),
-		cmocka_unit_test_setup_teardown(a_single_one_gets_a_list_before_it, folder, no_folder),
+		cmocka_unit_test_setup_teardown(a_single_one_gets_a_list_before_it, folder,
+						no_folder),
 		cmocka_unit_test_setup_teardown(what_stood_for_it_goes_with_it, folder, no_folder),
-		cmocka_unit_test_setup_teardown(links_are_followed_within_the_folder, folder, no_folder),
+		cmocka_unit_test_setup_teardown(links_are_followed_within_the_folder, folder,
+						no_folder),
 		cmocka_unit_test_setup_teardown(what_is_broken_is_not_touched, folder, no_folder),
 		cmocka_unit_test_setup_teardown(the_program_is_put_and_replaced, folder, no_folder),
-		cmocka_unit_test_setup_teardown(the_program_stays_while_it_is_named, folder, no_folder),
+		cmocka_unit_test_setup_teardown(the_program_stays_while_it_is_named, folder,
+						no_folder),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
