@@ -43,17 +43,18 @@ struct install {
 	uint64_t entries, programs; // how often each was written
 };
 
+// What is the plugin's own default is not said.
 static int entry_new(const struct config *config, char **ret)
 {
 	struct conflist_entry entry = { .quarantine = config->cni_on_agent_down == 1 };
-	char socket[256], records[256];
+	char socket[256], folder[256];
+	const char *records = daemon_cni_folder(config, folder, sizeof(folder));
 
 	snprintf(socket, sizeof(socket), "%s/" BH_SOCKET_NAME, config->run_dir);
-	snprintf(records, sizeof(records), "%s/cni", config->run_dir);
-	if (strcmp(config->run_dir, BH_RUN_DIR) != 0) {
+	if (strcmp(config->run_dir, BH_RUN_DIR) != 0)
 		entry.socket = socket;
+	if (strcmp(records, BH_RUN_DIR "/cni") != 0)
 		entry.records = records;
-	}
 	if (config->cni_timeout_sec != CNI_TIMEOUT_SEC)
 		entry.timeout_sec = config->cni_timeout_sec;
 	*ret = conflist_entry(&entry);
