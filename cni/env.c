@@ -175,13 +175,15 @@ static int check_container(const char *text, struct err *reterr)
 	return 0;
 }
 
-static int check_pod(const struct pod *pod, struct err *reterr)
+// A runtime that knows no namespaces, as podman, tells the name alone: its pods are each in a namespace of that name.
+static int check_pod(struct pod *pod, struct err *reterr)
 {
-	if (pod->namespace[0] && pod->name[0])
-		return 0;
-	return err_set(reterr, -CNI_ENVIRONMENT,
-		       "CNI_ARGS has no %s: which pod this is is not known",
-		       pod->namespace[0] ? "K8S_POD_NAME" : "K8S_POD_NAMESPACE");
+	if (!pod->name[0])
+		return err_set(reterr, -CNI_ENVIRONMENT,
+			       "CNI_ARGS has no K8S_POD_NAME: which pod this is is not known");
+	if (!pod->namespace[0])
+		memcpy(pod->namespace, pod->name, sizeof(pod->namespace));
+	return 0;
 }
 
 int env_read(unsigned int needed, struct env *ret, struct err *reterr)

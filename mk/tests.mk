@@ -184,8 +184,11 @@ YARDSTICKS := $(patsubst %,$(B)/bench/%.bpf.o,empty floor floor_ro)
 $(B)/tests/bench/traffic/traffic: $(BENCH_TRAFFIC_OBJ) $(B)/lib/harness.a $(call archives,$(BENCH_ROOMS))
 	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(BENCH_TRAFFIC_OBJ) $(B)/lib/harness.a $(call link,$(BENCH_ROOMS)) -lcmocka -lm
 
-.PHONY: bench scale traffic watch
-bench: $(B)/tests/bench/watch/meter
+$(B)/tests/bench/cni/chain: $(B)/tests/bench/cni/chain.o
+	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< -ljson-c
+
+.PHONY: bench scale traffic watch starts
+bench: $(B)/tests/bench/cni/chain $(B)/tests/harness/traffic-static $(B)/tests/bench/watch/meter
 bench: $(B)/tests/bench/traffic/traffic $(YARDSTICKS)
 bench: $(B)/tests/bench/scale/scale
 bench: $(B)/tests/bench/bench all $(E2E_TOOLS) ## ns per packet, the agent's memory, large clusters, real traffic (root; ROUNDS=n T=name)
@@ -195,6 +198,10 @@ bench: $(B)/tests/bench/bench all $(E2E_TOOLS) ## ns per packet, the agent's mem
 	$(Q)$(if $(T),true,$(B)/tests/bench/scale/scale $(EVENTS))
 	$(Q)$(if $(T),true,$(B)/tests/bench/traffic/traffic $(B)/bench $(TRAFFIC_ROUNDS) $(TRAFFIC_MS))
 	$(Q)for shape in 1k 10k 50k; do $(if $(T),true,B=$(B) tests/bench/watch/run $$shape); done
+	$(Q)$(if $(T),true,B=$(B) tests/bench/cni/run)
+
+starts: $(B)/tests/bench/cni/chain $(RUNTIME_TOOLS) all ## the part of `bench` about a pod's start: what the CNI plugin adds (root; PAIRS=n)
+	$(Q)B=$(B) $(if $(PAIRS),PAIRS=$(PAIRS)) tests/bench/cni/run
 
 watch: $(B)/tests/bench/watch/meter all $(E2E_TOOLS) ## the part of `bench` about an API server: reading a cluster, events until in force (root; T=1k, 10k or 50k)
 	$(Q)for shape in $(or $(T),1k 10k 50k); do B=$(B) tests/bench/watch/run $$shape; done

@@ -95,7 +95,7 @@ container_rm() { # NAME...
 serving() {
 	local name=$1 network=$2 pid
 	shift 2
-	container "$name" "$network" -d -- /traffic serve "$@" >/dev/null || return
+	container "$name" "$network" -d -- /traffic serve "$@" >/dev/null || return 1
 	pid=$(podman_do inspect --format '{{.State.Pid}}' "$name")
 	ip netns attach "$P-$name" "$pid" || die "the network namespace of $name"
 	POD4[$name]=$(own_address "$name" 4) POD6[$name]=$(own_address "$name" 6)

@@ -25,6 +25,10 @@ reboot() {
 	rm -r "$RUN"
 	echo 00000000-0000-4000-8000-000000000000 >"$MARK"
 }
+serves() { # WHAT NETWORK CODE: a container is started there, and that ends with this code
+	serving web "$2" 80/tcp 81/tcp >"$WORK/serves" 2>&1
+	equal "$1" "$?" "$3"
+}
 veths() { in_ns node ip -o link show type veth | grep -c veth; }
 closed() { # WHAT
 	PROBE_MS=300 expect "$1" <<-EOT
@@ -52,24 +56,24 @@ container_object web "app: web"
 policy web web <<<'{podSelector: {}, policyTypes: [Ingress, Egress], ingress: [{ports: [{port: 80}]}], egress: [{ports: [{port: 80}]}]}'
 agent_start
 sync
-serving web failing 80/tcp 81/tcp || die "no container starts"
+serves "a container starts" failing 0
 judged "before the reboot"
 reboot web
 
 # ---- refused -----------------------------------------------------------------------------------------------------------------
 before=$(veths)
-if out=$(serving web failing 80/tcp 81/tcp 2>&1); then fail "r5_without_an_agent_a_start_is_refused"; else pass "r5_without_an_agent_a_start_is_refused"; fi
-matches "r5_and_it_says_why" "$out" "agent"
+serves "r5_without_an_agent_a_start_is_refused" failing 1
+matches "r5_and_it_says_why" "$(cat "$WORK/serves")" "agent"
 equal "r5_nothing_is_left_of_it" "$(veths) $(ls "$RECORDS" 2>/dev/null)" "$before "
 container_rm web 2>/dev/null
 agent_start
 sync
-check "r5_a_second_try_succeeds_with_the_agent" serving web failing 80/tcp 81/tcp
+serves "r5_a_second_try_succeeds_with_the_agent" failing 0
 judged "r5_and_is_judged"
 reboot web
 
 # ---- closed ------------------------------------------------------------------------------------------------------------------
-check "r5_without_an_agent_a_container_starts_closed" serving web closing 80/tcp 81/tcp
+serves "r5_without_an_agent_a_container_starts_closed" closing 0
 closed "r5_it_is_closed_without_an_agent"
 cut_off
 agent_start 9>&-
