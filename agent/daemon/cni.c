@@ -221,6 +221,7 @@ static bool was_fetched(const struct attachment *attachment, const char *ns, con
 void daemon_cni_fetched(struct daemon *daemon, const char *ns, const char *name, const char *uid, int r,
 			const char *why)
 {
+	struct attachment gone;
 	struct err err = { 0 };
 
 	if (r == -ENOENT && !uid) // a static pod's object may come after its sandbox
@@ -232,8 +233,11 @@ void daemon_cni_fetched(struct daemon *daemon, const char *ns, const char *name,
 		if (!was_fetched(&request->name, ns, name, uid))
 			continue;
 		snprintf(request->why, sizeof(request->why), "%s", err.text);
-		if (r == -ENOENT)
-			request_end(daemon, i--, NULL, &err);
+		if (r != -ENOENT)
+			continue;
+		gone = request->name;
+		request_end(daemon, i--, NULL, &err);
+		endpoints_attachment_remove(daemon->endpoints, &gone);
 	}
 	daemon_kick(daemon);
 }

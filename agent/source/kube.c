@@ -9,6 +9,7 @@
 #include "agent/base/log.h"
 #include "agent/base/vec.h"
 #include "agent/kube/reflect.h"
+#include "agent/source/fetch.h"
 #include "agent/source/problems.h"
 #include "agent/source/source.h"
 #include "agent/source/yaml.h"
@@ -77,6 +78,7 @@ struct kube {
 	struct event *flush; // tells the owner once a round of the loop
 	bool changed, synced;
 	struct feed feeds[ARRAY_SIZE(kinds)];
+	struct fetches *fetches;
 };
 
 static enum kind kind_of(const struct feed *feed)
@@ -251,6 +253,8 @@ static void on_listing(void *arg)
 	struct feed *feed = arg;
 
 	seen_clear(feed);
+	if (kind_of(feed) == KIND_POD)
+		fetches_listing(feed->kube->fetches);
 	feed->list++;
 	feed->sweep = store_count(feed->kube->store, kind_of(feed)) > 0;
 }
@@ -264,6 +268,8 @@ static int on_listed(void *arg)
 		return r;
 	seen_clear(feed);
 	feed->sweep = false;
+	if (kind_of(feed) == KIND_POD)
+		fetches_listed(feed->kube->fetches);
 	troubles_sweep(feed);
 	changed(feed->kube);
 	return 0;
@@ -299,25 +305,13 @@ static int take_unreadable(struct feed *feed, struct json_object *json, const ch
 	return r < 0 ? r : mark(feed, held);
 }
 
-static int on_put(void *arg, struct json_object *json)
+// Takes over the reference.
+static int take(struct feed *feed, struct object *object)
 {
-	struct object *object = NULL;
-	struct feed *feed = arg;
+	const char *ns = object->ns, *name = object->name;
 	struct store *store = feed->kube->store;
-	struct err err = { 0 };
-	const char *ns, *name;
-	int r;
+	int r = say(feed, ns, name, object->problem);
 
-	if (store_count(store, kind_of(feed)) >= OBJECTS_MAX)
-		return -E2BIG;
-	r = object_parse(kind_of(feed), json, &object, &err);
-	if (r == -EBADMSG)
-		return take_unreadable(feed, json, err.text);
-	if (r < 0)
-		return r;
-	ns = object->ns;
-	name = object->name;
-	r = say(feed, ns, name, object->problem);
 	if (r < 0) {
 		object_put(object);
 		return r;
@@ -332,6 +326,27 @@ static int on_put(void *arg, struct json_object *json)
 	return r;
 }
 
+static int on_put(void *arg, struct json_object *json)
+{
+	struct object *object = NULL;
+	struct feed *feed = arg;
+	struct err err = { 0 };
+	int r;
+
+	if (store_count(feed->kube->store, kind_of(feed)) >= OBJECTS_MAX)
+		return -E2BIG;
+	r = object_parse(kind_of(feed), json, &object, &err);
+	if (r == -EBADMSG)
+		return take_unreadable(feed, json, err.text);
+	if (r < 0)
+		return r;
+	if (kind_of(feed) == KIND_POD && fetches_put(feed->kube->fetches, (const struct pod *)object)) {
+		object_put(object);
+		return 0;
+	}
+	return take(feed, object);
+}
+
 static int on_gone(void *arg, struct json_object *json)
 {
 	const char *ns = meta_text(json, "namespace"), *name = meta_text(json, "name");
@@ -341,6 +356,8 @@ static int on_gone(void *arg, struct json_object *json)
 		return 0;
 	if (!object_kind(kind_of(feed))->namespaced)
 		ns = NULL;
+	if (kind_of(feed) == KIND_POD && fetches_gone(feed->kube->fetches, ns, name, meta_text(json, "uid")))
+		return 0;
 	if (store_remove(feed->kube->store, kind_of(feed), ns, name) > 0)
 		changed(feed->kube);
 	return say(feed, ns, name, NULL);
@@ -351,6 +368,59 @@ static void on_resource_problem(void *arg, const char *text)
 	struct feed *feed = arg;
 
 	problems_set(&feed->kube->problems, feed->kind->resource.name, text);
+}
+
+// ---- single pods ---------------------------------------------------------------------------------------------------------
+
+static struct feed *feed_of(struct kube *kube, enum kind kind)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(kube->feeds); i++)
+		if (kinds[i].kind == kind)
+			return &kube->feeds[i];
+	return NULL;
+}
+
+static bool pods_watched(void *arg)
+{
+	struct reflect_status status;
+
+	reflect_status(feed_of(arg, KIND_POD)->reflect, &status);
+	return status.synced && status.state == REFLECT_WATCHING;
+}
+
+static int fetch_put(void *arg, struct object *object)
+{
+	return take(feed_of(arg, KIND_POD), object);
+}
+
+static void fetch_done(void *arg, const char *ns, const char *name, const char *uid, int r, const char *why)
+{
+	struct kube *kube = arg;
+
+	if (kube->events.fetched)
+		kube->events.fetched(kube->events.arg, ns, name, uid, r, why);
+}
+
+static void fetch_problem(void *arg, const char *text)
+{
+	struct kube *kube = arg;
+	char sentence[ERR_TEXT_BYTES + 128];
+
+	snprintf(sentence, sizeof(sentence), "%s; pods that the watch has not shown yet start shut",
+		 text ? text : "");
+	problems_set(&kube->problems, "pods get", text ? sentence : NULL);
+}
+
+static int kube_fetch(struct source *source, const char *ns, const char *name, const char *uid)
+{
+	return fetches_ask(((struct kube *)source)->fetches, ns, name, uid);
+}
+
+static int open_fetches(struct kube *kube)
+{
+	const struct fetch_events events = { kube, pods_watched, fetch_put, fetch_done, fetch_problem };
+
+	return fetches_new(kube->base, kube->http, kube->store, &events, &kube->fetches);
 }
 
 // ---- the source -----------------------------------------------------------------------------------------------------------
@@ -471,6 +541,7 @@ static void kube_close(struct source *source)
 		return;
 	for (size_t i = 0; i < ARRAY_SIZE(kube->feeds); i++)
 		feed_close(&kube->feeds[i]);
+	fetches_free(kube->fetches);
 	http_free(kube->http);
 	if (kube->flush)
 		event_free(kube->flush);
@@ -505,7 +576,7 @@ static int kube_open(const char *where, struct event_base *base, struct store *s
 	if (r < 0)
 		return r;
 	kube->flush = event_new(base, -1, 0, on_flush, kube);
-	if (!kube->flush || open_feeds(kube) < 0)
+	if (!kube->flush || open_fetches(kube) < 0 || open_feeds(kube) < 0)
 		return err_set(reterr, -ENOMEM, "out of memory");
 	*ret = &TAKE_PTR(kube)->source;
 	return 0;
@@ -609,5 +680,6 @@ const struct source_ops source_kube = {
 	.close = kube_close,
 	.synced = kube_synced,
 	.current = kube_current,
+	.fetch = kube_fetch,
 	.describe = kube_describe,
 };
