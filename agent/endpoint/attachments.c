@@ -79,6 +79,15 @@ static void recall(struct endpoints *endpoints, const struct attachment *a)
 		log_error("out of memory: '%s/%s' keeps addresses that it has no more", a->ns, a->name);
 }
 
+// A further interface of a sandbox that has one: its addresses are not the pod's.
+static bool is_further(const struct endpoints *endpoints, const struct attachment *attachment)
+{
+	vec_each(const struct attachment, a, &endpoints->attachments)
+		if (!strcmp(a->container, attachment->container) && strcmp(a->ifname, attachment->ifname) != 0)
+			return true;
+	return false;
+}
+
 int endpoints_attachment_add(struct endpoints *endpoints, const struct attachment *attachment)
 {
 	struct attachment *known = named(endpoints, attachment);
@@ -88,7 +97,8 @@ int endpoints_attachment_add(struct endpoints *endpoints, const struct attachmen
 	if (known)
 		vec_cut(&endpoints->attachments, (size_t)(known - endpoints->attachments.v));
 	vec_push(&endpoints->attachments, *attachment);
-	lend(endpoints, attachment);
+	if (!is_further(endpoints, attachment))
+		lend(endpoints, attachment);
 	return 0;
 }
 

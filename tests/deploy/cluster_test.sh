@@ -6,6 +6,8 @@
 export UNDER=tests/deploy/contain
 # shellcheck source=tests/e2e/_init.sh
 . "$(dirname "$0")/../e2e/_init.sh"
+# shellcheck source=tests/e2e/_cni.sh
+. "$(dirname "$0")/../e2e/_cni.sh"
 UNDER=$ROOT/tests/deploy/contain
 . "$ROOT/tests/deploy/_render.sh"
 folder=deploy/overlays/startup-taint
@@ -70,6 +72,7 @@ EOT
 equal "it knows its node by the manifest" "$(bh status -o json | jq -r .node)" "$NODE"
 equal "alive, as the manifest asks" "$(ask_probe livenessProbe)" 200
 check "ready, as the manifest asks" until_true 20 eval '[ "$(ask_probe readinessProbe)" = 200 ]'
+matches "a pod that the watch has not shown is asked for" "$(cni_unknown web 20000)" '"ENOENT"'
 until_true 30 all_asked
 equal "pods may come to the node, as far as we are concerned" "$(taints)" mine
 equal "everything that is granted is asked" "$(asked | jq -c .unused)" '[]'

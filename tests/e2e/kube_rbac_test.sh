@@ -3,6 +3,8 @@
 # The roles in deploy/ grant what the agent asks, and nothing that it does not; what is not granted is named.
 # shellcheck source=tests/e2e/_init.sh
 . "$(dirname "$0")/_init.sh"
+# shellcheck source=tests/e2e/_cni.sh
+. "$(dirname "$0")/_cni.sh"
 
 problems() { bh status -o json | jq -r '.source.problems[] | "\(.where) \(.text)"'; }
 # shellcheck disable=SC2317 # called by check and until_true
@@ -32,13 +34,7 @@ api_show
 agent_start_kube --report-namespace bulkhead-system --report-lease 2 --report-repeat 1
 api_sync
 expect "enforced with the roles of deploy/" <<<'silent web api 80 tcp'
-# unknown WAIT_MS: the CNI plugin tells of a pod that the watch has not shown.
-unknown() {
-	ask "{\"op\":\"cni.add\",\"container\":\"one\",\"ifname\":\"eth0\",\"namespace\":\"shop\",\"name\":\"unknown\",\"uid\":\"u\",\"ifindex\":$(
-		ip -n "$NODE_NS" -j link show "v${NUMBER[web]}" | jq '.[0].ifindex'),\"peer_ifindex\":$(
-		ip -n "$P-web" -j link show eth0 | jq '.[0].ifindex'),\"wait_ms\":$1}"
-}
-matches "a pod that the watch has not shown is asked for" "$(unknown 20000)" '"ENOENT"'
+matches "a pod that the watch has not shown is asked for" "$(cni_unknown web 20000)" '"ENOENT"'
 until_true 20 all_used
 equal "nothing is asked that is not granted" "$(refused)" '[]'
 equal "nothing is granted that is not asked" "$(unused)" '[]'
@@ -65,9 +61,9 @@ api_sync
 expect "and in force" <<<'silent web api 80 tcp'
 
 without pods get
-matches "R41 what a single pod is asked by is named, too" "$(unknown 5000)" 'quarantine.*get pods is forbidden for system:serviceaccount:bulkhead-system:bulkhead'
+matches "R41 what a single pod is asked by is named, too" "$(cni_unknown web 5000)" 'quarantine.*get pods is forbidden for system:serviceaccount:bulkhead-system:bulkhead'
 check "and in status" told 'pods get get pods is forbidden'
 api '{"op":"rbac","path":"deploy/base/rbac.yaml"}' >/dev/null
-matches "granted later, it is asked" "$(unknown 20000)" '"ENOENT"'
+matches "granted later, it is asked" "$(cni_unknown web 20000)" '"ENOENT"'
 check "and told of no more" until_true 20 granted
 end
