@@ -184,7 +184,7 @@ int command_add(const struct call *call, struct err *reterr)
 	}
 	if (r < 0)
 		return r;
-	for (unsigned int i = 0; i < prev.nothers; i++)
+	for (unsigned int i = 0; i < prev.nothers && !device.guessed; i++)
 		command_note("policy holds on '%s' of pod '%s/%s' and not on its '%s'",
 			     call->env.ifname, call->env.pod.namespace, call->env.pod.name,
 			     prev.others[i]);

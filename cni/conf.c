@@ -184,6 +184,9 @@ int conf_parse(const char *text, size_t len, struct conf *ret, struct err *reter
 		return r;
 	if (!ret->name)
 		return err_set(reterr, -CNI_CONFIG, "the configuration has no 'name'");
+	if (strlen(ret->name) > CONF_NAME_BYTES)
+		return err_set(reterr, -CNI_CONFIG, "'name' is longer than %d bytes",
+			       CONF_NAME_BYTES);
 	if (!env_is_name(ret->name))
 		return err_set(
 			reterr, -CNI_CONFIG,

@@ -12,6 +12,7 @@
 
 #define CONF_BYTES (1u << 20) // of standard input
 #define CONF_DEPTH 32
+#define CONF_NAME_BYTES 255 // of the network's name
 #define CONF_PATH_BYTES 1024 // of a path among the keys
 #define CONF_SECONDS 300 // longest wait for the agent
 

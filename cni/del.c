@@ -42,6 +42,8 @@ int command_del(const struct call *call, struct err *reterr)
 	json_object_object_add(request, "container", json_object_new_string(call->env.container));
 	json_object_object_add(request, "ifname", json_object_new_string(call->env.ifname));
 	tell(call, "cni.del", request);
+	if (r == 0 && call->env.netns)
+		r = netns_not_own(call->env.netns, reterr);
 	return r;
 }
 
@@ -89,26 +91,10 @@ static int check_list(struct json_object *list, struct err *reterr)
 	return 0;
 }
 
-static struct json_object *valid_of(struct json_object *list)
-{
-	struct json_object *request = json_object_new_object(), *valid = json_object_new_array();
-
-	for (size_t i = 0; i < json_object_array_length(list); i++) {
-		struct json_object *from = json_object_array_get_idx(list, i),
-				   *to = json_object_new_object();
-
-		json_object_object_add(to, "container",
-				       json_object_new_string(field(from, "containerID")));
-		json_object_object_add(to, "ifname", json_object_new_string(field(from, "ifname")));
-		json_object_array_add(valid, to);
-	}
-	json_object_object_add(request, "valid", valid);
-	return request;
-}
-
+// Valid attachments are this network's alone: the agent goes by the records that are left, which are every network's.
 int command_gc(const struct call *call, struct err *reterr)
 {
-	_cleanup_json_ struct json_object *request = NULL;
+	_cleanup_json_ struct json_object *request = json_object_new_object();
 	_cleanup_close_ int folder = -1;
 	int r = check_list(call->conf.valid, reterr);
 
@@ -116,10 +102,9 @@ int command_gc(const struct call *call, struct err *reterr)
 		return r;
 	folder = record_folder_found(call->conf.records, reterr);
 	if (folder >= 0)
-		r = record_sweep(folder, is_valid, call->conf.valid, reterr);
+		r = record_sweep(folder, call->conf.name, is_valid, call->conf.valid, reterr);
 	else
 		r = folder == -ENOENT ? 0 : folder;
-	request = valid_of(call->conf.valid);
 	tell(call, "cni.gc", request);
 	return r;
 }

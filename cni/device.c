@@ -22,12 +22,15 @@
 
 // ---- namespaces -------------------------------------------------------------------------------------
 
-static bool is_own(int fd)
+int netns_not_own(const char *path, struct err *reterr)
 {
 	struct stat theirs, own;
 
-	return fstat(fd, &theirs) == 0 && stat(OWN, &own) == 0 && theirs.st_dev == own.st_dev &&
-	       theirs.st_ino == own.st_ino;
+	if (stat(path, &theirs) == 0 && stat(OWN, &own) == 0 && theirs.st_dev == own.st_dev &&
+	    theirs.st_ino == own.st_ino)
+		return err_set(reterr, -CNI_NETNS,
+			       "CNI_NETNS '%.256s' is the plugin's own network namespace", path);
+	return 0;
 }
 
 int netns_open(const char *path, struct err *reterr)
@@ -35,14 +38,12 @@ int netns_open(const char *path, struct err *reterr)
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
 	if (fd < 0)
-		return err_set(reterr, -CNI_NETNS, "CNI_NETNS '%s' cannot be opened: %s", path,
+		return err_set(reterr, -CNI_NETNS, "CNI_NETNS '%.256s' cannot be opened: %s", path,
 			       strerror(errno));
 	if (ioctl(fd, NS_GET_NSTYPE) != CLONE_NEWNET)
-		return err_set(reterr, -CNI_NETNS, "CNI_NETNS '%s' is no network namespace", path);
-	if (is_own(fd))
-		return err_set(reterr, -CNI_NETNS,
-			       "CNI_NETNS '%s' is the plugin's own network namespace", path);
-	return TAKE_FD(fd);
+		return err_set(reterr, -CNI_NETNS, "CNI_NETNS '%.256s' is no network namespace",
+			       path);
+	return netns_not_own(path, reterr) < 0 ? -CNI_NETNS : TAKE_FD(fd);
 }
 
 static void take_id(void *arg, const struct nlmsghdr *answer)
@@ -176,6 +177,7 @@ static int find_named(int fd, int id, const struct prev *prev, const char *ifnam
 		    pods.other != ours.ifindex)
 			continue;
 		take_pair(&ours, &pods, ret);
+		ret->guessed = true;
 		found++;
 	}
 	if (found == 1)

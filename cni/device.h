@@ -5,6 +5,7 @@
 #pragma once
 
 #include <net/if.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "agent/base/err.h"
@@ -14,10 +15,13 @@ struct device {
 	int ifindex, peer_ifindex; // ours, the pod's
 	char name[IFNAMSIZ]; // ours
 	uint8_t mac[6]; // the pod's
+	bool guessed; // by prevResult: the pod has no interface of the name that we were told
 };
 
 // A network namespace by its path. An fd; -CNI_NETNS: there is none, or it is our own.
 int netns_open(const char *path, struct err *reterr);
+// -CNI_NETNS if it is our own; one that is gone is not.
+int netns_not_own(const char *path, struct err *reterr);
 
 // The other side of the veth `ifname` of that namespace. If there is no such interface, the only veth among
 // prev->host that leads there. -CNI_NO_VETH: it is something else, or its other side is not here.

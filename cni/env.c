@@ -51,7 +51,7 @@ static const struct arg {
 	const char *key;
 	size_t offset, bytes; // in struct pod; 0 bytes: not kept
 } known[] = {
-	{ "K8S_POD_NAMESPACE", offsetof(struct pod, namespace), ENV_POD_BYTES },
+	{ "K8S_POD_NAMESPACE", offsetof(struct pod, namespace), ENV_NAMESPACE_BYTES },
 	{ "K8S_POD_NAME", offsetof(struct pod, name), ENV_POD_BYTES },
 	{ "K8S_POD_UID", offsetof(struct pod, uid), ENV_UID_BYTES },
 	{ "K8S_POD_INFRA_CONTAINER_ID" },

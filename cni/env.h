@@ -11,11 +11,12 @@
 #define ENV_CONTAINER_BYTES 239 // with '@' and an interface's name it is a file's name
 #define ENV_PATH_BYTES 1024 // of CNI_NETNS
 #define ENV_ARGS_BYTES 65536 // of CNI_ARGS
-#define ENV_POD_BYTES 253 // of a pod's name and of its namespace's
-#define ENV_UID_BYTES 128
+#define ENV_POD_BYTES 253
+#define ENV_NAMESPACE_BYTES 63
+#define ENV_UID_BYTES 63
 
 struct pod {
-	char namespace[ENV_POD_BYTES + 1]; // empty: not told
+	char namespace[ENV_NAMESPACE_BYTES + 1]; // empty: not told
 	char name[ENV_POD_BYTES + 1];
 	char uid[ENV_UID_BYTES + 1]; // may stay empty
 };

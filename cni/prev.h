@@ -10,7 +10,7 @@
 #include "agent/base/err.h"
 
 #define PREV_INTERFACES 64
-#define PREV_ADDRESSES 16 // of the interface in question
+#define PREV_ADDRESSES 8 // of the interface in question
 
 struct prev {
 	unsigned int nhost, nothers, naddresses;

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "agent/base/cleanup.h"
+#include "agent/base/file.h"
 #include "cni/result.h"
 
 // ---- the folder -------------------------------------------------------------------------------------
@@ -52,9 +53,11 @@ static int check_folder(int fd, bool last, const char *path, struct err *reterr)
 
 static int step_failed(int r, const char *path, struct err *reterr)
 {
-	if (r == -ELOOP)
-		return err_set(reterr, -CNI_IO,
-			       "'%s' is a symlink: 'records' must lead through none", path);
+	if (r == -ELOOP || r == -ENOTDIR)
+		return err_set(
+			reterr, -CNI_IO,
+			"'%s' is a symlink or no folder: 'records' must lead through folders alone",
+			path);
 	return err_set(reterr, -CNI_IO, "cannot open folder '%s': %s", path, strerror(-r));
 }
 
@@ -193,7 +196,26 @@ static bool split(const char *name, char container[static NAME_MAX + 1], const c
 	return true;
 }
 
-int record_sweep(int folder, record_keep_fn keep, void *arg, struct err *reterr)
+// Whether it says that it is another network's.
+static bool of_other_network(int folder, const char *name, const char *network)
+{
+	_cleanup_close_ int fd = open_strict(folder, name, O_RDONLY | O_NONBLOCK, 0);
+	_cleanup_json_ struct json_object *json = NULL;
+	_cleanup_free_ char *text = NULL;
+	struct json_object *field = NULL;
+	size_t len;
+
+	if (fd < 0 || file_read_fd(fd, RECORD_BYTES, &text, &len) < 0)
+		return false;
+	json = json_tokener_parse(text);
+	return json_object_is_type(json, json_type_object) &&
+	       json_object_object_get_ex(json, "network", &field) &&
+	       json_object_is_type(field, json_type_string) &&
+	       strcmp(json_object_get_string(field), network) != 0;
+}
+
+int record_sweep(int folder, const char *network, record_keep_fn keep, void *arg,
+		 struct err *reterr)
 {
 	_cleanup_(closedirp) DIR *dir = NULL;
 	const struct dirent *entry;
@@ -207,7 +229,8 @@ int record_sweep(int folder, record_keep_fn keep, void *arg, struct err *reterr)
 		const char *ifname;
 		int r;
 
-		if (!split(entry->d_name, container, &ifname) || keep(arg, container, ifname))
+		if (!split(entry->d_name, container, &ifname) || keep(arg, container, ifname) ||
+		    of_other_network(folder, entry->d_name, network))
 			continue;
 		r = record_remove(folder, container, ifname, reterr);
 		result = r < 0 ? r : result;

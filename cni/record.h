@@ -6,9 +6,9 @@
 // the folder is free of symlinks and of folders that somebody else may write.
 #pragma once
 
-#include <stddef.h>
-
 #include "agent/base/err.h"
+
+#define RECORD_BYTES 16384 // a record is far shorter
 
 // The folder, which is made if it is missing. An fd; -CNI_IO: the sentence names the folder that will not do.
 int record_folder(const char *path, struct err *reterr);
@@ -20,6 +20,8 @@ int record_write(int folder, const char *container, const char *ifname, const ch
 int record_remove(int folder, const char *container, const char *ifname,
 		  struct err *reterr); // absent is fine
 
-// Removes every record for which keep() says no, goes on past errors and returns the last one.
+// Removes the records of this network for which keep() says no, and those that nobody can read. Goes on past errors and
+// returns the last one.
 typedef int (*record_keep_fn)(void *arg, const char *container, const char *ifname);
-int record_sweep(int folder, record_keep_fn keep, void *arg, struct err *reterr);
+int record_sweep(int folder, const char *network, record_keep_fn keep, void *arg,
+		 struct err *reterr);

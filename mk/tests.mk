@@ -144,6 +144,14 @@ chaos: all $(B)/tests/soak/soak $(B)/tests/harness/traffic $(APISERVER) ## a run
 	$(Q)B=$(B) $(B)/tests/soak/soak --api --seconds $(CHAOS_SECONDS) --seed $(SEED) \
 		--bulkheadd $(B)/bulkheadd --traffic $(B)/tests/harness/traffic
 
+# ---- cni: the plugin, run directly by the specification ---------------------------------------------------------------
+CNITEST := $(sort $(wildcard tests/cni/*_test.sh))
+CNITEST_FILTER = $(if $(T),$(foreach t,$(CNITEST),$(if $(findstring $(T),$(t)),$(t))),$(CNITEST))
+
+.PHONY: cni
+cni: all $(E2E_TOOLS) ## the CNI plugin by the specification: commands, versions, errors, packets (root; T=name for some)
+	$(Q)B=$(B) TEST_TIMEOUT=120 tests/run -l $(B)/tests/log/cni $(CNITEST_FILTER)
+
 # ---- benchmark of the programs, beside the yardsticks of the shared folder ---------------------------------------------
 SHARED ?= $(or $(BULKHEAD_SHARED),../shared)
 ROUNDS ?= 15

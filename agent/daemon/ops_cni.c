@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // ops_cni.c - cni.add, cni.del, cni.check, cni.gc and cni.status: what the CNI plugin asks and tells.
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 
 #include "agent/daemon/health.h"
@@ -76,6 +77,37 @@ static int read_valid(struct json_object *request, names_t *ret, struct err *ret
 	return 0;
 }
 
+struct recorded {
+	names_t *names;
+	struct err err; // of the first record that cannot be read
+};
+
+static int add_recorded(void *arg, const struct attachment *attachment)
+{
+	return vec_push(((struct recorded *)arg)->names, *attachment);
+}
+
+static void note_unread(void *arg, const char *where, const char *text)
+{
+	struct recorded *recorded = arg;
+
+	if (!recorded->err.code)
+		err_set(&recorded->err, -EIO, "%s: %s", where, text);
+}
+
+// No list: those are valid that are recorded. One that cannot be read might be valid, too.
+static int read_recorded(struct daemon *daemon, names_t *ret, struct err *reterr)
+{
+	struct recorded recorded = { .names = ret };
+	char folder[PATH_MAX];
+	int r = records_read(daemon_cni_folder(daemon->config, folder, sizeof(folder)), add_recorded,
+			     note_unread, &recorded);
+
+	if (r < 0)
+		return err_set(reterr, r, "the records: %s", strerror(-r));
+	return recorded.err.code ? err_set(reterr, recorded.err.code, "%s", recorded.err.text) : 0;
+}
+
 static bool is_valid(const names_t *names, const struct attachment *attachment)
 {
 	vec_each(const struct attachment, name, names)
@@ -105,7 +137,8 @@ int op_cni_gc(void *arg, struct json_object *request, struct json_object **ret, 
 {
 	struct daemon *daemon = arg;
 	names_t names = { 0 };
-	int r = read_valid(request, &names, reterr);
+	int r = json_object_object_get(request, "valid") ? read_valid(request, &names, reterr) :
+							  read_recorded(daemon, &names, reterr);
 
 	if (r >= 0) {
 		*ret = json_object_new_object();

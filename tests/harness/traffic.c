@@ -11,6 +11,7 @@
 //	traffic frame  DEVICE                                raw frames out, and which come in
 //	traffic alive  [KIND ID]...                          which maps, progs, links still exist
 //	traffic tcx    DEVICE HOOK first|last PROGRAM LINK   a foreign program on a tcx hook
+//	traffic tcx    DEVICE HOOK list                      ids of the programs there
 //
 // World: host, tests. Pure: no. Owns: nothing.
 #include "tests/harness/traffic.h"
@@ -42,7 +43,7 @@ static const struct {
 	{ "flood", flood_main, "[-b BYTES] [-n ROUNDS] ADDR FIRSTPORT LASTPORT" },
 	{ "pair", pair_main, "[-n ROUNDS] [-p SRCPORT] [-t MS] ADDR PORT" },
 	{ "ask", ask_main, "[-t MS] SOCKET REQUEST" },
-	{ "tcx", tcx_main, "DEVICE ingress|egress first|last PROGRAM-PIN LINK-PIN" },
+	{ "tcx", tcx_main, "DEVICE ingress|egress first|last PROGRAM-PIN LINK-PIN | DEVICE ingress|egress list" },
 };
 #define VERBS (sizeof(verbs) / sizeof(verbs[0]))
 

@@ -1,0 +1,72 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# A device is shut before the agent is asked, whatever others have put on it: no packet passes, either way, and nothing
+# of theirs is taken away.
+# shellcheck source=tests/cni/_plugin.sh
+. "$(dirname "$0")/_plugin.sh"
+
+node_up
+tool_start serve-world world serve 80/tcp 53/udp
+tcx=yes
+[ "$(printf '%s\n' 6.6 "$(uname -r)" | sort -V | head -n 1)" = 6.6 ] || tcx=''
+
+# programs POD SIDE: the names of the tc programs on its device in the order in which they run, each with its kind.
+programs() {
+	local device=v${NUMBER[$1]} id
+	[ -z $tcx ] || in_ns node "$TRAFFIC" tcx "$device" "$2" list | while read -r id; do
+		printf 'tcx:%s ' "$(bpftool -j prog show id "$id" | jq -r .name)"
+	done
+	in_ns node tc -j filter show dev "$device" "$2" 2>/dev/null |
+		jq -j '.[] | select(.options) | "\(.kind):\(.options.prog.name // "") "'
+}
+# shuts POD INGRESS EGRESS: ADD without an agent; what stands on the two sides of its device then.
+shuts() {
+	equal "$1: open before ADD" "$(probe "$1" world 80 tcp 4) $(probe world "$1" 0 icmp 6)" "open open"
+	with_prev "$1" '.onAgentDown = "quarantine"'
+	pod_plugin ADD "$1"
+	echoed "$1: ADD"
+	pod_plugin ADD "$1"
+	echoed "$1: ADD again"
+	expect "$1: nothing passes" <<-EOT
+		silent $1 world 80 tcp
+		silent $1 world 53 udp
+		silent $1 node 0 icmp
+		silent world $1 0 icmp
+		silent node $1 0 icmp
+	EOT
+	equal "$1: ours is first, once, and theirs stand" "$(programs "$1" ingress)| $(programs "$1" egress)" "$2 | $3 "
+}
+
+link_up plain
+shuts plain bpf:bh_shut bpf:bh_shut
+
+link_up filters
+device=v${NUMBER[filters]}
+bpftool prog load "$FOREIGN" "$WORK/bpf/foreign" type classifier || die "the foreign program"
+theirs=$(bpftool -j prog show pinned "$WORK/bpf/foreign" | jq -r .name)
+in_ns node tc qdisc add dev "$device" clsact
+for side in ingress egress; do in_ns node tc filter add dev "$device" $side prio 1 bpf da pinned "$WORK/bpf/foreign"; done
+shuts filters "bpf:bh_shut bpf:$theirs" "bpf:bh_shut bpf:$theirs"
+
+if [ $tcx ]; then
+	link_up qdisc
+	in_ns node tc qdisc add dev "v${NUMBER[qdisc]}" ingress
+	in_ns node tc filter add dev "v${NUMBER[qdisc]}" ingress prio 1 bpf da pinned "$WORK/bpf/foreign"
+	# Its one list of filters answers for either side.
+	shuts qdisc "tcx:bh_shut bpf:$theirs" "tcx:bh_shut bpf:$theirs"
+
+	link_up tcx
+	in_ns node "$TRAFFIC" tcx "v${NUMBER[tcx]}" ingress last "$WORK/bpf/foreign" "$WORK/bpf/tcx-link" || die "tcx"
+	shuts tcx "tcx:bh_shut tcx:$theirs" tcx:bh_shut
+
+	# A filter of another kind holds our priority and lets everything pass.
+	u32=' u32: u32: u32: u32:' # with its tables
+	link_up held
+	device=v${NUMBER[held]}
+	in_ns node tc qdisc add dev "$device" clsact
+	for side in ingress egress; do in_ns node tc filter add dev "$device" $side prio 1 u32 match u32 0 0 flowid 1:1; done
+	shuts held "tcx:bh_shut$u32" "tcx:bh_shut$u32"
+	rm "$WORK/bpf/tcx-link"
+fi
+rm "$WORK/bpf/foreign"
+end
