@@ -51,7 +51,7 @@ with_prev() {
 refused() {
 	local got
 	got=$(jq -r '[.cniVersion, .code, .msg] | @tsv' <<<"$SAID" 2>/dev/null)
-	if [ $CODE != 0 ] && [ "$(cut -f2 <<<"$got")" = "$2" ] && grep -qE -- "$3" <<<"$got"; then
+	if [ "$CODE" != 0 ] && [ "$(cut -f2 <<<"$got")" = "$2" ] && grep -qE -- "$3" <<<"$got"; then
 		pass "$1"
 	else
 		fail "$1" "exit $CODE, '$SAID', standard error '$NOTE', want code $2 and /$3/"

@@ -74,7 +74,8 @@ while IFS='|' read -r what args pattern; do
 	refused "CNI_ARGS: $what" 4 "CNI_ARGS.*$pattern"
 done <<-EOT
 	an unknown key|$K8S;OTHER=1|'OTHER' is unknown
-	no pod|IgnoreUnknown=1|K8S_POD_NAMESPACE
+	no pod|IgnoreUnknown=1|K8S_POD_NAME
+	a long name without a namespace|K8S_POD_NAME=$(printf '%064d' 0)|longer than 63
 	no name|K8S_POD_NAMESPACE=shop;IgnoreUnknown=1|K8S_POD_NAME
 	no value|$K8S;IgnoreUnknown|KEY=VALUE
 	a name that leaves its folder|K8S_POD_NAMESPACE=shop;K8S_POD_NAME=../../x|K8S_POD_NAME
