@@ -18,6 +18,8 @@ struct rig {
 	char story[4096]; // what the store told
 	char problems[4096]; // "where: text\n", of those that are
 	size_t least; // policies that the store held at least, since it was set
+	int fetches, fetched; // told; what the last one came to
+	char why[512];
 };
 
 static void on_batch(void *arg)
@@ -40,6 +42,15 @@ static void on_changed(void *arg, const struct object *before, const struct obje
 	if (any->kind == KIND_NETPOL || any->kind == KIND_POD)
 		snprintf(rig->story + len, sizeof(rig->story) - len, "%c%s", !before ? '+' : !after ? '-' : '~',
 			 object_title(any, title, sizeof(title)));
+}
+
+static void on_fetched(void *arg, const char *ns, const char *name, const char *uid, int r, const char *why)
+{
+	struct rig *rig = arg;
+
+	rig->fetches++;
+	rig->fetched = r;
+	snprintf(rig->why, sizeof(rig->why), "%s/%s %s: %s", ns, name, uid ? uid : "-", why);
 }
 
 static int setup(void **state)
@@ -69,7 +80,7 @@ static int teardown(void **state)
 
 static void open_source(struct rig *rig)
 {
-	const struct source_events events = { .arg = rig, .batch = on_batch,
+	const struct source_events events = { .arg = rig, .batch = on_batch, .fetched = on_fetched,
 					      .server = { .pause_sec = 1, .cut_off_sec = 1 } };
 	char path[PATH_MAX], spec[PATH_MAX + 8];
 	struct err err = { 0 };
@@ -298,6 +309,135 @@ static void what_cannot_matter_is_not_watched(void **state)
 	wait_story(rig, "-shop/runs"); // r35: its address leaves at once
 }
 
+// ---- single pods ------------------------------------------------------------------------------------------------
+
+#define POD_OF(uid, status) \
+	"{'apiVersion':'v1','kind':'Pod','metadata':{'namespace':'shop','name':'p','uid':'" uid \
+	"'},'spec':{'nodeName':'n1','containers':[]},'status':{" status "}}"
+#define DELETE_POD "{'op':'delete','resource':'pods','namespace':'shop','name':'p'}"
+
+static bool has_fetched(struct rig *rig, const void *arg)
+{
+	return rig->fetches;
+}
+
+static int fetch(struct rig *rig, const char *uid)
+{
+	rig->fetches = 0;
+	assert_ok(rig->source->ops->fetch(rig->source, "shop", "p", uid));
+	run_until(rig, has_fetched, NULL);
+	return rig->fetched;
+}
+
+static const char *held_uid(struct rig *rig)
+{
+	const struct object *object = store_find(rig->store, KIND_POD, "shop", "p");
+
+	return object ? object->uid : "none";
+}
+
+// The watch of pods says nothing more, until all connections are reset: then it goes on where it was.
+static void silence(struct rig *rig)
+{
+	standin_do(&rig->standin, "{'op':'end','on':'watch pods','how':'silent'}");
+}
+
+static void a_pod_is_fetched_before_the_watch_shows_it(void **state)
+{
+	struct rig *rig = *state;
+
+	synced(rig);
+	silence(rig);
+	standin_do(&rig->standin, PUT(POD_OF("b", "'phase':'Pending'")));
+	assert_int_equal(fetch(rig, "b"), 0);
+	assert_str(held_uid(rig), "b");
+	assert_str(rig->story, "+shop/p");
+	rig->story[0] = '\0';
+	standin_do(&rig->standin, "{'op':'drop'}");
+	standin_do(&rig->standin, PUT(POD("shop", "later", "'phase':'Running'")));
+	run_until(rig, told, "+shop/later");
+	assert_str(rig->story, "+shop/later"); // and that it was shown changed nothing
+	standin_do(&rig->standin, DELETE_POD);
+	wait_story(rig, "-shop/p");
+}
+
+static void the_end_of_an_older_pod_of_the_name_is_passed_over(void **state)
+{
+	struct rig *rig = *state;
+
+	standin_do(&rig->standin, PUT(POD_OF("a", "'phase':'Running','podIP':'10.0.0.1'")));
+	synced(rig);
+	silence(rig);
+	standin_do(&rig->standin, PUT(POD_OF("a", "'phase':'Running','podIP':'10.0.0.2'")));
+	standin_do(&rig->standin, DELETE_POD);
+	standin_do(&rig->standin, PUT(POD_OF("b", "'phase':'Pending'")));
+	assert_int_equal(fetch(rig, "b"), 0);
+	assert_str(held_uid(rig), "b");
+	rig->story[0] = '\0';
+	standin_do(&rig->standin, "{'op':'drop'}");
+	standin_do(&rig->standin, PUT(POD("shop", "later", "'phase':'Running'")));
+	run_until(rig, told, "+shop/later");
+	assert_str(rig->story, "+shop/later");
+	assert_str(held_uid(rig), "b");
+}
+
+static void a_list_that_begins_later_takes_a_fetched_pod_away(void **state)
+{
+	struct rig *rig = *state;
+
+	synced(rig);
+	silence(rig);
+	standin_do(&rig->standin, PUT(POD_OF("b", "'phase':'Pending'")));
+	assert_int_equal(fetch(rig, "b"), 0);
+	standin_do(&rig->standin, DELETE_POD);
+	standin_do(&rig->standin, "{'op':'compact'}");
+	standin_do(&rig->standin, "{'op':'drop'}");
+	wait_story(rig, "-shop/p");
+}
+
+static void what_is_deleted_while_it_is_asked_for_does_not_come_back(void **state)
+{
+	static const char body[] = "{\"kind\":\"Pod\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"p\","
+				   "\"namespace\":\"shop\",\"uid\":\"b\"},\"spec\":{\"nodeName\":\"n1\"}}";
+	struct rig *rig = *state;
+	char text[512];
+
+	synced(rig);
+	snprintf(text, sizeof(text),
+		 "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
+		 strlen(body), body);
+	test_write(rig->standin.dir, "old", text);
+	standin_do(&rig->standin, "{'op':'fault','on':'get pods','http':'%s/old','delay_ms':2000}", rig->standin.dir);
+	rig->fetches = 0;
+	assert_ok(rig->source->ops->fetch(rig->source, "shop", "p", "b"));
+	standin_do(&rig->standin, PUT(POD_OF("b", "'phase':'Pending'")));
+	standin_do(&rig->standin, DELETE_POD);
+	run_until(rig, told, "-shop/p");
+	run_until(rig, has_fetched, NULL);
+	assert_int_equal(rig->fetched, -ENOENT);
+	assert_str(held_uid(rig), "none");
+}
+
+static void what_cannot_be_fetched_is_said(void **state)
+{
+	struct rig *rig = *state;
+
+	synced(rig);
+	silence(rig);
+	assert_int_equal(fetch(rig, "b"), -ENOENT);
+	assert_str(rig->why, "shop/p b: the API server knows no such pod");
+	standin_do(&rig->standin, PUT(POD_OF("c", "'phase':'Pending'")));
+	assert_int_equal(fetch(rig, "b"), -ENOENT);
+	assert_str_contains(rig->why, "another UID");
+	standin_do(&rig->standin, PUT(POD_OF("c", "'phase':'Failed'")));
+	assert_int_equal(fetch(rig, "c"), -ENOENT);
+	assert_str_contains(rig->why, "the pod has ended");
+	standin_do(&rig->standin, "{'op':'fault','on':'get pods','status':503}");
+	assert_int_equal(fetch(rig, "c"), -EAGAIN);
+	assert_str_contains(rig->why, "HTTP 503");
+	assert_str(held_uid(rig), "none");
+}
+
 static void cut_off_it_says_so_and_keeps_what_it_knows(void **state)
 {
 	struct rig *rig = *state;
@@ -349,6 +489,11 @@ int main(void)
 		TEST(problems_go_with_their_objects),
 		TEST(names_are_told_as_text),
 		TEST(what_cannot_matter_is_not_watched),
+		TEST(a_pod_is_fetched_before_the_watch_shows_it),
+		TEST(the_end_of_an_older_pod_of_the_name_is_passed_over),
+		TEST(a_list_that_begins_later_takes_a_fetched_pod_away),
+		TEST(what_is_deleted_while_it_is_asked_for_does_not_come_back),
+		TEST(what_cannot_be_fetched_is_said),
 		TEST(cut_off_it_says_so_and_keeps_what_it_knows),
 		TEST(what_cannot_be_opened_is_said),
 	};

@@ -129,6 +129,60 @@ static void a_namespace_is_walked_alone(void **state)
 	assert_int_equal(store_count(store, KIND_POD), 0);
 }
 
+static bool has_addr(const struct store *store, const char *text, bool lent)
+{
+	const struct object *object = store_find(store, KIND_POD, "shop", "web");
+	const struct pod *pod = (const struct pod *)object;
+	struct bh_addr addr;
+
+	assert_ok(addr_parse(text, &addr));
+	return pod && pod->naddrs == 1 && bh_addr_equal(&pod->addrs[0], &addr) && pod->lent == lent;
+}
+
+static void addresses_are_lent_until_the_object_has_its_own(void **state)
+{
+	_cleanup_(store_freep) struct store *store = NULL;
+	struct told told = { 0 };
+	struct bh_addr addr, other;
+
+	assert_ok(store_new(&store));
+	told.store = store;
+	assert_ok(store_subscribe(store, on_changed, &told));
+	assert_ok(addr_parse("10.0.0.7", &addr));
+	assert_ok(addr_parse("10.0.0.8", &other));
+	assert_ok(store_lend(store, "shop", "web", NULL, &addr, 1));
+	assert_int_equal(told.n, 0);
+	assert_int_equal(store_put(store, pod("shop", "web", "")), 1);
+	assert_true(has_addr(store, "10.0.0.7", true));
+	assert_int_equal(store_put(store, pod("shop", "web", "")), 0); // as it was
+	assert_ok(store_lend(store, "shop", "web", NULL, &other, 1));
+	assert_true(has_addr(store, "10.0.0.8", true));
+	assert_int_equal(store_put(store, pod("shop", "web", "10.0.0.9")), 1);
+	assert_true(has_addr(store, "10.0.0.9", false));
+	assert_ok(store_recall(store, "shop", "web"));
+	assert_true(has_addr(store, "10.0.0.9", false));
+}
+
+static void what_is_lent_goes_back(void **state)
+{
+	_cleanup_(store_freep) struct store *store = NULL;
+	const struct object *object;
+	struct bh_addr addr;
+
+	assert_ok(store_new(&store));
+	assert_ok(addr_parse("10.0.0.7", &addr));
+	store_put(store, pod("shop", "web", ""));
+	assert_ok(store_lend(store, "shop", "web", "another", &addr, 1)); // its object has no such UID
+	object = store_find(store, KIND_POD, "shop", "web");
+	assert_int_equal(((const struct pod *)object)->naddrs, 0);
+	assert_ok(store_lend(store, "shop", "web", NULL, &addr, 1));
+	assert_true(has_addr(store, "10.0.0.7", true));
+	assert_ok(store_recall(store, "shop", "web"));
+	object = store_find(store, KIND_POD, "shop", "web");
+	assert_int_equal(((const struct pod *)object)->naddrs, 0);
+	assert_false(((const struct pod *)object)->lent);
+}
+
 static int nothing_is_left(void **state)
 {
 	size_t strings, bytes;
@@ -146,6 +200,8 @@ int main(void)
 		TEST(changes_are_told_when_they_are_in_force),
 		TEST(objects_are_found_by_kind_namespace_and_name),
 		TEST(a_namespace_is_walked_alone),
+		TEST(addresses_are_lent_until_the_object_has_its_own),
+		TEST(what_is_lent_goes_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
