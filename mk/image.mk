@@ -3,7 +3,7 @@
 # copies this folder into an image from scratch; tests run the agent in it.
 
 IMAGE := $(B)/image
-IMAGE_PROGRAMS := $(PROGRAMS) $(B)/bulkhead-node
+IMAGE_PROGRAMS := $(PROGRAMS) $(CNI) $(B)/bulkhead-node
 
 BASE ?= debian:12
 

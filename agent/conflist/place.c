@@ -151,6 +151,9 @@ static int conf_change(struct conf *conf, const char *text, size_t len, bool onl
 	r = file_replace(conf->path, &conf->st, text, len);
 	if (r == -ESTALE)
 		return err_set(reterr, r, "%s was changed meanwhile", conf->path);
+	if (r == -EPERM && (conf->st.st_uid != geteuid() || conf->st.st_gid != getegid()))
+		return err_set(reterr, r, "%s belongs to %u:%u, which cannot be kept without CAP_CHOWN", conf->path,
+			       conf->st.st_uid, conf->st.st_gid);
 	return r < 0 ? err_set(reterr, r, "%s cannot be replaced: %s", conf->path, strerror(-r)) :
 		       0;
 }

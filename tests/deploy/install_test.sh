@@ -24,7 +24,7 @@ equal "it installs" "$?" 0
 [ -z "$said" ] || echo "$said"
 equal "programs, pages, completion, unit, configuration" \
 	"$(cd "$work/a" && find . -type f ! -name 'bulkhead-*.1' -printf '%P %m\n' | sort | tr '\n' ';')" \
-	"etc/bulkhead/bulkheadd.conf 600;usr/bin/bulkhead 755;usr/lib/systemd/system/bulkheadd.service 644;usr/sbin/bulkheadd 755;usr/share/bash-completion/completions/bulkhead 644;usr/share/bash-completion/completions/bulkheadd 644;usr/share/man/man1/bulkhead.1 644;usr/share/man/man8/bulkheadd.8 644;"
+	"etc/bulkhead/bulkheadd.conf 600;opt/cni/bin/bulkhead-cni 755;usr/bin/bulkhead 755;usr/lib/systemd/system/bulkheadd.service 644;usr/sbin/bulkheadd 755;usr/share/bash-completion/completions/bulkhead 644;usr/share/bash-completion/completions/bulkheadd 644;usr/share/man/man1/bulkhead.1 644;usr/share/man/man8/bulkheadd.8 644;"
 equal "a page for every verb" \
 	"$(find "$work/a/usr/share/man/man1" -name 'bulkhead-*.1' -printf '%f\n' | sed 's/^bulkhead-//; s/\.1$//' | sort | tr '\n' ' ')" \
 	"$("$B/bulkhead" help | sed -nE '1,/^Verbs:/d; s/^  ([a-z]+( [a-z]+)?) .*/\1/p' | tr ' ' - | sort | tr '\n' ' ')"
@@ -37,6 +37,13 @@ equal "a configuration that is there stays" "$(cat "$work/a/etc/bulkhead/bulkhea
 make --no-print-directory -s B="$B" DESTDIR="$work/b" PREFIX=/usr/local SYSCONFDIR=/usr/local/etc install >/dev/null 2>&1
 equal "PREFIX reaches the unit" "$(grep -o '^ExecStart=.*' "$work/b/usr/local/lib/systemd/system/bulkheadd.service")" \
 	"ExecStart=/usr/local/sbin/bulkheadd --config /usr/local/etc/bulkhead/bulkheadd.conf"
+
+# A host without containers: the plugin is where runtimes look, the verb puts its name into their configuration.
+mkdir "$work/net.d"
+printf '{"cniVersion":"1.0.0","name":"n","plugins":[{"type":"bridge"}]}' >"$work/net.d/10-n.conflist"
+"$work/a/usr/bin/bulkhead" cni install --conf-dir "$work/net.d" --bin-dir "$work/a/opt/cni/bin" --on-agent-down quarantine >/dev/null
+equal "cni install takes the plugin that was installed" "$? $(cat "$work/net.d/10-n.conflist")" \
+	'0 {"cniVersion":"1.0.0","name":"n","plugins":[{"type":"bridge"},{ "type": "bulkhead-cni", "onAgentDown": "quarantine" }]}'
 
 # The shipped configuration names no source: the daemon says so, in a sentence, and so knows the rest of the file.
 equal "the configuration is one that the daemon reads" \

@@ -44,6 +44,17 @@ while read -r folder; do
 	fi
 done <"$work/folders"
 
+# What an overlay has on a node, its uninstall finds there.
+paths() { # FOLDER: of the volumes that are folders of the node's own software
+	render "$1" 2>/dev/null | objects DaemonSet |
+		jq -r '.spec.template.spec.volumes[] | select(.name | test("^(cni-|kubelet-)")) | "\(.name) \(.hostPath.path)"' | sort
+}
+for folder in deploy/overlays/*; do
+	uninstall=deploy/uninstall-$(basename "$folder")
+	[ -d "$uninstall" ] || uninstall=deploy/uninstall
+	diff <(paths "$folder") <(paths "$uninstall") | sed "s|^|$folder, $uninstall: |"
+done | result "an uninstall looks where its overlay put things"
+
 # Capabilities: each with its reason beside it, and the page says the same ones.
 awk '/^ *add:$/ { on = 1; next } on && /^ *#/ { why = 1; next }
 	on && /^ *- [A-Z_]+$/ { if (!why) print $2 ": no reason beside it"; why = 0; next } { on = 0 }' \

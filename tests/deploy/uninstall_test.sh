@@ -11,13 +11,16 @@ KUBELET=$WORK/kubelet HOST_RUN=$WORK/host-run HOST_LIB=$WORK/host-lib
 STATE=$HOST_LIB/bulkhead
 export BULKHEAD_STATE_DIR=$STATE
 RUN=$HOST_RUN/bulkhead SOCKET=$HOST_RUN/bulkhead/control.sock
-mkdir -p "$KUBELET" "$RUN" "$STATE" "$WORK/config" # as a kubelet makes folders of volumes
+NETD=$WORK/net.d BIN=$WORK/cni-bin
+mkdir -p "$KUBELET" "$RUN" "$STATE" "$WORK/config" "$NETD" "$BIN" # as a kubelet makes folders of volumes
 for folder in base uninstall; do
 	render deploy/$folder | objects DaemonSet >"$WORK/$folder.json" || die "deploy/$folder does not render"
 done
 VOLUMES=$(jq -nc --arg bpf "$WORK/bpf" --arg run "$RUN" --arg host "$HOST_RUN" --arg kubelet "$KUBELET" --arg config "$WORK/config" \
 	--arg state "$STATE" --arg lib "$HOST_LIB" \
-	'{bpf: $bpf, run: $run, "host-run": $host, state: $state, "host-lib": $lib, "kubelet-seccomp": $kubelet, config: $config}')
+	--arg conf "$NETD" --arg bin "$BIN" \
+	'{bpf: $bpf, run: $run, "host-run": $host, state: $state, "host-lib": $lib, "kubelet-seccomp": $kubelet, config: $config,
+		"cni-conf": $conf, "cni-bin": $bin}')
 export VOLUMES
 # pod_setup FOLDER: its init containers, one after the other, as a kubelet runs them
 pod_setup() {
@@ -29,6 +32,16 @@ pod_setup() {
 }
 export DAEMONSET=$WORK/base.json
 
+# A network plugin's own, as its installer may have written it.
+cat >"$NETD/10-net.conflist" <<-EOT
+	{ "name":"net" ,"cniVersion": "0.3.1",
+	   "plugins": [ {"type":"bridge","mtu": 1500.0},
+	{"type":"portmap","capabilities":{"portMappings":true}} ]}
+EOT
+chmod 600 "$NETD/10-net.conflist"
+cp "$NETD/10-net.conflist" "$WORK/original"
+touch "$BIN/bridge"
+
 node_up
 namespace shop
 pod web shop
@@ -39,6 +52,9 @@ check "the seccomp profile is where the kubelet looks" cmp "$KUBELET/bulkhead.js
 agent_start
 sync
 expect "enforced" <<<'silent web api 80 tcp'
+equal "a pod starts by the plugin of the image" "$(jq -c '.plugins[-1]' "$NETD/10-net.conflist") $(cd "$BIN" && printf '%s ' *)" \
+	"{\"type\":\"bulkhead-cni\",\"socket\":\"$SOCKET\",\"records\":\"$RUN/cni\"} bridge bulkhead-cni "
+check "which runs outside of it" env CNI_COMMAND=VERSION "$BIN/bulkhead-cni" </dev/null
 DAEMONSET=$WORK/uninstall.json CONTAINER=cleanup in_ns node "$UNDER" bulkheadd >"$WORK/said" 2>&1
 equal "beside an agent nothing is cleaned up" $? 1
 matches "and it says why" "$(cat "$WORK/said")" 'an agent is running'
@@ -50,6 +66,9 @@ matches "there is something to remove" "$ids" 'map '
 pod_setup uninstall
 until_true 5 gone "$ids"
 equal "no pin, file, qdisc, map, program or link is left" "$(traces "$ids")" ""
+check "the node's configuration is as it was" cmp "$NETD/10-net.conflist" "$WORK/original"
+equal "with its mode, and the programs beside" "$(stat -c %a "$NETD/10-net.conflist") $(ls "$NETD" "$BIN" | xargs)" \
+	"600 $BIN: bridge $NETD: 10-net.conflist"
 equal "nor a file or folder of the node" "$(find "$KUBELET" "$HOST_RUN" "$HOST_LIB" -mindepth 1)" ""
 expect "open again" <<-EOT
 	open web api 80 tcp
