@@ -14,12 +14,15 @@ folder=deploy/overlays/startup-taint
 render $folder >"$WORK/objects" || die "$folder does not render"
 export DAEMONSET=$WORK/daemonset.json ACCOUNT=$API/serviceaccount NODE
 objects DaemonSet <"$WORK/objects" >"$DAEMONSET"
-mkdir -p "$WORK/config" "$RUN" "$BULKHEAD_STATE_DIR"
+NETD=$WORK/net.d BIN=$WORK/cni-bin
+mkdir -p "$WORK/config" "$RUN" "$BULKHEAD_STATE_DIR" "$NETD" "$BIN"
+printf '{"cniVersion":"1.0.0","name":"n","plugins":[{"type":"ptp"}]}' >"$NETD/10-n.conflist"
 objects ConfigMap <"$WORK/objects" | jq -r '.data["bulkheadd.conf"]' >"$WORK/config/bulkheadd.conf"
 printf 'report-lease=2\nreport-repeat=1\n' >>"$WORK/config/bulkheadd.conf" # so as not to wait for half an hour
 jq -s '{apiVersion: "v1", kind: "List", items: map(select(.kind | test("Role")))}' "$WORK/objects" >"$WORK/rbac.yaml"
 VOLUMES=$(jq -nc --arg bpf "$WORK/bpf" --arg run "$RUN" --arg config "$WORK/config" --arg state "$BULKHEAD_STATE_DIR" \
-	'{bpf: $bpf, run: $run, config: $config, state: $state}')
+	--arg conf "$NETD" --arg bin "$BIN" \
+	'{bpf: $bpf, run: $run, config: $config, state: $state, "cni-conf": $conf, "cni-bin": $bin}')
 export VOLUMES
 ask_probe() { # NAME: the answer to the manifest's probe, as the kubelet asks
 	local url
@@ -33,6 +36,12 @@ contained() { # as agent_start, by the manifest's arguments
 	agent=$!
 	"$TRAFFIC" ask -t 20000 "$SOCKET" '{"op":"version"}' >/dev/null 2>&1 ||
 		die "the agent does not answer: $(tail -n 5 "$WORK/agent.log")"
+}
+executed() { # COMMAND...: in the container, with its environment, as `kubectl exec` does it
+	local pid variables
+	pid=$(pidof -s bulkheadd)
+	mapfile -td '' variables <"/proc/$pid/environ"
+	env -i "${variables[@]}" /usr/bin/nsenter -t "$pid" -m -r -w "$@"
 }
 asked() { api '{"op":"asked"}'; }
 # shellcheck disable=SC2317 # called by until_true
@@ -72,6 +81,10 @@ EOT
 equal "it knows its node by the manifest" "$(bh status -o json | jq -r .node)" "$NODE"
 equal "alive, as the manifest asks" "$(ask_probe livenessProbe)" 200
 check "ready, as the manifest asks" until_true 20 eval '[ "$(ask_probe readinessProbe)" = 200 ]'
+equal "pods start by the plugin, as the plugin's own defaults are" "$(cat "$NETD/10-n.conflist")" \
+	'{"cniVersion":"1.0.0","name":"n","plugins":[{"type":"ptp"},{ "type": "bulkhead-cni" }]}'
+equal "and one can see it in the container" "$(executed /bulkhead cni status -o json | jq -c '[.conf_dir, .entry, .program, .agent.placed]')" \
+	'["/host/etc/cni/net.d",true,true,true]'
 matches "a pod that the watch has not shown is asked for" "$(cni_unknown web 20000)" '"ENOENT"'
 until_true 30 all_asked
 equal "pods may come to the node, as far as we are concerned" "$(taints)" mine

@@ -67,8 +67,8 @@ pod_setup uninstall
 until_true 5 gone "$ids"
 equal "no pin, file, qdisc, map, program or link is left" "$(traces "$ids")" ""
 check "the node's configuration is as it was" cmp "$NETD/10-net.conflist" "$WORK/original"
-equal "with its mode, and the programs beside" "$(stat -c %a "$NETD/10-net.conflist") $(ls "$NETD" "$BIN" | xargs)" \
-	"600 $BIN: bridge $NETD: 10-net.conflist"
+equal "with its mode, and the programs beside" "$(cd "$NETD" && stat -c '%n %a' -- * "$BIN"/*)" "10-net.conflist 600
+$BIN/bridge 644"
 equal "nor a file or folder of the node" "$(find "$KUBELET" "$HOST_RUN" "$HOST_LIB" -mindepth 1)" ""
 expect "open again" <<-EOT
 	open web api 80 tcp
