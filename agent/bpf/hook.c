@@ -137,6 +137,44 @@ static bool is_put(const struct tables *tables, int program, const struct place 
 	       sys_link_info(link, &info) == 0 && same_program(program, info.program);
 }
 
+// A link that somebody detached stays pinned and says of itself what it said before: only its place tells, which no
+// other program of the kind can have while the link lives. So the place is asked for; whoever gets it stands there. 1: it
+// was free. Should another product's program have taken just this priority meanwhile, that is not noticed.
+static int revive(const struct tables *tables, const struct place *place)
+{
+	_cleanup_close_ int link = link_open(tables->pin_dir, place), program = -1, again = -1;
+	struct sys_netfilter where;
+	struct sys_link info;
+	char path[PATH_MAX];
+	int r;
+
+	if (link < 0 || sys_netfilter_info(link, &where) < 0 || sys_link_info(link, &info) < 0)
+		return 0; // it is not there at all
+	program = bpf_prog_get_fd_by_id(info.program);
+	if (program < 0)
+		return program;
+	again = sys_netfilter_attach(program, &where);
+	if (again < 0)
+		return again == -EBUSY ? 0 : again;
+	path_of(tables->pin_dir, place, path);
+	r = pin_replace(again, path);
+	return r < 0 ? r : 1;
+}
+
+static int revive_all(const struct tables *tables)
+{
+	int n = 0;
+
+	for (int i = 0; i < HOOK_PLACES; i++) {
+		int r = revive(tables, &places[i]);
+
+		if (r < 0)
+			return r;
+		n += r;
+	}
+	return n;
+}
+
 static int put_all(const struct tables *tables, int program, struct err *reterr)
 {
 	char folder[PATH_MAX];
@@ -145,7 +183,8 @@ static int put_all(const struct tables *tables, int program, struct err *reterr)
 	if (mkdir(folder, 0700) < 0 && errno != EEXIST)
 		return err_set(reterr, -errno, "%s: %s", folder, strerror(errno));
 	for (int i = 0; i < HOOK_PLACES; i++) {
-		int r = is_put(tables, program, &places[i]) ? 0 : put(tables, program, &places[i]);
+		int r = is_put(tables, program, &places[i]) ? revive(tables, &places[i]) :
+							      put(tables, program, &places[i]);
 
 		if (r < 0)
 			return err_set(reterr, r, "the netfilter program cannot be attached to %s: %s",
@@ -246,15 +285,20 @@ int hook_want(struct tables *tables, bool wanted, struct err *reterr)
 
 int hook_watch(struct tables *tables, uint32_t grace_sec, bool *retrepaired, struct err *reterr)
 {
-	bool there = whole(tables);
-	int r;
+	int r = tables->hook == HOOK_UNSAID ? 0 : revive_all(tables);
+	bool there = r >= 0 && whole(tables);
 
-	*retrepaired = false;
+	*retrepaired = r > 0;
+	if (r < 0) {
+		tables_node_flag(tables, BH_NODE_HOOK, false);
+		return err_set(reterr, r, "whether the netfilter program is attached cannot be told: %s",
+			       strerror(-r));
+	}
 	if (!there) // whoever took it off: nothing goes unjudged meanwhile
 		tables_node_flag(tables, BH_NODE_HOOK, false);
 	if (tables->hook == HOOK_WANTED) {
 		r = need(tables, reterr);
-		*retrepaired = r == 0 && !there;
+		*retrepaired |= r == 0 && !there;
 		return r;
 	}
 	if (tables->hook != HOOK_UNWANTED || !count_places(tables) ||

@@ -25,7 +25,7 @@ struct hook_place {
 // old. On failure reterr says why nothing is judged behind translations: then what is mixed is denied. Helper thread.
 int hook_want(struct tables *tables, bool wanted, struct err *reterr);
 
-// A look at it from time to time: what is missing comes back (*retrepaired), what has not been wanted for so long
+// A look at it from time to time: what is missing or was detached comes back (*retrepaired), what has not been wanted for so long
 // goes. Before anybody said what is wanted nothing changes. Helper thread.
 int hook_watch(struct tables *tables, uint32_t grace_sec, bool *retrepaired, struct err *reterr);
 

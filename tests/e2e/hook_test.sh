@@ -21,6 +21,8 @@ policy web shop <<-EOT
 EOT
 links() { hook_links | wc -l; }
 status() { bh status -o json | jq -c "$1"; }
+# shellcheck disable=SC2317 # called by until_true
+repaired() { [ "$(status .stats.watchdog_repairs)" -gt "$1" ]; } # more often than so
 judged() {
 	PROBE_MS=300 expect "$1" <<-EOT
 		open   web db 5432@near tcp
@@ -54,6 +56,23 @@ check "what was taken away comes back" until_true 20 eval '[ "$(links)" = 4 ] &&
 matches "and that is told" "$(status .stats.watchdog_repairs)" '^[1-9]'
 judged "judged again"
 flows_live "what was taken away cut no flow" t4 u6
+
+# Detached by hand a link stays where it is pinned, and says of itself what it said before.
+for place in post4 in6; do
+	repairs=$(status .stats.watchdog_repairs)
+	dead=$(bpftool -j link show pinned "$PIN/bh_hook/$place" | jq .id)
+	bpftool link detach pinned "$PIN/bh_hook/$place" || die "bpftool link detach"
+	check "$place: what was detached comes back, counted" until_true 20 repaired "$repairs"
+	check "$place: by another link" [ "$(bpftool -j link show pinned "$PIN/bh_hook/$place" | jq .id)" != "$dead" ]
+	equal "$place: in force" "$(links) $(status .netfilter.in_force)" "4 true"
+	judged "$place: judged again"
+	flows_live "$place: what was detached cut no flow" t4 u6
+done
+agent_kill
+bpftool link detach pinned "$PIN/bh_hook/post6" || die "bpftool link detach"
+agent_start --watch-interval 3600
+sync
+judged "detached while no agent was there: attached by the next one"
 
 ids=$(hook_links)
 agent_stop
