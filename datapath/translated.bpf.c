@@ -17,6 +17,22 @@
 
 #include <bpf/bpf_core_read.h>
 
+/* A frame as such a program sees it: what is linear of the packet, from its network header on. */
+#define BH_FRAME_OWN
+struct bh_frame {
+	__u64 at;
+	__u32 bytes;
+	__u32 pad;
+};
+
+static __always_inline long bh_frame_load(const struct bh_frame *frame, __u32 offset, void *to,
+					  __u32 bytes)
+{
+	if (!frame || offset > frame->bytes || bytes > frame->bytes - offset)
+		return -1;
+	return bpf_probe_read_kernel(to, bytes, (const void *)(frame->at + offset));
+}
+
 #include "datapath/config.bpf.h" /* what the agent sets */
 #include "datapath/service.bpf.h" /* the judgement on a backend */
 
@@ -67,7 +83,7 @@ struct skb_shared_info {
 
 struct sk_buff {
 	unsigned long _nfct;
-	unsigned int len;
+	unsigned int len, data_len;
 	unsigned char *head;
 	unsigned int end;
 	__u16 network_header;
@@ -162,37 +178,53 @@ BH_SUBPROG int flow_tracked(struct flow *flow, __u64 at)
 	return 0;
 }
 
-/* By the headers at this address, as they are now. -1: no ports are to be seen there. */
-BH_SUBPROG int flow_untracked(struct flow *flow, __u64 at, int v4)
+/* By the headers as they are now. LATER: a piece without ports. NONE, or why no more than the addresses can be read. */
+BH_SUBPROG int flow_header4(const struct bh_frame *frame, struct flow *flow, struct bh_walk *walk)
+{
+	struct tuple tuple = { .family = FAMILY_4 };
+	struct bh_ip4 ip;
+
+	if (!flow || !walk || BH_LOAD(frame, 0, &ip))
+		return BH_REASON_SHORT;
+	tuple.src[0] = ip.src;
+	tuple.dst[0] = ip.dst;
+	tuple.proto = ip.proto;
+	work_of(&flow->work, &tuple);
+	walk->offset = (ip.version_ihl & 0xf) * 4;
+	if (ip.frag & BH_BE16(BH_IP4_OFFSET))
+		walk->flags = BH_WALK_LATER;
+	return BH_REASON_NONE;
+}
+
+BH_SUBPROG int flow_header6(struct bh_frame *frame, struct flow *flow, struct bh_walk *walk)
 {
 	struct tuple tuple = {};
-	struct bh_ip6 ip6;
-	struct bh_ip4 ip4;
+	struct bh_ip6 ip;
+	int reason;
 
-	if (!flow)
-		return -1;
-	if (v4) {
-		if (bpf_probe_read_kernel(&ip4, sizeof(ip4), (const void *)at) ||
-		    (ip4.frag & BH_BE16(BH_IP4_OFFSET)))
-			return -1;
-		tuple.family = FAMILY_4;
-		tuple.src[0] = ip4.src;
-		tuple.dst[0] = ip4.dst;
-		tuple.proto = ip4.proto;
-		at += (ip4.version_ihl & 0xf) * 4;
-	} else {
-		if (bpf_probe_read_kernel(&ip6, sizeof(ip6), (const void *)at))
-			return -1;
-		__builtin_memcpy(tuple.src, &ip6.src, sizeof(tuple.src));
-		__builtin_memcpy(tuple.dst, &ip6.dst, sizeof(tuple.dst));
-		tuple.proto = ip6.next;
-		at += sizeof(ip6);
-	}
-	if (bpf_probe_read_kernel(&tuple.sport, sizeof(tuple.sport), (const void *)at) ||
-	    bpf_probe_read_kernel(&tuple.dport, sizeof(tuple.dport), (const void *)(at + 2)))
-		return -1;
+	if (!flow || !walk || BH_LOAD(frame, 0, &ip))
+		return BH_REASON_SHORT;
+	__builtin_memcpy(tuple.src, &ip.src, sizeof(tuple.src));
+	__builtin_memcpy(tuple.dst, &ip.dst, sizeof(tuple.dst));
 	work_of(&flow->work, &tuple);
-	return 0;
+	walk->next = ip.next;
+	walk->offset = sizeof(ip);
+	reason = bh_walk(frame, walk);
+	flow->work.pkt.proto = walk->next;
+	return reason;
+}
+
+BH_SUBPROG int flow_untracked(struct bh_frame *frame, struct flow *flow, struct bh_walk *walk, int v4)
+{
+	int reason;
+
+	if (!flow || !walk)
+		return BH_REASON_INTERNAL;
+	reason = v4 ? flow_header4(frame, flow, walk) : flow_header6(frame, flow, walk);
+	if (reason || (walk->flags & BH_WALK_LATER) || !proto_has_ports(flow->work.pkt.proto))
+		return reason;
+	return bh_frame_load(frame, walk->offset, &flow->work.pkt.ports, 4) ? BH_REASON_SHORT :
+									      BH_REASON_NONE;
 }
 
 /* The endpoint whose flow it is. NULL: of none here, or of one that has just gone (work->ident is set then). */
@@ -340,13 +372,32 @@ BH_SUBPROG int judge_forgotten(struct flow *flow)
 	return backend_passes(&flow->work, ep) ? ACCEPT : drop_by(flow, BH_REASON_POLICY_DENIED);
 }
 
+/* Nobody can tell where it goes: what a judged pod sends goes no further. */
+BH_SUBPROG int unreadable(struct flow *flow, __u32 reason)
+{
+	struct bh_endpoint *ep;
+
+	if (!flow)
+		return DROP;
+	ep = work_endpoint(&flow->work);
+	if (!ep)
+		return flow->work.ident ? DROP : ACCEPT;
+	return READ_ONCE(ep->policy[BH_EGRESS]) == BH_POLICY_ALLOW ? ACCEPT : drop_by(flow, reason);
+}
+
 INLINE int untracked(const struct bpf_nf_ctx *ctx, struct flow *flow)
 {
 	const struct sk_buff *skb = ctx->skb;
+	struct bh_frame frame = {
+		.at = (__u64)BPF_CORE_READ(skb, head) + skb->network_header,
+		.bytes = skb->len - BPF_CORE_READ(skb, data_len),
+	};
+	struct bh_walk walk = {};
+	int reason = flow_untracked(&frame, flow, &walk, ctx->state->pf == FAMILY_4);
 
-	if (flow_untracked(flow, (__u64)BPF_CORE_READ(skb, head) + skb->network_header,
-			   ctx->state->pf == FAMILY_4) ||
-	    !proto_has_ports(flow->work.pkt.proto))
+	if (reason)
+		return ctx->state->hook == LOCAL_IN ? ACCEPT : unreadable(flow, reason);
+	if ((walk.flags & BH_WALK_LATER) || !proto_has_ports(flow->work.pkt.proto))
 		return ACCEPT;
 	if (by_ipvs(skb))
 		return judge_forgotten(flow);

@@ -34,10 +34,12 @@
 #define BH_SUBPROG __attribute__((noinline))
 /* A loop stays a loop: unrolled, the verifier would read it that many times over. */
 #define BH_NO_UNROLL _Pragma("clang loop unroll(disable)")
+#ifndef BH_FRAME_OWN /* else whoever includes this has defined both */
 #define bh_frame __sk_buff
 struct __sk_buff;
 static long (*bh_frame_load)(const struct bh_frame *frame, __u32 offset, void *to,
 			     __u32 bytes) = (void *)26; /* bpf_skb_load_bytes */
+#endif
 #else
 #define BH_WIRE __attribute__((packed))
 #define BH_SUBPROG static inline __attribute__((unused))

@@ -33,11 +33,22 @@ expect "service_rules_of_before_lead_to_nobody_forbidden" <<<"silent web s 5432@
 proxy iptables
 expect "service_rules_of_now_lead_to_who_is_allowed" <<<"open web s 5432@ok tcp"
 
-service x shop "sql:5433/tcp:8080" ".spec.externalIPs = [\"${POD4[db]}\", \"${POD6[db]}\"]"
-slice x shop x "sql:8080/tcp" ok # there are no rules for it yet
+service x shop "sql:5433/tcp:8080 dns:5434/udp:80" ".spec.externalIPs = [\"${POD4[db]}\", \"${POD6[db]}\"]"
+slice x shop x "sql:8080/tcp dns:80/udp" ok # there are no rules for it yet
 in_ns db "$TRAFFIC" serve 5433/tcp &
 sync
 expect "service_without_rules_is_what_its_address_is" <<<"silent web db 5433 tcp"
+# What conntrack is told to leave alone is read as it is on the wire, whatever stands before its ports.
+in_ns node nft -f - <<<'table inet untracked { chain pre { type filter hook prerouting priority raw; udp dport 5434 notrack; }; }'
+wire web db
+link="eth $(mac web) $(ip -n "$NODE_NS" -j link show "v${NUMBER[web]}" | jq -r '.[0].address')"
+frames web db web egress <<-EOT
+	backend-unknown | untracked                       | $link 0x0800 ip ${POD4[web]} ${POD4[db]} 17 udp 4001 5434 data 8
+	backend-unknown | untracked                       | $link 0x86dd ip ${POD6[web]} ${POD6[db]} 17 udp 4001 5434 data 8
+	backend-unknown | untracked, destination options  | $link 0x86dd ip ${POD6[web]} ${POD6[db]} 17 ext 60 udp 4001 5434 data 8
+	backend-unknown | untracked, several headers      | $link 0x86dd ip ${POD6[web]} ${POD6[db]} 17 ext 0 ext 60 ext 43 ext 60 udp 4001 5434 data 8
+EOT
+in_ns node nft delete table inet untracked
 proxy iptables
 expect "service_with_rules_is_its_backend" <<-EOT
 	open web db 5433@ok tcp

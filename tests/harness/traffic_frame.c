@@ -89,6 +89,11 @@ static void add_alert(struct packet *p, char **arg)
 	memcpy(p->data + p->len - sizeof(option), option, sizeof(option));
 }
 
+static void add_ext(struct packet *p, char **arg)
+{
+	packet_ext(p, (uint8_t)number(arg[0]), 0);
+}
+
 static void add_icmp(struct packet *p, char **arg)
 {
 	packet_icmp(p, (uint8_t)number(arg[0]), (uint8_t)number(arg[1]), (uint16_t)number(arg[2]));
@@ -151,6 +156,7 @@ static const struct layer {
 	{ "ip", 3, add_ip }, // SRC DST PROTOCOL, of either family
 	{ "hops", 1, add_hops },
 	{ "alert", 0, add_alert }, // IPv6 router alert
+	{ "ext", 1, add_ext }, // KIND: an IPv6 extension header of 8 bytes
 	{ "icmp", 3, add_icmp }, // TYPE CODE ID, of either family
 	{ "address", 1, add_address }, // 16 bytes: a target
 	{ "option", 2, add_option }, // KIND MAC: of neighbour discovery
