@@ -152,12 +152,14 @@ static enum bh_reason judge(struct asking *asking, const struct bh_addr *remote,
 		return BH_REASON_NO_POLICY;
 	head = asking->unit.head;
 	ret->judgement.gen = head.gen;
-	ret->service = asking->dir == BH_EGRESS && ret->policy >= BH_POLICY_FIRST &&
+	ret->service = asking->dir == BH_EGRESS && ret->policy != BH_POLICY_ALLOW &&
 		       find_service(asking->tables, remote, proto, port, &key, &word);
 	if (ret->service) {
 		ret->cls = BH_SERVICE_CLASS(word);
-		reason = ask_matrix(asking, &head, ret->policy, ret->cls, BH_PORT_CLASS_NONE,
-				    &ret->judgement);
+		reason = ret->policy < BH_POLICY_FIRST ?
+				 fixed(ret->policy, &ret->judgement) :
+				 ask_matrix(asking, &head, ret->policy, ret->cls,
+					    BH_PORT_CLASS_NONE, &ret->judgement);
 		return judge_row(asking, &key, word, reason, ret);
 	}
 	ret->cls = peer_class(asking->tables, remote, ret);

@@ -106,13 +106,18 @@ static uint32_t self_of(const struct svckey *key, uint32_t slot)
 	return BH_SELF_NOT;
 }
 
-static enum bh_reason judge_service(const struct matrix *matrix, const struct svckey *key,
-				    uint32_t slot, struct bh_judgement *ret)
+static enum bh_reason judge_service(const struct policy *policy, const struct matrix *matrix,
+				    const struct svckey *key, uint32_t slot,
+				    struct bh_judgement *ret)
 {
-	enum bh_reason reason = read_matrix(matrix, &matrix->units->head, matrix->id,
-					    BH_SERVICE_CLASS(key->word), BH_PORT_CLASS_NONE, ret);
+	enum bh_reason reason;
 	uint32_t how;
 
+	if (matrix_fixed(policy, matrix))
+		reason = judge_fixed(matrix, ret);
+	else
+		reason = read_matrix(matrix, &matrix->units->head, matrix->id,
+				     BH_SERVICE_CLASS(key->word), BH_PORT_CLASS_NONE, ret);
 	if (reason != BH_REASON_POLICY_DENIED)
 		return reason;
 	if (key->word & BH_SERVICE_EMPTY)
@@ -136,14 +141,14 @@ enum bh_reason policy_eval(const struct policy *policy, uint32_t slot, enum bh_d
 	*ret = (struct bh_judgement){ 0 };
 	if (!matrix)
 		return BH_REASON_NO_POLICY;
+	ret->gen = matrix->gen;
+	key = dir == BH_EGRESS ? service_key(policy, remote, proto, port, as_node) : NULL;
+	if (key)
+		return judge_service(policy, matrix, key, slot, ret);
 	if (matrix_fixed(policy, matrix)) {
 		reason = judge_fixed(matrix, ret);
 		return as_node && reason == BH_REASON_POLICY_DENIED ? BH_REASON_OWN_NODE : reason;
 	}
-	ret->gen = matrix->gen;
-	key = dir == BH_EGRESS ? service_key(policy, remote, proto, port, as_node) : NULL;
-	if (key)
-		return judge_service(matrix, key, slot, ret);
 	return judge_address(policy, matrix, remote, proto, port, as_node, ret);
 }
 

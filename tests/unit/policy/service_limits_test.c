@@ -267,6 +267,44 @@ static void churn_of_services_leaves_nothing(void **state)
 	judge_stop(&j);
 }
 
+static enum bh_reason as_node(uint32_t slot, const char *remote, uint16_t port)
+{
+	struct bh_judgement judgement;
+	struct bh_addr addr;
+
+	judge_compile(&j);
+	assert_ok(addr_parse(remote, &addr));
+	return policy_eval(j.policy, slot, OUT, &addr, 6, port, true, &judgement);
+}
+
+// Its policy found no room: what stands behind a Service is told by a policy's rows, and it has none.
+static void a_pod_without_room_for_its_policy_reaches_its_node_by_no_service(void **state)
+{
+	uint32_t slot = client(&(struct policy_limits){ .policies = 3 }), shut;
+
+	judge_put(&j, KIND_NODE,
+		  "{'metadata':{'name':'n'},'status':{'addresses':[{'type':'InternalIP','address':'172.18.0.1'}]}}");
+	policy_set_node(j.policy, "n");
+	service("x", "web", "10.96.0.1", 1, "10.0.0.5");
+	service("x", "api", "10.96.0.2", 1, "172.18.0.1");
+	judge_put(&j, KIND_SERVICE,
+		  "{'metadata':{'namespace':'x','name':'web'},'spec':{'clusterIPs':['10.96.0.1'],"
+		  "'ports':[{'name':'p0','port':1,'nodePort':30001}]}}");
+	assert_allowed(&j, slot, OUT, "10.96.0.2", "tcp", 1);
+	shut = judge_local(&j, "x", "other", "'app':'other'", "10.0.0.2", "");
+	service("x", "self", "10.96.0.3", 1, "10.0.0.2");
+	judge_put(&j, KIND_NETPOL,
+		  "{'metadata':{'namespace':'x','name':'more'},'spec':{'podSelector':{'matchLabels':"
+		  "{'app':'other'}},'policyTypes':['Egress'],'egress':[{'to':[{'podSelector':{}}]}]}}");
+	judge_compile(&j);
+	assert_int_equal(as_node(shut, "172.18.0.1", 1), BH_REASON_OWN_NODE);
+	assert_int_equal(as_node(shut, "172.18.0.1", 30001), BH_REASON_POLICY_DENIED);
+	assert_int_equal(as_node(shut, "10.96.0.3", 1), BH_REASON_HAIRPIN);
+	assert_denied(&j, shut, OUT, "10.96.0.1", "tcp", 1);
+	assert_denied(&j, shut, OUT, "10.96.0.2", "tcp", 1);
+	judge_stop(&j);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -278,6 +316,8 @@ int main(void)
 		cmocka_unit_test(services_give_their_classes_before_policies_do),
 		cmocka_unit_test(selves_without_room_stay_denied),
 		cmocka_unit_test(churn_of_services_leaves_nothing),
+		cmocka_unit_test(
+			a_pod_without_room_for_its_policy_reaches_its_node_by_no_service),
 	};
 
 	return cmocka_run_group_tests_name("service_limits", tests, NULL, NULL);

@@ -551,6 +551,21 @@ static void two_services_of_one_address_are_both_meant(void **state)
 	assert_allowed(&j, slot, OUT, "198.51.100.1", "tcp", 80);
 }
 
+// Which of the two a proxy takes nobody can tell: what it takes must not be let pass because of the other one.
+static void a_claim_on_anothers_cluster_ip_makes_it_mixed(void **state)
+{
+	uint32_t slot = two_webs();
+
+	slice("web-1", "web", "IPv4", TO_8080, READY("10.0.0.5"));
+	slice("bait-1", "bait", "IPv4", TO_8080, READY("10.0.0.7"));
+	egress(TO_WEB);
+	assert_allowed(&j, slot, OUT, "10.96.0.1", "tcp", 80);
+	service("bait", "'10.96.0.2'", PORT_80, ",'externalIPs':['10.96.0.1']");
+	assert_mixed(slot, "10.96.0.1", 80);
+	judge_remove(&j, KIND_SERVICE, "x", "bait");
+	assert_allowed(&j, slot, OUT, "10.96.0.1", "tcp", 80);
+}
+
 // ---- exemptions ----------------------------------------------------------------------------------------------------
 
 static void backends_on_the_nodes_network(void **state)
@@ -850,6 +865,7 @@ int main(void)
 		TEST(programs_are_told_what_is_a_cluster_ip),
 		TEST(host_ports_lead_to_their_pod),
 		TEST(two_services_of_one_address_are_both_meant),
+		TEST(a_claim_on_anothers_cluster_ip_makes_it_mixed),
 		TEST(backends_on_the_nodes_network),
 		TEST(r30_a_pod_is_not_kept_from_itself),
 		TEST(cluster_policies_judge_each_backend),
