@@ -15,18 +15,29 @@ struct hook {
 	bool egress; // of the device: what goes to the pod
 };
 
-// The three are alike in both ways.
+// All are alike in both ways.
+// place: a place at the head whose program passes on, so that put() only has to fill it; NULL: put() is as quick.
 // put: attaches, or replaces in place; brought back to the head if something is in front.
 // check: 0, -ENOENT missing, -EXDEV something foreign is in front.
 // take: detaches; a device or attachment that is gone is fine.
+// leave: at the end, what put() made for both hooks goes, unless others use it; NULL: nothing. A qdisc that is added to or
+// taken from a device that is up stops its queue for a moment and loses packets: so it stays until then.
+// shut, unshut: whether the quarantine of a pod's start (OURS_SHUT) is there by this way; takes it off.
 struct attach {
+	int (*place)(const struct hook *hook, struct err *reterr);
 	int (*put)(const struct hook *hook, int program, struct err *reterr);
 	int (*check)(const struct hook *hook, struct err *reterr);
 	int (*take)(const struct hook *hook, struct err *reterr);
+	int (*leave)(const struct hook *hook, struct err *reterr);
+	bool (*shut)(const struct hook *hook);
+	int (*unshut)(const struct hook *hook, struct err *reterr);
 	const char *pins[2]; // names of the records in the folder: ingress, egress
 };
 
 extern const struct attach attach_tcx, attach_clsact;
+
+// Filters cannot be there, or not in front: a foreign tcx program is, or an `ingress` qdisc.
+bool attach_needs_tcx(int ifindex);
 
 // "device 'veth0'" or "device 7" when it is gone; buf is returned.
 #define ATTACH_DEVICE_BYTES 40

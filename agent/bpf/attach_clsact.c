@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// attach_clsact.c - programs as filters of a clsact qdisc, for kernels without tcx.
+// attach_clsact.c - programs as filters of a clsact qdisc: put there quickly, and by every kernel.
 //
 // Ours stand at priority 1, the lowest there is, under two handles of their own; cls_bpf runs the newest
 // filter of a priority first. A filter is replaced in its place; when a foreign one came in front, ours is
@@ -20,6 +20,7 @@
 #include "agent/base/vec.h"
 #include "agent/bpf/attach.h"
 #include "agent/bpf/nl.h"
+#include "agent/bpf/ours.h"
 #include "agent/bpf/pin.h"
 #include "agent/bpf/sys.h"
 
@@ -33,26 +34,22 @@ struct filter {
 	uint32_t priority, handle;
 	uint32_t program; // id
 	char kind[16];
-	bool ours;
+	enum ours ours;
 };
 typedef VEC(struct filter) filters_t;
 
 // ---- listing ----------------------------------------------------------------------------------------
 
-static bool named_ours(const struct nlattr *options, uint32_t *retprogram)
+static enum ours whose(const struct nlattr *options, uint32_t *retprogram)
 {
 	const struct nlattr *attrs[TCA_BPF_MAX + 1];
-	const char *name;
 
 	if (!options)
-		return false;
+		return OURS_NOT;
 	nl_nested(options, attrs, TCA_BPF_MAX);
 	if (attrs[TCA_BPF_ID])
 		*retprogram = mnl_attr_get_u32(attrs[TCA_BPF_ID]);
-	if (!attrs[TCA_BPF_NAME])
-		return false;
-	name = mnl_attr_get_str(attrs[TCA_BPF_NAME]);
-	return !strncmp(name, "bh_from_pod", 11) || !strncmp(name, "bh_to_pod", 9) || !strncmp(name, "bh_shut", 7);
+	return attrs[TCA_BPF_NAME] ? ours_named(mnl_attr_get_str(attrs[TCA_BPF_NAME])) : OURS_NOT;
 }
 
 static int add_filter(void *arg, const struct nlmsghdr *nlh)
@@ -68,9 +65,9 @@ static int add_filter(void *arg, const struct nlmsghdr *nlh)
 	if (attrs[TCA_CHAIN] && mnl_attr_get_u32(attrs[TCA_CHAIN])) // reached by a goto only
 		return 0;
 	snprintf(filter.kind, sizeof(filter.kind), "%.15s", mnl_attr_get_str(attrs[TCA_KIND]));
-	filter.ours = !strcmp(filter.kind, "bpf") && filter.priority == PRIORITY &&
-		      (filter.handle == HANDLE_A || filter.handle == HANDLE_B) &&
-		      named_ours(attrs[TCA_OPTIONS], &filter.program);
+	if (!strcmp(filter.kind, "bpf") && filter.priority == PRIORITY &&
+	    (filter.handle == HANDLE_A || filter.handle == HANDLE_B))
+		filter.ours = whose(attrs[TCA_OPTIONS], &filter.program);
 	return vec_push((filters_t *)arg, filter);
 }
 
@@ -98,10 +95,10 @@ static int filters_list(const struct hook *hook, filters_t *ret)
 	return r == -ENODEV || r == -EINVAL ? 0 : r;
 }
 
-static const struct filter *ours_in(const filters_t *filters)
+static const struct filter *first_of(const filters_t *filters, enum ours ours)
 {
 	vec_each(const struct filter, filter, filters)
-		if (filter->ours)
+		if (filter->ours == ours)
 			return filter;
 	return NULL;
 }
@@ -194,18 +191,32 @@ static int filter_take(const struct hook *hook, uint32_t handle)
 	return r == -ENOENT || r == -ENODEV || r == -EINVAL ? 0 : r;
 }
 
+// Ours of either kind.
+static const struct filter *ours_at(const filters_t *filters, uint32_t handle)
+{
+	vec_each(const struct filter, filter, filters)
+		if (filter->ours && filter->handle == handle)
+			return filter;
+	return NULL;
+}
+
+// In the place of ours if that is first, else in front of all; then what else is ours goes.
 static int put_filter(const struct hook *hook, int program, const filters_t *filters)
 {
-	const struct filter *ours = ours_in(filters);
-	int r;
+	bool first = filters->n && filters->v[0].ours;
+	uint32_t handle = ours_at(filters, HANDLE_A) ? HANDLE_B : HANDLE_A;
+	int r = 0;
 
-	if (ours && ours == filters->v)
-		return filter_put(hook, program, ours->handle, true);
-	r = filter_put(hook, program, ours && ours->handle == HANDLE_A ? HANDLE_B : HANDLE_A,
-		       false);
-	if (r < 0 || !ours)
-		return r;
-	return filter_take(hook, ours->handle);
+	if (first)
+		handle = filters->v[0].handle;
+	else if (ours_at(filters, handle)) // both are in use: HANDLE_A still judges
+		r = filter_take(hook, handle);
+	if (r == 0)
+		r = filter_put(hook, program, handle, first);
+	vec_each(const struct filter, filter, filters)
+		if (r == 0 && filter->ours && filter->handle != handle)
+			r = filter_take(hook, filter->handle);
+	return r;
 }
 
 static int refused(const struct hook *hook, const filters_t *filters, int r, struct err *reterr)
@@ -232,6 +243,7 @@ static int clsact_put(const struct hook *hook, int program, struct err *reterr)
 
 	if (r == 0)
 		r = filters_list(hook, &filters);
+	made |= first_of(&filters, OURS_SHUT) != NULL; // then the CNI plugin made it, if nobody was there before
 	if (r == 0)
 		r = put_filter(hook, program, &filters);
 	if (r == 0 && (made || unmarked_at(hook->ifindex) < unmarked.n)) // after the filter: what has no record judges all the same
@@ -247,17 +259,67 @@ static int clsact_put(const struct hook *hook, int program, struct err *reterr)
 	return r;
 }
 
-// A tcx program runs before every filter.
-static int check_tcx(const struct hook *hook, const char *device, struct err *reterr)
+static enum sys_tcx tcx_of(const struct hook *hook)
+{
+	return hook->egress ? SYS_TCX_EGRESS : SYS_TCX_INGRESS;
+}
+
+// A foreign tcx program runs before every filter; ours may be there while a device moves from one way to the other.
+static uint32_t foreign_tcx(const struct hook *hook)
 {
 	struct sys_tcx_order order;
 
-	if (sys_tcx_order(hook->ifindex, hook->egress ? SYS_TCX_EGRESS : SYS_TCX_INGRESS, &order) <
-		    0 ||
-	    !order.n)
+	if (sys_tcx_order(hook->ifindex, tcx_of(hook), &order) < 0)
+		return 0;
+	for (uint32_t i = 0; i < order.n; i++)
+		if (!ours_program(order.program[i]))
+			return order.program[i];
+	return 0;
+}
+
+static int check_tcx(const struct hook *hook, const char *device, struct err *reterr)
+{
+	uint32_t program = foreign_tcx(hook);
+
+	if (!program)
 		return 0;
 	return err_set(reterr, -EXDEV, "%s: tcx program %u is in front of our filter on its %s",
-		       device, order.program[0], hook->egress ? "egress" : "ingress");
+		       device, program, hook->egress ? "egress" : "ingress");
+}
+
+static int is_ingress(void *arg, const struct nlmsghdr *nlh)
+{
+	const struct nlattr *attrs[TCA_MAX + 1];
+	bool *ret = arg;
+
+	nl_attrs(nlh, sizeof(struct tcmsg), attrs, TCA_MAX);
+	*ret |= attrs[TCA_KIND] && !strcmp(mnl_attr_get_str(attrs[TCA_KIND]), "ingress");
+	return 0;
+}
+
+// It stands where a clsact qdisc would, and has no egress side.
+static bool has_ingress_qdisc(int ifindex)
+{
+	_cleanup_nl_ struct nl nl = { 0 };
+	char buf[NL_REQUEST_BYTES];
+	bool found = false;
+	struct nlmsghdr *nlh;
+	struct tcmsg *tc;
+
+	if (nl_open(&nl, NETLINK_ROUTE, 0) < 0)
+		return false;
+	nlh = nl_request(buf, RTM_GETQDISC, NLM_F_ECHO, sizeof(*tc), &tc); // else only listeners are told
+	tc->tcm_ifindex = ifindex;
+	tc->tcm_parent = TC_H_INGRESS;
+	nl_talk(&nl, nlh, is_ingress, &found);
+	return found;
+}
+
+bool attach_needs_tcx(int ifindex)
+{
+	struct hook from = { NULL, ifindex, false }, to = { NULL, ifindex, true };
+
+	return foreign_tcx(&from) || foreign_tcx(&to) || has_ingress_qdisc(ifindex);
 }
 
 static int clsact_check(const struct hook *hook, struct err *reterr)
@@ -270,7 +332,7 @@ static int clsact_check(const struct hook *hook, struct err *reterr)
 	attach_device(hook->ifindex, device);
 	if (r < 0)
 		r = err_set(reterr, r, "%s: cannot list filters: %s", device, strerror(-r));
-	else if (!ours_in(&filters))
+	else if (!first_of(&filters, OURS_GATE))
 		r = err_set(reterr, -ENOENT, "%s: our filter is not on its %s", device, side);
 	else if (!filters.v[0].ours)
 		r = err_set(
@@ -338,11 +400,9 @@ static int clsact_take(const struct hook *hook, struct err *reterr)
 	snprintf(path, sizeof(path), "%s/%s", hook->folder, attach_clsact.pins[hook->egress]);
 	program = pinned_program(path);
 	for (size_t i = 0; i < filters.n && r == 0; i++)
-		if (filters.v[i].ours && (!program || filters.v[i].program == program))
+		if (filters.v[i].ours == OURS_GATE && (!program || filters.v[i].program == program))
 			r = filter_take(hook, filters.v[i].handle);
 	vec_fini(&filters);
-	if (r == 0)
-		r = qdisc_remove(hook);
 	if (r == 0)
 		r = pin_remove(path);
 	if (r < 0)
@@ -351,9 +411,56 @@ static int clsact_take(const struct hook *hook, struct err *reterr)
 	return 0;
 }
 
+static int clsact_leave(const struct hook *hook, struct err *reterr)
+{
+	char device[ATTACH_DEVICE_BYTES];
+	int r = qdisc_remove(hook);
+
+	return r < 0 ? err_set(reterr, r, "%s: cannot take our qdisc off: %s", attach_device(hook->ifindex, device),
+			       strerror(-r)) :
+		       0;
+}
+
+// ---- the quarantine of a pod's start -------------------------------------------------------------------
+
+static bool clsact_shut(const struct hook *hook)
+{
+	filters_t filters = { 0 };
+	bool shut = filters_list(hook, &filters) == 0 && first_of(&filters, OURS_SHUT);
+
+	vec_fini(&filters);
+	return shut;
+}
+
+// The CNI plugin made its qdisc, too, if nobody was there before.
+static int clsact_unshut(const struct hook *hook, struct err *reterr)
+{
+	char device[ATTACH_DEVICE_BYTES];
+	filters_t filters = { 0 };
+	bool any = false;
+	int r = filters_list(hook, &filters);
+
+	for (size_t i = 0; i < filters.n && r == 0; i++) {
+		if (filters.v[i].ours != OURS_SHUT)
+			continue;
+		r = filter_take(hook, filters.v[i].handle);
+		any = true;
+	}
+	vec_fini(&filters);
+	if (any)
+		qdisc_note(hook); // without a record it is known until this process ends
+	if (r < 0)
+		return err_set(reterr, r, "%s: cannot take the quarantine of its start off: %s",
+			       attach_device(hook->ifindex, device), strerror(-r));
+	return 0;
+}
+
 const struct attach attach_clsact = {
 	.put = clsact_put,
 	.check = clsact_check,
 	.take = clsact_take,
+	.leave = clsact_leave,
+	.shut = clsact_shut,
+	.unshut = clsact_unshut,
 	.pins = { "from_program", "to_program" },
 };

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // attach_tcx.c - programs as tcx links: updated in place, and in front of everything else.
+//
+// A link is found by its pin, or where pins are gone (another bpffs was mounted over them) by its program's name.
 #include <errno.h>
 #include <limits.h>
+#include <linux/bpf.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,6 +13,7 @@
 
 #include "agent/base/cleanup.h"
 #include "agent/bpf/attach.h"
+#include "agent/bpf/ours.h"
 #include "agent/bpf/pin.h"
 #include "agent/bpf/sys.h"
 
@@ -53,41 +57,92 @@ static int link_open(const struct hook *hook, struct sys_link *ret)
 	return r;
 }
 
+// What runs there as ours though no pin leads to it.
+static int link_unpinned(const struct sys_tcx_order *order, struct sys_link *ret)
+{
+	for (uint32_t i = 0; i < order->n; i++) {
+		_cleanup_close_ int link = -1;
+
+		if (!order->link[i] || ours_program(order->program[i]) != OURS_GATE)
+			continue;
+		link = bpf_link_get_fd_by_id(order->link[i]);
+		if (link >= 0 && sys_link_info(link, ret) == 0)
+			return TAKE_FD(link);
+	}
+	return -ENOENT;
+}
+
+static int keep(const struct hook *hook, int link)
+{
+	char path[PATH_MAX];
+
+	link_path(hook, path);
+	return pin_replace(link, path);
+}
+
 static int put_new(const struct hook *hook, int program)
 {
 	struct sys_tcx_order any = { 0 };
-	_cleanup_close_ int link = -1;
-	char path[PATH_MAX];
+	_cleanup_close_ int link = sys_tcx_attach(program, hook->ifindex, hook_of(hook), &any);
 
-	link = sys_tcx_attach(program, hook->ifindex, hook_of(hook), &any);
-	if (link < 0)
-		return link;
-	link_path(hook, path);
-	return pin_replace(link, path);
+	return link < 0 ? link : keep(hook, link);
+}
+
+static int refused(const struct hook *hook, int r, struct err *reterr)
+{
+	char device[ATTACH_DEVICE_BYTES];
+
+	return err_set(reterr, r, "%s: cannot attach to its %s: %s",
+		       attach_device(hook->ifindex, device), hook->egress ? "egress" : "ingress",
+		       strerror(-r));
+}
+
+static int load_pass(void)
+{
+	static const struct bpf_insn passes_on[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = -1 }, // TCX_NEXT
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+
+	return bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "bh_pass", "Apache-2.0", passes_on,
+			     ARRAY_SIZE(passes_on), NULL);
+}
+
+static int tcx_place(const struct hook *hook, struct err *reterr)
+{
+	struct sys_link info;
+	_cleanup_close_ int link = link_open(hook, &info), program = -1;
+	int r;
+
+	if (link >= 0)
+		return 0;
+	program = load_pass();
+	r = program < 0 ? program : put_new(hook, program);
+	return r < 0 ? refused(hook, r, reterr) : 0;
 }
 
 // A link cannot move: to get back to the head a new one is made there, and only then the old one goes. For
 // a moment both judge a packet, none goes unjudged.
 static int tcx_put(const struct hook *hook, int program, struct err *reterr)
 {
-	char device[ATTACH_DEVICE_BYTES];
 	struct sys_tcx_order order;
 	struct sys_link info;
 	_cleanup_close_ int link = link_open(hook, &info);
-	int r;
+	int r = sys_tcx_order(hook->ifindex, hook_of(hook), &order);
+	bool pinned = link >= 0;
 
-	r = sys_tcx_order(hook->ifindex, hook_of(hook), &order);
-	if (r == 0 && link >= 0 && order.n && order.link[0] == info.id)
+	if (r == 0 && !pinned)
+		link = link_unpinned(&order, &info);
+	if (r == 0 && link >= 0 && order.n && order.link[0] == info.id) {
 		r = sys_link_update(link, program);
-	else if (r == 0)
+		if (r == 0 && !pinned)
+			r = keep(hook, link);
+	} else if (r == 0) {
 		r = put_new(hook, program);
-	if (r == 0 && link >= 0 && order.link[0] != info.id)
-		r = bpf_link_detach(link);
-	if (r < 0)
-		return err_set(reterr, r, "%s: cannot attach to its %s: %s",
-			       attach_device(hook->ifindex, device),
-			       hook->egress ? "egress" : "ingress", strerror(-r));
-	return 0;
+		if (r == 0 && link >= 0)
+			r = bpf_link_detach(link);
+	}
+	return r < 0 ? refused(hook, r, reterr) : 0;
 }
 
 static int tcx_check(const struct hook *hook, struct err *reterr)
@@ -130,9 +185,49 @@ static int tcx_take(const struct hook *hook, struct err *reterr)
 	return 0;
 }
 
+// ---- the quarantine of a pod's start -------------------------------------------------------------------
+
+// Attached without a link, so that it lives with the device. 0: it is not there.
+static uint32_t shut_program(const struct hook *hook)
+{
+	struct sys_tcx_order order;
+
+	if (sys_tcx_order(hook->ifindex, hook_of(hook), &order) < 0)
+		return 0;
+	for (uint32_t i = 0; i < order.n; i++)
+		if (!order.link[i] && ours_program(order.program[i]) == OURS_SHUT)
+			return order.program[i];
+	return 0;
+}
+
+static bool tcx_shut(const struct hook *hook)
+{
+	return shut_program(hook);
+}
+
+static int tcx_unshut(const struct hook *hook, struct err *reterr)
+{
+	char device[ATTACH_DEVICE_BYTES];
+	uint32_t id;
+	int r = 0;
+
+	while (r == 0 && (id = shut_program(hook))) {
+		_cleanup_close_ int program = bpf_prog_get_fd_by_id(id);
+
+		r = program < 0 ? program : sys_tcx_detach(program, hook->ifindex, hook_of(hook));
+	}
+	if (r == 0 || r == -ENOENT || r == -ENODEV)
+		return 0;
+	return err_set(reterr, r, "%s: cannot take the quarantine of its start off: %s",
+		       attach_device(hook->ifindex, device), strerror(-r));
+}
+
 const struct attach attach_tcx = {
+	.place = tcx_place,
 	.put = tcx_put,
 	.check = tcx_check,
 	.take = tcx_take,
+	.shut = tcx_shut,
+	.unshut = tcx_unshut,
 	.pins = { "from_link", "to_link" },
 };

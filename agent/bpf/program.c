@@ -88,9 +88,15 @@ void program_pair_close(struct program_pair *pair)
 	*pair = (struct program_pair){ -1, -1 };
 }
 
-enum bh_attach program_attach_best(void)
+bool program_can_move(void)
 {
-	return feature_have(FEATURE_TCX) ? BH_ATTACH_TCX : BH_ATTACH_CLSACT;
+	return feature_have(FEATURE_TCX);
+}
+
+enum bh_attach program_attach_first(int ifindex, bool runs)
+{
+	return feature_have(FEATURE_TCX) && (runs || attach_needs_tcx(ifindex)) ? BH_ATTACH_TCX :
+										   BH_ATTACH_CLSACT;
 }
 
 // ---- the folder of an endpoint ----------------------------------------------------------------------
@@ -149,18 +155,29 @@ static bool has_pin(const char *folder, const char *name)
 	return faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-// Takes off what one way left in the folder; forced: also without a record of it.
+// Takes off what one way left of one hook in the folder; forced: also without a record of it.
+static int take_hook(const struct hook *hook, const struct attach *way, bool forced, struct err *reterr)
+{
+	return forced || has_pin(hook->folder, way->pins[hook->egress]) ? way->take(hook, reterr) : 0;
+}
+
 static int take(const char *folder, int ifindex, const struct attach *way, bool forced,
 		struct err *reterr)
 {
 	int r = 0;
 
-	for (int egress = 0; egress < 2 && r == 0; egress++) {
-		struct hook hook = { folder, ifindex, egress };
+	for (int egress = 0; egress < 2 && r == 0; egress++)
+		r = take_hook(&(struct hook){ folder, ifindex, egress }, way, forced, reterr);
+	return r;
+}
 
-		if (forced || has_pin(folder, way->pins[egress]))
-			r = way->take(&hook, reterr);
-	}
+static int leave(const char *folder, int ifindex, struct err *reterr)
+{
+	int r = 0;
+
+	for (int i = 0; i < BH_ATTACH_MAX && r == 0; i++)
+		if (ways[i] && ways[i]->leave)
+			r = ways[i]->leave(&(struct hook){ folder, ifindex, false }, reterr);
 	return r;
 }
 
@@ -171,6 +188,8 @@ static int take_folder(const char *folder, int ifindex, enum bh_attach mode, str
 	for (int i = 0; i < BH_ATTACH_MAX && r == 0; i++)
 		if (ways[i])
 			r = take(folder, ifindex, ways[i], mode == (enum bh_attach)i, reterr);
+	if (r == 0)
+		r = leave(folder, ifindex, reterr);
 	if (r < 0)
 		return r;
 	r = pin_remove(folder);
@@ -194,27 +213,97 @@ static int folder_open(const struct tables *tables, const char *folder, int ifin
 	return r < 0 ? err_set(reterr, r, "%s: %s", folder, strerror(-r)) : 0;
 }
 
+static bool has_other(const struct hook *hook, const struct attach *way)
+{
+	for (int i = 0; i < BH_ATTACH_MAX; i++)
+		if (ways[i] && ways[i] != way && has_pin(hook->folder, ways[i]->pins[hook->egress]))
+			return true;
+	return false;
+}
+
+// What the other way has there, after a change of it or program_shut(), judges until then, and then goes.
+static int put_hook(const struct hook *hook, const struct attach *way, int program, struct err *reterr)
+{
+	bool fresh = !has_pin(hook->folder, way->pins[hook->egress]);
+	int r = way->put(hook, program, reterr);
+
+	for (int i = 0; i < BH_ATTACH_MAX && r == 0; i++)
+		if (ways[i] && ways[i] != way)
+			r = take_hook(hook, ways[i], fresh, reterr);
+	for (int i = 0; i < BH_ATTACH_MAX && r == 0; i++)
+		if (ways[i])
+			r = ways[i]->unshut(hook, reterr);
+	return r;
+}
+
 int program_attach(struct tables *tables, uint32_t slot, int ifindex, enum bh_attach mode,
 		   const struct program_pair *pair, struct err *reterr)
 {
 	const struct attach *way = way_of(mode);
 	char folder[PIN_FOLDER_BYTES];
 	struct hook from = { folder, ifindex, false }, to = { folder, ifindex, true };
-	bool fresh;
 	int r;
 
 	if (!way)
 		return err_set(reterr, -EINVAL, "no way to attach programs was chosen");
 	folder_of(tables, slot, folder);
 	r = folder_open(tables, folder, ifindex, reterr);
-	fresh = !has_pin(folder, way->pins[0]) || !has_pin(folder, way->pins[1]);
+	if (r == 0 && way->place && has_other(&from, way))
+		r = way->place(&from, reterr);
+	if (r == 0 && way->place && has_other(&to, way))
+		r = way->place(&to, reterr);
 	if (r == 0)
-		r = way->put(&from, pair->from_pod, reterr);
+		r = put_hook(&from, way, pair->from_pod, reterr);
 	if (r == 0)
-		r = way->put(&to, pair->to_pod, reterr);
-	for (int i = 0; i < BH_ATTACH_MAX && r == 0; i++)
-		if (ways[i] && ways[i] != way) // the other way, after a change of it or program_shut(): now twice
-			r = take(folder, ifindex, ways[i], fresh, reterr);
+		r = put_hook(&to, way, pair->to_pod, reterr);
+	return r;
+}
+
+static int pair_of_pins(const char *folder, const struct attach *way, struct program_pair *ret)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/%s", folder, way->pins[0]);
+	ret->from_pod = bpf_obj_get(path);
+	snprintf(path, sizeof(path), "%s/%s", folder, way->pins[1]);
+	ret->to_pod = bpf_obj_get(path);
+	return ret->from_pod < 0 || ret->to_pod < 0 ? -ENOENT : 0;
+}
+
+int program_move(struct tables *tables, uint32_t slot, int ifindex, struct err *reterr)
+{
+	struct program_pair pair = { -1, -1 };
+	char folder[PIN_FOLDER_BYTES];
+	struct err ignored = { 0 };
+	int r = program_check(tables, slot, ifindex, BH_ATTACH_CLSACT, reterr);
+
+	folder_of(tables, slot, folder);
+	if (r == 0 && pair_of_pins(folder, &attach_clsact, &pair) < 0)
+		r = err_set(reterr, -ENOENT, "%s: its programs cannot be opened", folder);
+	if (r == 0) {
+		r = program_attach(tables, slot, ifindex, BH_ATTACH_TCX, &pair, reterr);
+		if (r < 0)
+			program_attach(tables, slot, ifindex, BH_ATTACH_CLSACT, &pair, &ignored);
+	}
+	program_pair_close(&pair);
+	return r;
+}
+
+static int check_hooks(const char *folder, int ifindex, const struct attach *way, struct err *reterr)
+{
+	char device[IF_NAMESIZE];
+	int r = 0;
+
+	if (!if_indextoname((unsigned int)ifindex, device) && errno != EMFILE && errno != ENFILE)
+		return err_set(reterr, -ENODEV, "device %d is gone", ifindex);
+	for (int egress = 0; egress < 2 && r == 0; egress++) {
+		struct hook hook = { folder, ifindex, egress };
+
+		if (attach_tcx.shut(&hook) || attach_clsact.shut(&hook))
+			return err_set(reterr, -ENOENT, "device '%s': the quarantine of its pod's start is still on its %s",
+				       device, egress ? "egress" : "ingress");
+		r = way->check(&hook, reterr);
+	}
 	return r;
 }
 
@@ -229,27 +318,31 @@ int program_shut(struct tables *tables, uint32_t slot, int ifindex, const struct
 	folder_open(tables, folder, ifindex, &ignored);
 	attach_clsact.put(&from, closed->from_pod, &ignored);
 	attach_clsact.put(&to, closed->to_pod, &ignored);
-	return program_check(tables, slot, ifindex, BH_ATTACH_CLSACT, reterr);
+	return check_hooks(folder, ifindex, &attach_clsact, reterr);
+}
+
+// A next agent finds what is attached by them.
+static int check_pins(const char *folder, int ifindex, const struct attach *way, struct err *reterr)
+{
+	char device[ATTACH_DEVICE_BYTES];
+
+	if (folder_ifindex(folder) == ifindex && has_pin(folder, way->pins[0]) && has_pin(folder, way->pins[1]))
+		return 0;
+	return err_set(reterr, -ENOENT, "%s: pins of its programs are gone from %s", attach_device(ifindex, device), folder);
 }
 
 int program_check(struct tables *tables, uint32_t slot, int ifindex, enum bh_attach mode,
 		  struct err *reterr)
 {
 	const struct attach *way = way_of(mode);
-	char folder[PIN_FOLDER_BYTES], device[IF_NAMESIZE];
-	int r = 0;
+	char folder[PIN_FOLDER_BYTES];
+	int r;
 
 	if (!way)
 		return err_set(reterr, -ENOENT, "nothing is attached");
-	if (!if_indextoname((unsigned int)ifindex, device) && errno != EMFILE && errno != ENFILE)
-		return err_set(reterr, -ENODEV, "device %d is gone", ifindex);
 	folder_of(tables, slot, folder);
-	for (int egress = 0; egress < 2 && r == 0; egress++) {
-		struct hook hook = { folder, ifindex, egress };
-
-		r = way->check(&hook, reterr);
-	}
-	return r;
+	r = check_hooks(folder, ifindex, way, reterr);
+	return r < 0 ? r : check_pins(folder, ifindex, way, reterr);
 }
 
 int program_detach(struct tables *tables, uint32_t slot, int ifindex, enum bh_attach mode,
@@ -261,16 +354,42 @@ int program_detach(struct tables *tables, uint32_t slot, int ifindex, enum bh_at
 	return take_folder(folder, ifindex, mode, reterr);
 }
 
+static int unshut(const char *folder, int ifindex, struct err *reterr)
+{
+	int r = 0;
+
+	for (int i = 0; i < 2 * BH_ATTACH_MAX && r == 0; i++)
+		if (ways[i / 2])
+			r = ways[i / 2]->unshut(&(struct hook){ folder, ifindex, i & 1 }, reterr);
+	return r == 0 ? leave(folder, ifindex, reterr) : r;
+}
+
+// Of every device here: of many the plugin alone knows.
+static int unshut_all(const char *pin_dir, struct err *reterr)
+{
+	struct if_nameindex *devices = if_nameindex();
+	char folder[PIN_FOLDER_BYTES];
+	int r = 0;
+
+	if (!devices)
+		return err_set(reterr, -errno, "cannot list devices: %s", strerror(errno));
+	snprintf(folder, sizeof(folder), "%s/" PIN_ENDPOINTS "/0", pin_dir);
+	for (const struct if_nameindex *device = devices; device->if_index && r == 0; device++)
+		r = unshut(folder, (int)device->if_index, reterr);
+	if_freenameindex(devices);
+	return r;
+}
+
 int program_detach_all(const char *pin_dir, struct err *reterr)
 {
 	_cleanup_close_ int lock = pin_dir_lock(pin_dir, reterr);
 	char path[PIN_FOLDER_BYTES];
 	struct dirent *entry;
-	int r = 0;
+	int r = lock < 0 && lock != -ENOENT ? lock : unshut_all(pin_dir, reterr);
 	DIR *dir;
 
-	if (lock < 0)
-		return lock == -ENOENT ? 0 : lock;
+	if (r < 0 || lock < 0)
+		return r;
 	snprintf(path, sizeof(path), "%s/" PIN_ENDPOINTS, pin_dir);
 	r = hook_remove(pin_dir, reterr);
 	dir = r == 0 ? opendir(path) : NULL;

@@ -34,23 +34,33 @@ int program_load(struct tables *tables, const struct program_config *config,
 		 struct program_pair *ret, struct err *reterr);
 void program_pair_close(struct program_pair *pair);
 
-// What this kernel can: BH_ATTACH_TCX when tcx links work, else BH_ATTACH_CLSACT. Probed once.
-enum bh_attach program_attach_best(void);
+// How to begin on a device: by filters, since a tcx link takes the kernel's network lock for long; by tcx where a
+// foreign tcx program would be in front of them, an `ingress` qdisc is in their place, or the pod runs already: a qdisc
+// that comes loses packets that are on their way.
+enum bh_attach program_attach_first(int ifindex, bool runs);
+bool program_can_move(void); // the kernel has tcx, which costs a packet less
 
 // Puts both programs at the head of the veth's hooks (device of the agent's own namespace) and pins them.
 // An attachment that this slot already has is updated in place (link update or filter replace): no packet
 // goes unjudged and foreign programs stay. One that is no longer at the head comes back to it, and one of
-// the other way or on another device goes. from_pod is attached first. Helper thread (tcx waits on RTNL).
+// the other way or on another device goes, as the quarantine does that the CNI plugin began with. from_pod is attached
+// first. Helper thread (tcx waits on RTNL).
 int program_attach(struct tables *tables, uint32_t slot, int ifindex, enum bh_attach mode,
 		   const struct program_pair *pair, struct err *reterr);
+
+// From filters to tcx, the programs that are there. The links are made first, with a program that passes on; then, hook by
+// hook, a link gets the program and the filter goes. Only between these two does a packet meet both (and is counted
+// twice), and none meets neither. The qdisc stays, empty, as taking it off would lose packets; it costs them nothing. On failure the filters stay, or are put again. Helper thread.
+int program_move(struct tables *tables, uint32_t slot, int ifindex, struct err *reterr);
 
 // Puts both on the veth by filters, as that needs least, even where nothing can be pinned: for a pod that would
 // be without programs. 0: they are in force. The next program_attach() replaces them.
 int program_shut(struct tables *tables, uint32_t slot, int ifindex, const struct program_pair *closed,
 		 struct err *reterr);
 
-// 0: both hooks run our programs and nothing stands in front of them; -ENOENT: missing; -EXDEV: a foreign
-// program is in front; -ENODEV: the device is gone. reterr says which.
+// 0: both hooks run our programs, pins lead to them and nothing stands in front of them; -ENOENT: something of this
+// is missing, or the CNI plugin's quarantine is there; -EXDEV: a foreign program is in front; -ENODEV: the device is
+// gone. reterr says which.
 int program_check(struct tables *tables, uint32_t slot, int ifindex, enum bh_attach mode,
 		  struct err *reterr);
 
@@ -59,6 +69,6 @@ int program_check(struct tables *tables, uint32_t slot, int ifindex, enum bh_att
 int program_detach(struct tables *tables, uint32_t slot, int ifindex, enum bh_attach mode,
 		   struct err *reterr);
 
-// The netfilter program, and every slot that has pins or filters under this pin folder, whatever the layout of its tables: for
-// --cleanup. A folder that is not there is fine; -EBUSY: an agent works on it.
+// The netfilter program, every slot that has pins or filters under this pin folder, whatever the layout of its tables, and
+// the CNI plugin's quarantine on whatever device: for --cleanup. A folder that is not there is fine; -EBUSY: an agent works on it.
 int program_detach_all(const char *pin_dir, struct err *reterr);

@@ -11,11 +11,12 @@
 
 #define CNI_TIMEOUT_SEC 10 // the plugin's own default
 
+enum config_attach { CONFIG_ATTACH_AUTO, CONFIG_ATTACH_TCX, CONFIG_ATTACH_CLSACT };
 enum before_sync { BEFORE_SYNC_SHUT, BEFORE_SYNC_OPEN };
 
 struct config {
 	const char *source, *node, *pin_dir, *run_dir, *state_dir, *cni_records, *log_level, *file, *http;
-	int attach; // index in "auto|tcx|clsact"
+	int attach; // enum config_attach
 	int log_format; // index in "text|json"
 	int router_advertisements; // index in "pass|drop"
 	int source_checks; // index in "drop|report"

@@ -286,6 +286,8 @@ static void cycle_done(void *arg)
 static void submit(struct daemon *daemon, struct cycle_job *job)
 {
 	daemon->busy = true;
+	if (job->before.n || job->after.n)
+		daemon_move_later(daemon);
 	if (worker_submit(daemon->worker, &(struct worker_job){ cycle_run, cycle_done, job }) < 0) {
 		job->r = err_set(&job->err, -ENOMEM, "out of memory");
 		cycle_done(job);
@@ -313,6 +315,7 @@ static int collect_one(struct daemon *daemon, struct cycle_job *job, struct endp
 	int r;
 
 	program_task_init(&task, e, open ? PROGRAM_OPEN : PROGRAM_TRACK);
+	task.choose = daemon->config->attach == CONFIG_ATTACH_AUTO && e->attach == BH_ATTACH_CLSACT;
 	task.activate = job->plan && e->enrolled && e->phase != ENDPOINT_ATTACHED;
 	if ((task.keep && !task.activate) || !may_try(daemon, job, e, retmore))
 		return 0;

@@ -16,6 +16,8 @@ struct program_task {
 	struct program_config config;
 	enum bh_attach attach;
 	int ifindex;
+	bool choose; // by what the device bears
+	bool runs; // its pod did before the agent
 	bool attached; // there are programs, to be replaced in their place; else what fails leaves it closed
 	bool keep; // and these are right: only its quarantine ends
 	bool activate; // the plan, which has run by then, judges it from now on

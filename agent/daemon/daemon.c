@@ -24,7 +24,7 @@ LOG_ROOM("daemon");
 #define RETRY_MIN_MS 50
 #define RETRY_MAX_MS 25600
 
-enum daemon_timer { TIMER_SWEEP, TIMER_WATCH, TIMER_RETRY, TIMER_PLAN, TIMER_MAX };
+enum daemon_timer { TIMER_SWEEP, TIMER_WATCH, TIMER_RETRY, TIMER_PLAN, TIMER_MOVE, TIMER_MAX };
 
 // ---- events of the rooms ----------------------------------------------------------------------------------
 
@@ -195,6 +195,20 @@ static void plan_due(evutil_socket_t fd, short what, void *arg)
 	daemon_plan_due(arg);
 }
 
+static void move_due(evutil_socket_t fd, short what, void *arg)
+{
+	daemon_move(arg);
+}
+
+// Also puts off what was to come sooner.
+void daemon_move_later(struct daemon *daemon)
+{
+	struct timeval pause = { MOVE_PAUSE_MS / 1000, MOVE_PAUSE_MS % 1000 * 1000 };
+
+	if (daemon->timers[TIMER_MOVE])
+		event_add(daemon->timers[TIMER_MOVE], &pause);
+}
+
 // ---- opening ----------------------------------------------------------------------------------------------
 
 static int timer_add(struct daemon *daemon, enum daemon_timer which, event_callback_fn fn,
@@ -281,12 +295,12 @@ static int closed_open(struct daemon *daemon, struct err *reterr)
 			    &daemon->closed, reterr);
 }
 
+// Where it is chosen for each device, most begin with filters.
 static enum bh_attach attach_mode(const struct config *config)
 {
-	static const enum bh_attach modes[] = { BH_ATTACH_NONE, BH_ATTACH_TCX, BH_ATTACH_CLSACT };
-	enum bh_attach wanted = modes[config->attach];
+	static const enum bh_attach modes[] = { BH_ATTACH_CLSACT, BH_ATTACH_TCX, BH_ATTACH_CLSACT };
 
-	return wanted == BH_ATTACH_NONE ? program_attach_best() : wanted;
+	return modes[config->attach];
 }
 
 static int endpoints_open(struct daemon *daemon, struct err *reterr)
@@ -349,8 +363,11 @@ static int timers_open(struct daemon *daemon)
 			      (struct timeval){ (time_t)c->watch_sec, 0 });
 	daemon->timers[TIMER_RETRY] = evtimer_new(daemon->base, retry_due, daemon);
 	daemon->timers[TIMER_PLAN] = evtimer_new(daemon->base, plan_due, daemon);
+	if (program_can_move() && c->attach != CONFIG_ATTACH_CLSACT)
+		daemon->timers[TIMER_MOVE] = evtimer_new(daemon->base, move_due, daemon);
 	if (!daemon->timers[TIMER_RETRY] || !daemon->timers[TIMER_PLAN])
 		return -ENOMEM;
+	daemon_move_later(daemon);
 	daemon->plan_ms = PLAN_RETRY_MIN_MS;
 	daemon->retry_ms = 0; // objects that came before could not arm it
 	daemon_retry_soon(daemon);

@@ -78,7 +78,7 @@ struct daemon {
 	struct install *install; // NULL: the CNI plugin is others' care
 	struct control_server *control;
 	struct http_server *http; // NULL: off, or it cannot listen
-	struct event *timers[4]; // enum daemon_timer
+	struct event *timers[5]; // enum daemon_timer; NULL: never
 	struct event *signals[2];
 
 	// cycle.c
@@ -146,6 +146,12 @@ int daemon_policy_new(struct daemon *daemon, struct policy **ret);
 void daemon_hurry(struct daemon *daemon);
 void daemon_sweep(struct daemon *daemon);
 void daemon_watch(struct daemon *daemon);
+
+// Moves one device from filters to tcx, if nothing else is on the helper thread, and the next one MOVE_PAUSE_MS later: a
+// link holds the kernel's network lock for a grace period. Programs that are put on devices put it off.
+#define MOVE_PAUSE_MS 1000
+void daemon_move(struct daemon *daemon);
+void daemon_move_later(struct daemon *daemon);
 
 // health.c
 bool daemon_hung(const struct daemon *daemon); // its helper thread

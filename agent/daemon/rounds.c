@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// rounds.c - what is done again and again on the helper thread: sweeping connections, watching programs.
+// rounds.c - what is done again and again on the helper thread: sweeping connections, watching programs, moving
+// them from filters to tcx.
 #include <errno.h>
 #include <stdlib.h>
 
@@ -101,7 +102,7 @@ static void watch_done(void *arg)
 	vec_each(struct watch_one, one, &job->all) {
 		struct endpoint *e = endpoints_by_ident(daemon->endpoints, one->ident);
 
-		if (!e || one->r >= 0)
+		if (!e || one->r >= 0 || e->attach != one->attach) // moved meanwhile
 			continue;
 		if (one->r == -ENODEV)
 			endpoints_devices_changed(daemon->endpoints);
@@ -147,5 +148,70 @@ void daemon_watch(struct daemon *daemon)
 		daemon->watching = false;
 		vec_fini(&job->all);
 		free(job);
+	}
+}
+
+// ---- moving ---------------------------------------------------------------------------------------------
+
+struct move_job {
+	struct daemon *daemon;
+	struct tables *tables;
+	uint32_t ident;
+	int ifindex, r;
+	struct err err;
+};
+
+static void move_run(void *arg)
+{
+	struct move_job *job = arg;
+
+	job->r = program_move(job->tables, BH_SLOT(job->ident), job->ifindex, &job->err);
+}
+
+static void move_done(void *arg)
+{
+	struct move_job *job = arg;
+	struct daemon *daemon = job->daemon;
+	struct endpoint *e = endpoints_by_ident(daemon->endpoints, job->ident);
+
+	daemon->busy = false;
+	if (e && job->r < 0) {
+		log_info("'%s/%s' keeps its filters: %s", e->ns, e->name, job->err.text);
+		e->stays = true;
+	} else if (e) {
+		endpoints_moved(daemon->endpoints, e, BH_ATTACH_TCX);
+	}
+	daemon_move_later(daemon);
+	free(job);
+	daemon_kick(daemon);
+}
+
+static struct endpoint *next_to_move(const struct daemon *daemon)
+{
+	struct endpoint *e;
+
+	for (size_t i = 0; (e = endpoints_at(daemon->endpoints, i)); i++)
+		if (e->phase == ENDPOINT_ATTACHED && e->attach == BH_ATTACH_CLSACT && !e->refresh &&
+		    !e->missing && !e->stays)
+			return e;
+	return NULL;
+}
+
+void daemon_move(struct daemon *daemon)
+{
+	bool quiet = !daemon->busy && !daemon->dirty && !daemon->watching && !daemon->sweeping;
+	struct endpoint *e = quiet ? next_to_move(daemon) : NULL;
+	struct move_job *job = e ? calloc(1, sizeof(*job)) : NULL;
+
+	if (!job) {
+		daemon_move_later(daemon);
+		return;
+	}
+	*job = (struct move_job){ .daemon = daemon, .tables = daemon->tables, .ident = e->ident, .ifindex = e->ifindex };
+	daemon->busy = true;
+	if (worker_submit(daemon->worker, &(struct worker_job){ move_run, move_done, job }) < 0) {
+		daemon->busy = false;
+		free(job);
+		daemon_move_later(daemon);
 	}
 }

@@ -19,6 +19,7 @@ void program_task_init(struct program_task *task, const struct endpoint *e,
 		.ifindex = e->ifindex,
 		.attached = e->attached,
 		.keep = e->attached && !e->refresh && e->variant == variant,
+		.runs = e->early,
 		.adopt = e->early && variant == PROGRAM_TRACK,
 		.seed = variant == PROGRAM_TRACK && e->enrolled &&
 			(e->attached ? e->variant == PROGRAM_OPEN : !e->added),
@@ -82,6 +83,8 @@ static int put_programs(struct tables *tables, struct program_task *task)
 	struct program_pair pair = { -1, -1 };
 	int r = program_load(tables, &task->config, &pair, &task->err);
 
+	if (task->choose)
+		task->attach = program_attach_first(task->ifindex, task->runs);
 	if (r >= 0)
 		r = program_attach(tables, BH_SLOT(task->config.ident), task->ifindex, task->attach,
 				   &pair, &task->err);

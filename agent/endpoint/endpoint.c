@@ -234,7 +234,7 @@ void device_given(struct endpoints *endpoints, struct endpoint *e)
 	e->phase = ENDPOINT_WAITING;
 	e->waits_since_ms = 0;
 	e->ifindex = 0;
-	e->inherited = e->attached = e->extra = e->refresh = e->missing = e->early = e->added = false;
+	e->inherited = e->attached = e->extra = e->refresh = e->missing = e->early = e->stays = e->added = false;
 }
 
 void endpoints_put_leaving(struct endpoints *endpoints, const struct endpoint_leaving *leaving)
@@ -496,6 +496,12 @@ void endpoints_attached(struct endpoints *endpoints, uint32_t ident, enum progra
 	if (e->phase != ENDPOINT_ORPHAN &&
 	    tables_endpoint(endpoints->tables, e->slot)->state == BH_STATE_ACTIVE)
 		e->phase = ENDPOINT_ATTACHED;
+	slot_identify(endpoints->tables, e);
+}
+
+void endpoints_moved(struct endpoints *endpoints, struct endpoint *e, enum bh_attach attach)
+{
+	e->attach = attach;
 	slot_identify(endpoints->tables, e);
 }
 

@@ -63,6 +63,7 @@ struct endpoint {
 	bool extra; // may use addresses of bh_extra
 	bool troubled; // a problem with its programs was told
 	bool refresh; // programs must be loaded anew (extra addresses, a restart)
+	bool stays; // its programs could not be moved from filters to tcx
 	bool missing; // its programs are not on the device, or somebody's are in front: put back at once
 	uint32_t tried_in; // the owner's round in which attaching failed last
 	uint8_t flags; // endpoint_config's
@@ -166,6 +167,9 @@ bool endpoints_overdue(const struct endpoints *endpoints); // a pod waits for to
 // Programs were attached (r = 0) or could not be. Ignored when the slot has another incarnation by now.
 void endpoints_attached(struct endpoints *endpoints, uint32_t ident, enum program_variant variant,
 			enum bh_attach attach, int r, const char *why);
+
+// The same programs are attached the other way now.
+void endpoints_moved(struct endpoints *endpoints, struct endpoint *endpoint, enum bh_attach attach);
 
 // Takes one slot that is to be cleaned up; false: none.
 bool endpoints_take_leaving(struct endpoints *endpoints, struct endpoint_leaving *ret);

@@ -2,9 +2,14 @@
 // attach_test.c - programs on a real veth, by tcx and by clsact: replaced under traffic, outliving the agent.
 #include "tests/bpf/pod.h"
 
+#include <linux/bpf.h>
 #include <pthread.h>
 
-#include "agent/bpf/sys.h"
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "agent/bpf/attach.h"
+#include "tests/bpf/foreign.h"
 
 static void attaches_judges_detaches(struct tables *tables, enum bh_attach mode)
 {
@@ -41,12 +46,29 @@ static void test_clsact_attaches_judges_detaches(void **state)
 		" | grep -q clsact"); // ours, and nobody else's was on it
 }
 
-// What the best way is follows the kernel and the switch.
-static void test_best_way(void **state)
+// Filters, unless they could not be in front or not be there at all, and the kernel has another way.
+static void test_the_way_to_begin(void **state)
 {
-	assert_int_equal(program_attach_best(), BH_ATTACH_TCX);
+	struct foreign foreign;
+	int ifindex = net_ifindex(DEVICE);
+
+	assert_int_equal(program_attach_first(ifindex, false), BH_ATTACH_CLSACT);
+	net_run("tc qdisc add dev " DEVICE " clsact");
+	assert_int_equal(program_attach_first(ifindex, false), BH_ATTACH_CLSACT);
+	net_run("tc qdisc del dev " DEVICE " clsact && tc qdisc add dev " DEVICE " ingress");
+	assert_int_equal(program_attach_first(ifindex, false), BH_ATTACH_TCX);
+	attach(*state, BH_ATTACH_TCX, 1);
+	assert_in_force(*state, BH_ATTACH_TCX);
+	net_run("tc qdisc show dev " DEVICE " | grep -q ingress && tc qdisc del dev " DEVICE " ingress");
+	detach(*state, BH_ATTACH_TCX);
+
+	assert_int_equal(program_attach_first(ifindex, true), BH_ATTACH_TCX); // a pod that runs
+	foreign = foreign_tcx(SYS_TCX_EGRESS);
+	assert_int_equal(program_attach_first(ifindex, false), BH_ATTACH_TCX);
 	feature_force_mask(FEATURE_BIT(FEATURE_TCX));
-	assert_int_equal(program_attach_best(), BH_ATTACH_CLSACT);
+	assert_false(program_can_move());
+	assert_int_equal(program_attach_first(ifindex, false), BH_ATTACH_CLSACT);
+	foreign_end(&foreign);
 }
 
 struct flood {
@@ -146,6 +168,231 @@ static void test_r4_replacing_loses_nothing(void **state)
 		no_loss(*state, modes[i]);
 }
 
+// ---- from filters to tcx ----------------------------------------------------------------------------------
+
+static void assert_no_filters(void)
+{
+	net_run("! tc filter show dev " DEVICE " ingress | grep -q .");
+	net_run("! tc filter show dev " DEVICE " egress | grep -q .");
+}
+
+static void move(struct tables *tables)
+{
+	struct err err = { 0 };
+
+	assert_ok_err(program_move(tables, SLOT, net_ifindex(DEVICE), &err), &err);
+	assert_in_force(tables, BH_ATTACH_TCX);
+	assert_no_filters();
+	net_run("test ! -e " RIG_DIR "/ep/3/from_program -a ! -e " RIG_DIR "/ep/3/to_program");
+}
+
+// Programs that drop are moved under a flood: a packet that gets through met neither.
+static void test_r4_moving_leaves_no_gap(void **state)
+{
+	struct flood f = { .pair = traffic() };
+	pthread_t thread;
+	char buf[8];
+
+	attach(*state, BH_ATTACH_CLSACT, 2);
+	assert_int_equal(pthread_create(&thread, NULL, flood, &f), 0);
+	for (int i = 0; i < 10; i++) {
+		move(*state);
+		attach(*state, BH_ATTACH_CLSACT, 2);
+	}
+	f.stop = true;
+	pthread_join(thread, NULL);
+	assert_true(f.sent > 1000);
+	assert_int_equal(recv(f.pair.sock[1], buf, sizeof(buf), 0), -1);
+	print_message("10 moves there and back, %lu packets, none through\n", f.sent);
+	traffic_end(&f.pair);
+	detach(*state, BH_ATTACH_CLSACT);
+}
+
+static void *move_back_and_forth(void *arg)
+{
+	struct updates *u = arg;
+
+	while (!u->stop && u->r == 0) {
+		u->r = program_attach(u->tables, SLOT, u->ifindex, BH_ATTACH_CLSACT, &u->pairs[u->n++ & 1], NULL);
+		if (u->r == 0)
+			u->r = program_move(u->tables, SLOT, u->ifindex, NULL);
+	}
+	return NULL;
+}
+
+// Programs that pass are moved: nothing is lost. What met both is counted twice.
+static void test_r4_moving_loses_nothing(void **state)
+{
+	struct updates u = { .tables = *state,
+			     .ifindex = net_ifindex(DEVICE),
+			     .pairs = { load(*state, 1), load(*state, 1) } };
+	struct bh_count before = { 0 }, count = { 0 };
+	struct pair pair = traffic();
+	uint64_t sent = 0;
+	pthread_t thread;
+
+	attach(*state, BH_ATTACH_CLSACT, 1); // the qdisc that comes with it loses what is on its way
+	attach(*state, BH_ATTACH_TCX, 1);
+	assert_ok(tables_count_get(*state, SLOT, BH_INGRESS, &before));
+	assert_int_equal(pthread_create(&thread, NULL, move_back_and_forth, &u), 0);
+	for (; sent < 1000 || (u.n <= 10 && u.r == 0); sent++) {
+		assert_true(passes(&pair, 0));
+		assert_true(passes(&pair, 1));
+	}
+	u.stop = true;
+	pthread_join(thread, NULL);
+	assert_ok(u.r);
+	assert_ok(tables_count_get(*state, SLOT, BH_INGRESS, &count));
+	assert_true(count.packets - before.packets >= sent);
+	print_message("%d moves there and back, %lu packets each way, none lost, %lu counted twice\n", u.n, sent,
+		      (uint64_t)(count.packets - before.packets) - sent);
+	traffic_end(&pair);
+	program_pair_close(&u.pairs[0]);
+	program_pair_close(&u.pairs[1]);
+	detach(*state, BH_ATTACH_TCX);
+}
+
+// Links that have a place but no program of ours yet judge and count nothing, and one that ended at this point leaves
+// nothing that the next one does not put right.
+static void test_a_move_that_stopped_half_way(void **state)
+{
+	struct bh_count before = { 0 }, count = { 0 };
+	struct sys_tcx_order order;
+	struct err err = { 0 };
+
+	attach(*state, BH_ATTACH_CLSACT, 1);
+	for (int egress = 0; egress < 2; egress++) {
+		struct hook hook = { RIG_DIR "/ep/3", net_ifindex(DEVICE), egress };
+
+		assert_ok_err(attach_tcx.place(&hook, &err), &err);
+	}
+	assert_ok(tables_count_get(*state, SLOT, BH_INGRESS, &before));
+	assert_passes(true);
+	assert_ok(tables_count_get(*state, SLOT, BH_INGRESS, &count));
+	assert_int_equal(count.packets, before.packets + 1);
+	attach(*state, BH_ATTACH_CLSACT, 1); // the next agent, by what the record says
+	assert_in_force(*state, BH_ATTACH_CLSACT);
+	assert_ok(sys_tcx_order(net_ifindex(DEVICE), SYS_TCX_INGRESS, &order));
+	assert_int_equal(order.n, 0);
+	move(*state);
+	assert_err(program_move(*state, SLOT, net_ifindex(DEVICE), &err), -ENOENT); // there is nothing more to move
+	assert_in_force(*state, BH_ATTACH_TCX);
+	detach(*state, BH_ATTACH_TCX);
+}
+
+// ---- pins that go, links that stay ------------------------------------------------------------------------
+
+// Another bpffs is mounted over the pins: the link that is there is pinned again, none is added.
+static void test_links_without_pins_are_pinned_again(void **state)
+{
+	struct sys_tcx_order before, after;
+	struct err err;
+
+	for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
+		attach(*state, modes[i], 1);
+		assert_ok(sys_tcx_order(net_ifindex(DEVICE), SYS_TCX_EGRESS, &before));
+		net_run("mkdir /run/kept && mount --bind " RIG_DIR " /run/kept && mount -t bpf bpf " RIG_DIR);
+		assert_err(check(*state, modes[i], &err), -ENOENT);
+		attach(*state, modes[i], 1);
+		assert_in_force(*state, modes[i]);
+		assert_ok(sys_tcx_order(net_ifindex(DEVICE), SYS_TCX_EGRESS, &after));
+		assert_int_equal(after.n, before.n);
+		assert_int_equal(after.link[0], before.link[0]);
+		net_run("rm -r /run/kept/ep && umount /run/kept && rmdir /run/kept");
+		assert_in_force(*state, modes[i]);
+		assert_passes(true);
+		detach(*state, modes[i]);
+		net_run("umount " RIG_DIR);
+	}
+}
+
+// ---- the quarantine of a pod's start ----------------------------------------------------------------------
+
+// As the CNI plugin puts it.
+static void shut_by(enum bh_attach mode)
+{
+	static const struct bpf_insn drop[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 2 }, // TC_ACT_SHOT
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	_cleanup_close_ int program =
+		bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "bh_shut", "Apache-2.0", drop, 2, NULL);
+
+	assert_true(program >= 0);
+	for (int egress = 0; egress < 2; egress++) {
+		LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = net_ifindex(DEVICE),
+			    .attach_point = egress ? BPF_TC_EGRESS : BPF_TC_INGRESS);
+		LIBBPF_OPTS(bpf_tc_opts, opts, .handle = 0x62680001, .priority = 1, .prog_fd = program,
+			    .flags = BPF_TC_F_REPLACE);
+
+		if (mode == BH_ATTACH_TCX) {
+			assert_ok(bpf_prog_attach(program, net_ifindex(DEVICE),
+						  (enum bpf_attach_type)(egress ? SYS_TCX_EGRESS : SYS_TCX_INGRESS),
+						  1 << 3));
+			continue;
+		}
+		bpf_tc_hook_create(&hook);
+		assert_ok(bpf_tc_attach(&hook, &opts));
+	}
+}
+
+static void assert_bare(void)
+{
+	struct sys_tcx_order order;
+
+	assert_ok(sys_tcx_order(net_ifindex(DEVICE), SYS_TCX_INGRESS, &order));
+	assert_int_equal(order.n, 0);
+	net_run("! tc qdisc show dev " DEVICE " | grep -q clsact");
+	assert_passes(true);
+}
+
+static void shut_then(struct tables *tables, enum bh_attach by, enum bh_attach mode)
+{
+	struct err err;
+
+	shut_by(by);
+	assert_passes(false);
+	assert_err(check(tables, mode, &err), -ENOENT);
+	assert_str_contains(err.text, "quarantine");
+	attach(tables, mode, 1);
+	assert_in_force(tables, mode);
+	assert_passes(true);
+	shut_by(by); // a second ADD of the same device
+	assert_err(check(tables, mode, &err), -ENOENT);
+	attach(tables, mode, 1);
+	assert_in_force(tables, mode);
+	assert_passes(true);
+	detach(tables, mode);
+	assert_bare();
+}
+
+static void test_the_start_quarantine_is_replaced(void **state)
+{
+	for (size_t by = 0; by < ARRAY_SIZE(modes); by++)
+		for (size_t i = 0; i < ARRAY_SIZE(modes); i++)
+			shut_then(*state, modes[by], modes[i]);
+	shut_by(BH_ATTACH_TCX);
+	assert_int_equal(program_attach_first(net_ifindex(DEVICE), false), BH_ATTACH_CLSACT); // ours is not foreign
+	attach(*state, BH_ATTACH_CLSACT, 1);
+	detach(*state, BH_ATTACH_CLSACT);
+}
+
+// Of a device that no agent has seen.
+static void test_cleanup_takes_the_start_quarantine(void **state)
+{
+	struct err err = { 0 };
+
+	tables_close(*state);
+	*state = NULL;
+	for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
+		shut_by(modes[i]);
+		assert_passes(false);
+		assert_ok_err(program_detach_all(i ? RIG_DIR : "/run/bpf/never", &err), &err);
+		assert_bare();
+	}
+	*state = rig_open(NULL);
+}
+
 static void test_programs_taken_off_by_others_are_missed(void **state)
 {
 	struct err err;
@@ -172,12 +419,14 @@ static void test_the_way_can_change(void **state)
 	attach(*state, BH_ATTACH_CLSACT, 1);
 	attach(*state, BH_ATTACH_TCX, 1);
 	assert_in_force(*state, BH_ATTACH_TCX);
-	net_run("! tc qdisc show dev " DEVICE " | grep -q clsact");
+	assert_no_filters();
 	attach(*state, BH_ATTACH_CLSACT, 1);
 	assert_in_force(*state, BH_ATTACH_CLSACT);
 	assert_ok(sys_tcx_order(net_ifindex(DEVICE), SYS_TCX_INGRESS, &order));
 	assert_int_equal(order.n, 0);
-	detach(*state, BH_ATTACH_CLSACT);
+	attach(*state, BH_ATTACH_TCX, 1);
+	detach(*state, BH_ATTACH_TCX);
+	net_run("! tc qdisc show dev " DEVICE " | grep -q clsact");
 }
 
 static void device_goes(struct tables *tables, enum bh_attach mode)
@@ -281,6 +530,11 @@ static void test_figures(void **state)
 			modes[i] == BH_ATTACH_TCX ? "tcx" : "clsact", put, again, look,
 			since_ms(start));
 	}
+	assert_ok(program_attach(*state, SLOT, ifindex, BH_ATTACH_CLSACT, &pair, &err));
+	start = sys_now_ns();
+	assert_ok_err(program_move(*state, SLOT, ifindex, &err), &err);
+	print_message("move from clsact to tcx %.2f ms\n", since_ms(start));
+	detach(*state, BH_ATTACH_TCX);
 	program_pair_close(&pair);
 }
 
@@ -291,9 +545,15 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		TEST(test_tcx_attaches_judges_detaches),
 		TEST(test_clsact_attaches_judges_detaches),
-		TEST(test_best_way),
+		TEST(test_the_way_to_begin),
 		TEST(test_r4_replacing_leaves_no_gap),
 		TEST(test_r4_replacing_loses_nothing),
+		TEST(test_r4_moving_leaves_no_gap),
+		TEST(test_r4_moving_loses_nothing),
+		TEST(test_a_move_that_stopped_half_way),
+		TEST(test_links_without_pins_are_pinned_again),
+		TEST(test_the_start_quarantine_is_replaced),
+		TEST(test_cleanup_takes_the_start_quarantine),
 		TEST(test_programs_taken_off_by_others_are_missed),
 		TEST(test_the_way_can_change),
 		TEST(test_a_device_that_is_gone),

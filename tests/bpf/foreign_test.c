@@ -1,37 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // foreign_test.c - programs of others on the same veth are neither removed nor skipped, nor let in front.
-#include "tests/bpf/pod.h"
+#include "tests/bpf/foreign.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-
-#include "agent/bpf/sys.h"
-#include "tests/harness/foreign.skel.h"
-
-struct foreign {
-	struct foreign_bpf *skel;
-	int link; // tcx, -1: none
-	uint64_t seen;
-};
-
-static struct foreign foreign_new(void)
-{
-	struct foreign foreign = { .skel = foreign_bpf__open_and_load(), .link = -1 };
-
-	assert_non_null(foreign.skel);
-	return foreign;
-}
-
-static struct foreign foreign_tcx(enum sys_tcx hook)
-{
-	struct sys_tcx_order any = { 0 };
-	struct foreign foreign = foreign_new();
-
-	foreign.link = sys_tcx_attach(bpf_program__fd(foreign.skel->progs.foreign),
-				      net_ifindex(DEVICE), hook, &any);
-	assert_ok(foreign.link);
-	return foreign;
-}
 
 static struct foreign foreign_clsact(enum bpf_tc_attach_point point, uint32_t handle)
 {
@@ -43,12 +15,6 @@ static struct foreign foreign_clsact(enum bpf_tc_attach_point point, uint32_t ha
 	bpf_tc_hook_create(&hook);
 	assert_ok(bpf_tc_attach(&hook, &opts));
 	return foreign;
-}
-
-static void foreign_end(struct foreign *foreign)
-{
-	closep(&foreign->link);
-	foreign_bpf__destroy(foreign->skel);
 }
 
 // Packets that it saw since it was last asked.
