@@ -109,7 +109,7 @@ struct daemon {
 
 	// early.c
 	VEC(int) spared; // devices that were there when it started: left as they are until pods are known
-	bool rebooted; // this node enforced before it started anew: none is spared
+	bool bereft; // this node enforced before it started anew, or before its tables were lost: none is spared
 	bool marked; // the state folder says what it does now
 	bool early_due; // devices came or went since the last early scan
 

@@ -41,6 +41,7 @@ int daemon_early_open(struct daemon *daemon, struct err *reterr)
 {
 	_cleanup_free_ char *mark = NULL, *now = NULL;
 	char path[256];
+	bool rebooted;
 	size_t len;
 	int r = mark_path(daemon->config, path, sizeof(path), reterr);
 
@@ -53,10 +54,11 @@ int daemon_early_open(struct daemon *daemon, struct err *reterr)
 		r = file_read(BOOT_ID, MARK_BYTES, &now, &len);
 	if (r < 0) // who cannot tell had better not be open
 		log_warn("%s: %s: taken for one of an earlier boot", path, strerror(-r));
-	daemon->rebooted = r < 0 || strcmp(mark, now) != 0;
-	daemon->marked = !daemon->rebooted && !is_audit(daemon);
-	if (daemon->rebooted)
-		log_info("this node enforced policy before it started anew");
+	rebooted = r < 0 || strcmp(mark, now) != 0;
+	daemon->marked = !rebooted && !is_audit(daemon);
+	daemon->bereft = rebooted || !daemon->adopted;
+	if (daemon->bereft)
+		log_info("this node enforced policy before %s", rebooted ? "it started anew" : "its tables were lost");
 	return 0;
 }
 
@@ -110,7 +112,7 @@ static bool is_spared(const void *arg, int ifindex)
 {
 	const struct daemon *daemon = arg;
 
-	if (daemon->rebooted)
+	if (daemon->bereft || endpoints_attachment_of(daemon->endpoints, ifindex))
 		return false;
 	vec_each(const int, spared, &daemon->spared)
 		if (*spared == ifindex)
