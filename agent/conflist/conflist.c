@@ -432,6 +432,12 @@ int conflist_wrap(const char *text, size_t len, const char *entry, char **ret, s
 			       json_object_object_get_ex(json, "plugins", NULL) ?
 				       ": a list of plugins belongs into a file .conflist" :
 				       "");
+	// It takes the first configuration for the one that it delegates to, so a list before its own would be called
+	// by itself.
+	if (strcmp(text_of(json, "type"), "multus") == 0)
+		return err_set(reterr, -EINVAL,
+			       "it is multus', behind which nothing is chained: " CONFLIST_PLUGIN
+			       " belongs into what it delegates to");
 	if (!text_of(json, "name") || !text_of(json, "cniVersion"))
 		return err_set(reterr, -EINVAL, "it has no %s",
 			       text_of(json, "name") ? "cniVersion" : "name");

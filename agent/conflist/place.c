@@ -152,8 +152,9 @@ static int conf_change(struct conf *conf, const char *text, size_t len, bool onl
 	if (r == -ESTALE)
 		return err_set(reterr, r, "%s was changed meanwhile", conf->path);
 	if (r == -EPERM && (conf->st.st_uid != geteuid() || conf->st.st_gid != getegid()))
-		return err_set(reterr, r, "%s belongs to %u:%u, which cannot be kept without CAP_CHOWN", conf->path,
-			       conf->st.st_uid, conf->st.st_gid);
+		return err_set(reterr, r,
+			       "%s belongs to %u:%u, which cannot be kept without CAP_CHOWN",
+			       conf->path, conf->st.st_uid, conf->st.st_gid);
 	return r < 0 ? err_set(reterr, r, "%s cannot be replaced: %s", conf->path, strerror(-r)) :
 		       0;
 }
@@ -365,6 +366,25 @@ int place_plugin(const char *bin_dir, const char *source, bool only_look, bool *
 	return r < 0 ? err_set(reterr, r, "%s cannot be written: %s", path, strerror(-r)) : 0;
 }
 
+// Somewhere else than among the plugins of a list: others copy configurations into their own.
+static int named_still(const struct folder *folder, struct err *reterr)
+{
+	vec_each(char *, name, &folder->names) {
+		_cleanup_(conf_fini) struct conf conf = { 0 };
+		struct err ignored = { 0 };
+
+		if (conf_read(folder->path, *name, &conf, &ignored) >= 0 &&
+		    memmem(conf.text, conf.len, CONFLIST_PLUGIN, strlen(CONFLIST_PLUGIN)))
+			return err_set(
+				reterr, -EBUSY,
+				"%s names " CONFLIST_PLUGIN
+				" still: whoever wrote it must take it out, and until then the "
+				"program stays",
+				conf.path);
+	}
+	return 0;
+}
+
 int place_remove(const char *conf_dir, const char *bin_dir, struct placed *ret, struct err *reterr)
 {
 	_cleanup_(folder_fini) struct folder folder = { 0 };
@@ -376,6 +396,8 @@ int place_remove(const char *conf_dir, const char *bin_dir, struct placed *ret, 
 		r = folder_read(&folder, conf_dir, reterr);
 	if (r >= 0 && folder.path)
 		r = take_out_others(&folder, NULL, NULL, false, ret, reterr);
+	if (r >= 0 && folder.path)
+		r = named_still(&folder, reterr);
 	if (r < 0 || !bin_dir)
 		return r;
 	r = plugin_path(bin_dir, path, sizeof(path), reterr);

@@ -288,6 +288,8 @@ static void single_ones_become_lists(void **state)
 		{ "{\"name\":\"n\",\"cniVersion\":\"1.0.0\"}", "has no type" },
 		{ "{\"type\":\"n\",\"cniVersion\":\"1.0.0\"}", "has no name" },
 		{ "{\"type\":\"n\",\"name\":\"n\"}", "below 0.3.0" },
+		{ "{\"type\":\"multus\",\"name\":\"n\",\"cniVersion\":\"1.0.0\"}",
+		  "belongs into what it delegates to" },
 		{ "{\"type\":\"n\"", "ends too early" },
 	};
 	_cleanup_free_ char *list = NULL;

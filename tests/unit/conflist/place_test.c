@@ -305,6 +305,13 @@ static void the_program_stays_while_it_is_named(void **state)
 	assert_str_contains(err.text, "20-b.conflist");
 	holds("10-a.conflist", LIST);
 	holds("bulkhead-cni", "one");
+
+	put("20-b.conflist", WITH);
+	put("00-meta.conf", "{\"type\":\"meta\",\"delegates\":[" WITH "]}"); // a copy of ours, in another's
+	assert_err(place_remove(dir, dir, &placed, &err), -EBUSY);
+	assert_str_contains(err.text, "/00-meta.conf names bulkhead-cni still");
+	holds("20-b.conflist", LIST);
+	holds("bulkhead-cni", "one");
 }
 
 static void changes_are_paced(void **state)
