@@ -22,6 +22,10 @@ $(B)/tests/unit/%_test: $(B)/tests/unit/%_test.o $(B)/lib/harness.a $(call archi
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(B)/lib/harness.a $(call link,$(UNIT_ROOMS)) -lcmocka
 
+$(B)/tests/unit/cni/%_test: $(B)/tests/unit/cni/%_test.o $(B)/lib/harness.a $(B)/lib/cni.a $(call archives,base)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIB_base) -lcmocka
+
 # These start the stand-in server.
 $(B)/tests/unit/kube/reflect_test $(B)/tests/unit/kube/http_test $(B)/tests/unit/source/kube_test: | $(B)/tests/apiserver/apiserver
 
@@ -283,7 +287,8 @@ FUZZ_BIN := $(FUZZ_SRC:tests/fuzz/%.c=$(B)/fuzz/%)
 FUZZ_FILTER = $(if $(T),$(foreach b,$(FUZZ_BIN),$(if $(findstring $(T),$(b)),$(b))),$(FUZZ_BIN))
 FUZZ_ROOMS := base conflist object kube source policy control
 FUZZ_OBJ := $(foreach r,$(FUZZ_ROOMS),$(patsubst %.c,$(B)/fuzz/%.o,$(call room_src,$(r)))) $(B)/fuzz/agent/store/store.o \
-	    $(patsubst %.c,$(B)/fuzz/%.o,$(sort $(wildcard tests/harness/naive*.c)))
+	    $(patsubst %.c,$(B)/fuzz/%.o,$(sort $(wildcard tests/harness/naive*.c))) \
+	    $(patsubst %,$(B)/fuzz/cni/%.o,conf env member prev result)
 FUZZ_CFLAGS := -std=gnu17 -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -Wno-gnu-variable-sized-type-not-at-end
 
 $(B)/fuzz/%.o: %.c
@@ -296,7 +301,7 @@ $(B)/fuzz/%_fuzz: tests/fuzz/%_fuzz.c $(FUZZ_OBJ)
 
 .SECONDARY: $(FUZZ_OBJ)
 .PHONY: fuzz
-fuzz: $(FUZZ_FILTER) ## mutate objects, manifests, control requests and packets (FUZZ_SECONDS=60 for each, T=name for one)
+fuzz: $(FUZZ_FILTER) ## mutate objects, manifests, control requests, packets and what the CNI plugin reads (FUZZ_SECONDS=60 for each, T=name for one)
 	$(Q)failed=0; n=0; for f in $(FUZZ_FILTER); do name=$$(basename $$f _fuzz); \
 		mkdir -p $(B)/fuzz/corpus/$$name; n=$$((n + 1)); \
 		if $$f -max_total_time=$(FUZZ_SECONDS) -max_len=16384 -rss_limit_mb=1024 $(FUZZ_WORDS) -print_final_stats=1 -artifact_prefix=$(B)/fuzz/$$name- \
