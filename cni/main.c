@@ -11,6 +11,7 @@
 #include "agent/base/cleanup.h"
 #include "agent/base/file.h"
 #include "cni/command.h"
+#include "cni/page.h"
 #include "cni/result.h"
 
 static const struct command {
@@ -117,6 +118,10 @@ int main(int argc, char **argv)
 
 	if (name && *name)
 		return serve(name);
+	if (argc > 1 && !strcmp(argv[1], "__man")) { // for the build
+		page_print(stdout);
+		return 0;
+	}
 	fprintf(stderr,
 		"bulkhead-cni %s: a CNI plugin that puts NetworkPolicy on a pod before it starts; versions 0.3.0 to 1.1.0\n",
 		VERSION);

@@ -5,9 +5,10 @@
 man: $(B)/man/.done ## write the man pages to build/man
 completion: $(B)/completion/bulkhead.bash $(B)/completion/bulkheadd.bash ## write the bash completions to build/completion
 
-$(B)/man/.done: $(B)/bulkhead $(B)/bulkheadd
+$(B)/man/.done: $(B)/bulkhead $(B)/bulkheadd $(CNI)
 	@rm -rf $(@D) && mkdir -p $(@D)
-	$(call say,MAN,$(@D))$(B)/bulkhead __man $(@D) && $(B)/bulkheadd __man > $(@D)/bulkheadd.8
+	$(call say,MAN,$(@D))$(B)/bulkhead __man $(@D) && $(B)/bulkheadd __man > $(@D)/bulkheadd.8 && \
+		$(CNI) __man > $(@D)/bulkhead-cni.8
 	@touch $@
 
 $(B)/completion/bulkhead.bash: $(B)/bulkhead

@@ -64,6 +64,7 @@ struct option_page {
 	const char *program; // "bulkhead"
 	const char *verb; // NULL: the program itself; "endpoint get"
 	const char *arguments; // "[NS/]NAME", NULL: none
+	bool keys; // the options are keys of a configuration and stand on no command line
 	const char *summary; // one line: small first letter, no full stop
 	const char *text; // paragraphs, may be NULL
 	const struct option *const *tables; // ended by NULL; names differ among them

@@ -152,14 +152,18 @@ static void roff_string(FILE *out, const char *text)
 	roff(out, text, strlen(text));
 }
 
-static void man_option(FILE *out, const struct option *option)
+static void man_name(FILE *out, const struct option *option, const char *dashes)
 {
 	fputs(".TP\n", out);
 	if (option->letter)
 		fprintf(out, "\\fB\\-%c\\fR, ", option->letter);
-	fputs("\\fB\\-\\-", out);
+	fprintf(out, "\\fB%s", dashes);
 	roff_string(out, option->name);
 	fputs("\\fR", out);
+}
+
+static void man_rest(FILE *out, const struct option *option)
+{
 	if (option->arg) {
 		fputs(" \\fI", out);
 		roff_string(out, option->arg);
@@ -175,6 +179,18 @@ static void man_option(FILE *out, const struct option *option)
 	fputs(".\n", out);
 	if (option->env)
 		fprintf(out, "Environment: \\fB%s\\fR.\n", option->env);
+}
+
+static void man_option(FILE *out, const struct option *option)
+{
+	man_name(out, option, "\\-\\-");
+	man_rest(out, option);
+}
+
+static void man_key(FILE *out, const struct option *option)
+{
+	man_name(out, option, "");
+	man_rest(out, option);
 }
 
 static void man_text(FILE *out, const char *text)
@@ -206,8 +222,8 @@ void option_man(FILE *out, const struct option_page *page, const char *version)
 	roff_string(out, name);
 	fputs(" \\- ", out);
 	roff_string(out, page->summary);
-	fprintf(out, "\n.SH SYNOPSIS\n\\fB%s%s%s\\fR [\\fIOPTION\\fR...]", page->program,
-		page->verb ? " " : "", page->verb ? page->verb : "");
+	fprintf(out, "\n.SH SYNOPSIS\n\\fB%s%s%s\\fR%s", page->program, page->verb ? " " : "",
+		page->verb ? page->verb : "", page->keys ? "" : " [\\fIOPTION\\fR...]");
 	if (page->arguments) {
 		fputs(" \\fI", out);
 		roff_string(out, page->arguments);
@@ -218,8 +234,8 @@ void option_man(FILE *out, const struct option_page *page, const char *version)
 		fputs(".SH DESCRIPTION\n", out);
 		man_text(out, page->text);
 	}
-	fputs(".SH OPTIONS\n", out);
-	each_shown(page, out, man_option);
+	fputs(page->keys ? ".SH CONFIGURATION\n" : ".SH OPTIONS\n", out);
+	each_shown(page, out, page->keys ? man_key : man_option);
 	for (const struct option_note *note = page->notes; note && note->title; note++) {
 		fprintf(out, ".SH \"%s\"\n", note->title);
 		man_text(out, note->text);

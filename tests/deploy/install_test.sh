@@ -24,10 +24,15 @@ equal "it installs" "$?" 0
 [ -z "$said" ] || echo "$said"
 equal "programs, pages, completion, unit, configuration" \
 	"$(cd "$work/a" && find . -type f ! -name 'bulkhead-*.1' -printf '%P %m\n' | sort | tr '\n' ';')" \
-	"etc/bulkhead/bulkheadd.conf 600;opt/cni/bin/bulkhead-cni 755;usr/bin/bulkhead 755;usr/lib/systemd/system/bulkheadd.service 644;usr/sbin/bulkheadd 755;usr/share/bash-completion/completions/bulkhead 644;usr/share/bash-completion/completions/bulkheadd 644;usr/share/man/man1/bulkhead.1 644;usr/share/man/man8/bulkheadd.8 644;"
+	"etc/bulkhead/bulkheadd.conf 600;opt/cni/bin/bulkhead-cni 755;usr/bin/bulkhead 755;usr/lib/systemd/system/bulkheadd.service 644;usr/sbin/bulkheadd 755;usr/share/bash-completion/completions/bulkhead 644;usr/share/bash-completion/completions/bulkheadd 644;usr/share/man/man1/bulkhead.1 644;usr/share/man/man8/bulkhead-cni.8 644;usr/share/man/man8/bulkheadd.8 644;"
 equal "a page for every verb" \
 	"$(find "$work/a/usr/share/man/man1" -name 'bulkhead-*.1' -printf '%f\n' | sed 's/^bulkhead-//; s/\.1$//' | sort | tr '\n' ' ')" \
 	"$("$B/bulkhead" help | sed -nE '1,/^Verbs:/d; s/^  ([a-z]+( [a-z]+)?) .*/\1/p' | tr ' ' - | sort | tr '\n' ' ')"
+page=$work/a/usr/share/man/man8/bulkhead-cni.8
+equal "every key of the plugin is in its page" "$(sed -n 's/^\t{ "\([a-zA-Z]*\)", 0, OPTION.*/\1/p' cni/conf.c | sort)" \
+	"$(sed -n 's/^\\fB\([a-zA-Z]*\)\\fR .*/\1/p' "$page" | sort)"
+equal "and every code of its errors" "$(sed -n 's/^\tCNI_[A-Z_]* = \([0-9]*\).*/\1/p' cni/result.h)" \
+	"$(sed -n 's/^  \([0-9][0-9]*\) .*/\1/p' "$page")"
 equal "the daemon is the one that was built" "$("$work/a/usr/sbin/bulkheadd" --version)" "$("$B/bulkheadd" --version)"
 
 echo 'node=mine' >"$work/a/etc/bulkhead/bulkheadd.conf"
