@@ -99,6 +99,7 @@ static int read_meta(const struct at *root, struct object *object, struct err *r
 {
 	struct at meta = at_field(root, "metadata");
 	struct at uid = at_field(&meta, "uid");
+	const char *text;
 	int r;
 
 	r = at_object(&meta, reterr);
@@ -112,8 +113,32 @@ static int read_meta(const struct at *root, struct object *object, struct err *r
 		if (r < 0)
 			return r;
 	}
-	r = at_intern(&uid, &object->uid, reterr);
+	r = at_string(&uid, &text, reterr);
 	return r < 0 ? r : 0;
+}
+
+static const char *uid_of(const struct at *root)
+{
+	struct at meta = at_field(root, "metadata");
+	struct at uid = at_field(&meta, "uid");
+	const char *text = NULL;
+
+	return at_string(&uid, &text, NULL) > 0 ? text : NULL;
+}
+
+// uid may be NULL.
+static struct object *object_new(enum kind kind, const char *uid)
+{
+	size_t size = kinds[kind]->size, len = uid ? strlen(uid) : 0;
+	struct object *object = calloc(1, size + len + 1);
+
+	if (!object)
+		return NULL;
+	object->kind = kind;
+	object->refs = 1;
+	if (len)
+		object->uid = memcpy((char *)object + size, uid, len);
+	return object;
 }
 
 int object_parse(enum kind kind, struct json_object *json, struct object **ret, struct err *reterr)
@@ -127,11 +152,9 @@ int object_parse(enum kind kind, struct json_object *json, struct object **ret, 
 
 	if (!json_object_is_type(json, json_type_object))
 		return err_set(reterr, -EBADMSG, "is %s, not an object", at_type_name(&root));
-	object = calloc(1, kinds[kind]->size);
+	object = object_new(kind, uid_of(&root));
 	if (!object)
 		return no_memory(reterr);
-	object->kind = kind;
-	object->refs = 1;
 	r = read_meta(&root, object, reterr);
 	if (r < 0)
 		return r;
@@ -144,15 +167,12 @@ int object_parse(enum kind kind, struct json_object *json, struct object **ret, 
 
 struct object *object_copy(const struct object *object)
 {
-	_cleanup_(object_putp) struct object *copy = calloc(1, kinds[object->kind]->size);
+	_cleanup_(object_putp) struct object *copy = object_new(object->kind, object->uid);
 
 	if (!copy)
 		return NULL;
-	copy->kind = object->kind;
-	copy->refs = 1;
 	copy->ns = intern_get(object->ns);
 	copy->name = intern_get(object->name);
-	copy->uid = intern_get(object->uid);
 	if (object->problem && object_set_problem(copy, object->problem) < 0)
 		return NULL;
 	return TAKE_PTR(copy);
@@ -176,7 +196,6 @@ void object_put(struct object *object)
 	kinds[object->kind]->fini(object);
 	intern_put(object->ns);
 	intern_put(object->name);
-	intern_put(object->uid);
 	free((void *)object->problem);
 	free(object);
 }
@@ -190,7 +209,7 @@ bool object_equal(const struct object *a, const struct object *b)
 {
 	if (a == b)
 		return true;
-	return a->kind == b->kind && a->ns == b->ns && a->name == b->name && a->uid == b->uid &&
+	return a->kind == b->kind && a->ns == b->ns && a->name == b->name && same_text(a->uid, b->uid) &&
 	       same_text(a->problem, b->problem) && kinds[a->kind]->equal(a, b);
 }
 

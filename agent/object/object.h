@@ -52,7 +52,7 @@ struct object {
 	int refs;
 	const char *ns; // NULL when the kind is not namespaced
 	const char *name;
-	const char *uid; // may be NULL (files)
+	const char *uid; // may be NULL (files); not interned: it stands behind the object, in the same piece of memory
 	const char *problem; // malloc'd sentence or NULL: why the object is not enforced as written
 };
 
@@ -85,7 +85,7 @@ struct selector {
 enum protocol { PROTOCOL_ANY = 0, PROTOCOL_TCP = 6, PROTOCOL_UDP = 17, PROTOCOL_SCTP = 132 };
 
 struct container_port {
-	const char *name; // NULL: unnamed
+	const char *name;
 	uint16_t port;
 	uint8_t protocol;
 };
@@ -106,15 +106,14 @@ struct pod {
 	const char *owner_kind; // controller's kind and name, NULL: none (for flow records)
 	const char *owner_name;
 	int64_t created; // metadata.creationTimestamp, seconds since 1970; 0 unknown
+	struct bh_addr *addrs; // status.podIPs (or podIP)
+	struct container_port *ports; // those with a name, of containers and sidecar init containers (restartPolicy: Always)
+	struct host_port *host_ports; // of the same containers
+	uint16_t nports, nhost_ports;
+	uint8_t naddrs;
 	bool host_network;
 	bool finished; // phase Succeeded or Failed
-	uint32_t naddrs;
-	struct bh_addr *addrs; // status.podIPs (or podIP)
-	bool lent; // they are not the object's own: see store_lend()
-	uint32_t nports;
-	struct container_port *ports; // containers and sidecar init containers (restartPolicy: Always)
-	uint32_t nhost_ports;
-	struct host_port *host_ports; // of the same containers
+	bool lent; // addrs are not the object's own: see store_lend()
 };
 
 struct namespace_ {

@@ -10,7 +10,8 @@ typedef VEC(struct container_port) container_port_vec;
 typedef VEC(struct host_port) host_port_vec;
 
 struct ports {
-	container_port_vec own;
+	uint32_t n; // whether kept or not
+	container_port_vec named;
 	host_port_vec host;
 };
 
@@ -65,7 +66,8 @@ static int read_container_port(const struct at *at, struct container_port *ret, 
 	return at_intern(&name, &ret->name, reterr);
 }
 
-// Named ports must not be resolved by halves: one that cannot be read refuses the pod.
+// Named ports must not be resolved by halves: one that cannot be read refuses the pod. A port without a name says
+// nothing to a policy.
 static int read_container(const struct at *at, struct ports *ports, struct err *reterr)
 {
 	struct at list = at_field(at, "ports");
@@ -74,11 +76,10 @@ static int read_container(const struct at *at, struct ports *ports, struct err *
 
 	if (r < 0)
 		return r;
-	if (ports->own.n + n > OBJECT_MAX_CONTAINER_PORTS)
+	ports->n += n;
+	if (ports->n > OBJECT_MAX_CONTAINER_PORTS)
 		return at_fail(&list, reterr, "the pod has more than %d ports",
 			       OBJECT_MAX_CONTAINER_PORTS);
-	if (vec_reserve(&ports->own, n) < 0)
-		return no_memory(reterr);
 	for (uint32_t i = 0; i < n; i++) {
 		struct at item = at_item(&list, i);
 		struct container_port port = {0};
@@ -86,7 +87,10 @@ static int read_container(const struct at *at, struct ports *ports, struct err *
 		r = read_container_port(&item, &port, reterr);
 		if (r < 0)
 			return r;
-		ports->own.v[ports->own.n++] = port;
+		if (port.name && vec_push(&ports->named, port) < 0) {
+			intern_put(port.name);
+			return no_memory(reterr);
+		}
 		r = read_host_port(&item, &port, ports, reterr);
 		if (r < 0)
 			return r;
@@ -127,9 +131,9 @@ static int read_ports(const struct at *spec, struct pod *pod, struct err *reterr
 	r = read_containers(spec, "containers", false, &ports, reterr);
 	if (r >= 0)
 		r = read_containers(spec, "initContainers", true, &ports, reterr);
-	pod->nports = (uint32_t)ports.own.n;
-	pod->ports = TAKE_PTR(ports.own.v);
-	pod->nhost_ports = (uint32_t)ports.host.n;
+	pod->nports = (uint16_t)ports.named.n;
+	pod->ports = TAKE_PTR(ports.named.v);
+	pod->nhost_ports = (uint16_t)ports.host.n;
 	pod->host_ports = TAKE_PTR(ports.host.v);
 	return r;
 }
@@ -299,7 +303,7 @@ struct object *pod_with_addrs(const struct pod *pod, const struct bh_addr *addrs
 	copy->created = pod->created;
 	copy->host_network = pod->host_network;
 	copy->finished = pod->finished;
-	copy->naddrs = naddrs;
+	copy->naddrs = (uint8_t)naddrs;
 	copy->lent = lent;
 	return copy_parts(copy, pod, addrs) < 0 ? NULL : TAKE_PTR(object);
 }

@@ -266,8 +266,7 @@ static void count_name(struct cluster *cluster, const struct container_port *por
 static void count_names(struct cluster *cluster, const struct pod *pod, int delta)
 {
 	for (uint32_t i = 0; claims(pod) && i < pod->nports; i++)
-		if (pod->ports[i].name)
-			count_name(cluster, &pod->ports[i], delta);
+		count_name(cluster, &pod->ports[i], delta);
 }
 
 static void name_free(struct port_name *name)

@@ -201,7 +201,7 @@ static struct object *lend(const struct store *store, struct object *object)
 	if (object->kind != KIND_POD || (pod->naddrs && !pod->lent))
 		return object;
 	loan = pod->host_network ? NULL : loan_find(store, object->ns, object->name);
-	if (loan && loan->uid && loan->uid != object->uid)
+	if (loan && loan->uid && (!object->uid || strcmp(loan->uid, object->uid)))
 		loan = NULL;
 	if (!loan && !pod->lent)
 		return object;

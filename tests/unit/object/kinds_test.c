@@ -35,11 +35,10 @@ static void pods_show_what_policy_needs(void **state)
 	assert_int_equal(pod->naddrs, 2);
 	expect_addr(&pod->addrs[0], "10.244.1.2");
 	expect_addr(&pod->addrs[1], "fd00::2");
-	assert_int_equal(pod->nports, 3);
+	assert_int_equal(pod->nports, 2); // the one without a name is of no use
 	assert_str(pod->ports[0].name, "http");
-	assert_null(pod->ports[1].name);
-	assert_int_equal(pod->ports[1].protocol, PROTOCOL_UDP);
-	assert_str(pod->ports[2].name, "side");
+	assert_str(pod->ports[1].name, "side");
+	assert_int_equal(pod->ports[1].port, 15090);
 	assert_int_equal(pod->nhost_ports, 1);
 	assert_int_equal(pod->labels.n, 2);
 	assert_str(pod->labels.v[0].key, "a");
@@ -94,7 +93,7 @@ static void pods_compare_by_what_matters(void **state)
 		"{'metadata':{'name':'p','uid':'1'},'status':{'podIP':'10.0.0.2'}}",
 		"{'metadata':{'name':'p','uid':'1','labels':{'a':'b'}},'status':{'podIP':'10.0.0.1'}}",
 		"{'metadata':{'name':'p','uid':'1'},'status':{'podIP':'10.0.0.1','phase':'Failed'}}",
-		"{'metadata':{'name':'p','uid':'1'},'spec':{'containers':[{'ports':[{'containerPort':1}]}]},"
+		"{'metadata':{'name':'p','uid':'1'},'spec':{'containers':[{'ports':[{'name':'a','containerPort':1}]}]},"
 		"'status':{'podIP':'10.0.0.1'}}",
 	};
 	struct object *a = parse(KIND_POD, text), *b;
