@@ -35,13 +35,13 @@ static void adopt_locations(struct policy *policy, const struct policy_tables *t
 	for (uint32_t i = 0; i < tables->ncidrs; i++) {
 		struct spot *spot = space_get(space, &tables->cidrs[i].cidr);
 
-		show(policy, spot, &spot->prefix, tables->cidrs[i].cls);
+		show(policy, spot, &spot_extend(spot)->prefix, tables->cidrs[i].cls);
 	}
 	for (uint32_t i = 0; i < tables->npeers; i++) {
 		struct spot *spot =
 			space_get(space, &(struct bh_cidr){ 128, tables->peers[i].cidr.addr });
 
-		show(policy, spot, &spot->exact, tables->peers[i].cls);
+		show(policy, spot, spot_loc(spot, true), tables->peers[i].cls);
 	}
 	space->cidrs = tables->ncidrs;
 	space->peers = tables->npeers;

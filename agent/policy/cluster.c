@@ -164,8 +164,34 @@ static struct spot *address(struct cluster *cluster, const struct bh_addr *addr)
 
 static void settle_spot(struct cluster *cluster, struct spot *spot)
 {
-	spot->exact.live = spot->pods.n || spot->nodes.n;
+	struct exact *exact = spot_exact(spot);
+
+	exact->loc.live = exact->pod || spot_more(spot)->nodes.n;
 	space_touch(&cluster->space, spot);
+}
+
+static void add_claimant(struct spot *spot, struct podent *pod)
+{
+	struct exact *exact = spot_exact(spot);
+
+	if (exact->pod)
+		must_push(&spot_extend(spot)->rivals, pod);
+	else
+		exact->pod = pod;
+}
+
+static void drop_claimant(struct spot *spot, const struct podent *pod)
+{
+	struct exact *exact = spot_exact(spot);
+	struct spot_more *more = spot->more;
+
+	for (size_t i = 0; more && i < more->rivals.n; i++)
+		if (more->rivals.v[i] == pod) {
+			vec_drop(&more->rivals, i);
+			return;
+		}
+	if (exact->pod == pod)
+		exact->pod = more && more->rivals.n ? more->rivals.v[--more->rivals.n] : NULL;
 }
 
 static void claim(struct cluster *cluster, struct podent *pod)
@@ -173,7 +199,7 @@ static void claim(struct cluster *cluster, struct podent *pod)
 	for (uint32_t i = 0; claims(pod->object) && i < pod->object->naddrs; i++) {
 		struct spot *spot = address(cluster, &pod->object->addrs[i]);
 
-		must_push(&spot->pods, pod);
+		add_claimant(spot, pod);
 		settle_spot(cluster, spot);
 	}
 }
@@ -183,11 +209,7 @@ static void disclaim(struct cluster *cluster, struct podent *pod)
 	for (uint32_t i = 0; claims(pod->object) && i < pod->object->naddrs; i++) {
 		struct spot *spot = address(cluster, &pod->object->addrs[i]);
 
-		for (size_t j = 0; j < spot->pods.n; j++)
-			if (spot->pods.v[j] == pod) {
-				vec_drop(&spot->pods, j);
-				break;
-			}
+		drop_claimant(spot, pod);
 		settle_spot(cluster, spot);
 	}
 }
@@ -207,11 +229,11 @@ static bool outranks(const struct podent *a, const struct podent *b)
 
 struct podent *spot_winner(const struct spot *spot)
 {
-	struct podent *best = NULL;
+	struct podent *best = spot_exact(spot)->pod;
 
-	for (size_t i = 0; i < spot->pods.n; i++)
-		if (!best || outranks(spot->pods.v[i], best))
-			best = spot->pods.v[i];
+	vec_each(struct podent *, rival, &spot_more(spot)->rivals)
+		if (outranks(*rival, best))
+			best = *rival;
 	return best;
 }
 
@@ -314,14 +336,15 @@ static void node_claims(struct cluster *cluster, struct nodeent *node, bool on)
 {
 	for (uint32_t i = 0; i < node->object->naddrs; i++) {
 		struct spot *spot = address(cluster, &node->object->addrs[i]);
+		struct spot_more *more = spot_extend(spot);
 		size_t j = 0;
 
-		while (j < spot->nodes.n && spot->nodes.v[j] != node)
+		while (j < more->nodes.n && more->nodes.v[j] != node)
 			j++;
 		if (on)
-			must_push(&spot->nodes, node);
-		else if (j < spot->nodes.n)
-			vec_drop(&spot->nodes, j);
+			must_push(&more->nodes, node);
+		else if (j < more->nodes.n)
+			vec_drop(&more->nodes, j);
 		settle_spot(cluster, spot);
 	}
 }

@@ -31,8 +31,8 @@ static const struct cls *class_of(const struct policy *policy, const struct bh_a
 	const struct spot *spot = space_reach(&policy->cluster.space, addr);
 	const struct loc *above;
 
-	if (spot->cidr.prefixlen == 128 && spot->exact.in_table)
-		return spot->exact.cls;
+	if (spot->len == 128 && spot_loc(spot, true)->in_table)
+		return spot_loc(spot, true)->cls;
 	above = space_shown_above((struct spot *)spot, true);
 	return above ? above->cls : NULL;
 }
@@ -186,7 +186,7 @@ static enum bh_reason judge_backend(const struct policy *policy, uint32_t slot,
 	if (matrix_fixed(policy, matrix))
 		return judge_fixed(matrix, ret);
 	ret->gen = matrix->gen;
-	reason = judge_address(policy, matrix, &backend->spot->cidr.addr, backend->target->protocol,
+	reason = judge_address(policy, matrix, &backend->spot->addr, backend->target->protocol,
 			       backend->target->port, spot_is_own_node(policy, backend->spot), ret);
 	if (reason == BH_REASON_POLICY_DENIED && pod && pod->endpoint &&
 	    pod->endpoint->slot == slot && BH_CELL_VERDICT(ret->verdict) == BH_VERDICT_DENY)
@@ -205,10 +205,10 @@ void policy_backend_each(const struct policy *policy, uint32_t slot, const struc
 			struct bh_judgement judgement;
 			enum bh_reason reason;
 
-			if (!svckey_has(&key->key, &backend->spot->cidr.addr))
+			if (!svckey_has(&key->key, &backend->spot->addr))
 				continue;
 			reason = judge_backend(policy, slot, backend, &judgement);
-			fn(arg, &backend->spot->cidr.addr, backend->target->port, reason,
+			fn(arg, &backend->spot->addr, backend->target->port, reason,
 			   &judgement);
 		}
 }

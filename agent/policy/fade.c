@@ -60,8 +60,8 @@ static uint32_t narrowness(const struct cls *cls)
 	uint32_t least = UINT32_MAX;
 
 	for (struct loc *loc = cls->locs[LOC_PREFIX]; loc; loc = loc->next)
-		if (spot_of(loc)->cidr.prefixlen < least)
-			least = spot_of(loc)->cidr.prefixlen;
+		if (spot_of(loc)->len < least)
+			least = spot_of(loc)->len;
 	return least;
 }
 

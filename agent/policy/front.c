@@ -173,7 +173,7 @@ static int by_place(const void *a, const void *b)
 
 static struct place place_of(const struct backend *backend)
 {
-	return (struct place){ backend->spot->cidr.addr, backend->target->port };
+	return (struct place){ backend->spot->addr, backend->target->port };
 }
 
 // Both are sorted.
@@ -208,7 +208,7 @@ static void unlink_backends(struct policy *policy, struct front *front,
 		struct target *target = backends[i].target;
 		struct spot *spot = backends[i].spot;
 
-		drop_front(&spot->fronts, front);
+		drop_front(&spot->more->fronts, front);
 		space_put(&policy->cluster.space, spot);
 		target_put(&policy->services, target);
 	}
@@ -235,7 +235,7 @@ void front_set_backends(struct policy *policy, struct front *front, places *list
 			space_get(&policy->cluster.space, &(struct bh_cidr){ 128, place->addr });
 		struct target *target = target_get(policy, front->protocol, place->port);
 
-		must_push(&spot->fronts, front);
+		must_push(&spot_extend(spot)->fronts, front);
 		target->refs++;
 		must_push(&front->backends, (struct backend){ spot, target });
 	}

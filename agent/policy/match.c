@@ -120,7 +120,7 @@ void cluster_signature(struct cluster *cluster, struct spot *spot, atom_ids *out
 	}
 	if (pod)
 		match_all(cluster, winner->ns, pod, out);
-	else if (spot->nodes.n)
-		match_node(cluster, spot->nodes.v[0]->object, out);
+	else if (spot_more(spot)->nodes.n)
+		match_node(cluster, spot_more(spot)->nodes.v[0]->object, out);
 	out->n = sig_sort(out->v, out->n);
 }

@@ -12,31 +12,32 @@ static void peer_step(struct publish *pub, enum step_kind kind, const struct spo
 {
 	struct step step = { .kind = kind };
 
-	step.peer.cidr = spot->cidr;
-	if (kind == STEP_PEER_DEL)
-		step.peer.cidr.prefixlen = 128;
+	step.peer.cidr = (struct bh_cidr){ spot->len, spot->addr };
 	step.peer.cls = kind == STEP_PEER_SET || kind == STEP_CIDR_SET ? id_of(cls) : 0;
 	plan_add(pub->plan, step);
 }
 
 static bool needs_entry(struct spot *spot, bool exact)
 {
-	const struct loc *loc = exact ? &spot->exact : &spot->prefix;
+	const struct loc *loc = spot_loc(spot, exact);
 	const struct loc *above;
 
 	if (!loc->live)
 		return false;
 	above = space_live_above(spot, exact);
-	return !above || spot->cidr.prefixlen == 0 || above->want != loc->want ||
-	       (!exact && spot->cidr.prefixlen == BH_V4_PREFIX && bh_addr_is4(&spot->cidr.addr));
+	return !above || spot->len == 0 || above->want != loc->want ||
+	       (!exact && spot->len == BH_V4_PREFIX && bh_addr_is4(&spot->addr));
 }
 
 static void move_location(struct publish *pub, struct spot *spot, bool exact, uint32_t pair)
 {
-	struct loc *loc = exact ? &spot->exact : &spot->prefix;
-	const struct cls *p = pair == PAIR_NONE ? loc->cls : pub->peers.pairs.v[pair].p;
+	struct loc *loc = spot_loc(spot, exact);
 	bool direct = exact && !pub->prefixes && !pub->replaced.n;
+	const struct cls *p;
 
+	if (!loc)
+		return;
+	p = pair == PAIR_NONE ? loc->cls : pub->peers.pairs.v[pair].p;
 	if (!needs_entry(spot, exact)) {
 		if (!loc->in_table)
 			return;
@@ -83,18 +84,18 @@ void moves_run(struct publish *pub)
 
 static void merge_location(struct publish *pub, struct spot *spot, bool exact, uint32_t pair)
 {
-	const struct loc *loc = exact ? &spot->exact : &spot->prefix;
+	const struct loc *loc = spot_loc(spot, exact);
 
-	if (loc->in_table && pair != PAIR_NONE && pub->peers.pairs.v[pair].p != loc->want &&
+	if (loc && loc->in_table && pair != PAIR_NONE && pub->peers.pairs.v[pair].p != loc->want &&
 	    needs_entry(spot, exact))
 		peer_step(pub, exact ? STEP_PEER_SET : STEP_CIDR_SET, spot, loc->want);
 }
 
 static void drop_location(struct publish *pub, struct spot *spot, bool exact)
 {
-	struct loc *loc = exact ? &spot->exact : &spot->prefix;
+	struct loc *loc = spot_loc(spot, exact);
 
-	if (!loc->in_table || needs_entry(spot, exact))
+	if (!loc || !loc->in_table || needs_entry(spot, exact))
 		return;
 	peer_step(pub, exact ? STEP_PEER_DEL : STEP_CIDR_DEL, spot, NULL);
 	loc->in_table = false;

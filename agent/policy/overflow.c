@@ -90,20 +90,24 @@ static void want(struct demand *demand, cls_list *list, struct cls *cls, uint32_
 
 static void want_below(struct demand *demand, struct spot *spot)
 {
+	const struct loc *exact, *prefix;
+
 	if (!spot)
 		return;
-	if (spot->exact.live) {
-		bool element = spot->exact.want != space_live_above(spot, true)->want;
+	exact = spot_loc(spot, true);
+	prefix = spot_loc(spot, false);
+	if (exact && exact->live) {
+		bool element = exact->want != space_live_above(spot, true)->want;
 
-		want(demand, &demand->peers, spot->exact.want, element);
+		want(demand, &demand->peers, exact->want, element);
 		demand->n[SCARCE_PEERS] += element;
 	}
-	if (spot->prefix.live) {
-		want(demand, &demand->peers, spot->prefix.want, 0);
+	if (prefix && prefix->live) {
+		want(demand, &demand->peers, prefix->want, 0);
 		demand->n[SCARCE_CIDRS]++;
 	}
-	want_below(demand, spot->child[0]);
-	want_below(demand, spot->child[1]);
+	want_below(demand, spot_child(spot, 0));
+	want_below(demand, spot_child(spot, 1));
 }
 
 static uint32_t count_services(const struct policy *policy, uint32_t round)

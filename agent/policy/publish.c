@@ -16,7 +16,7 @@ static void resolve_shown(struct policy *policy, struct loc *loc, const struct l
 
 static bool present(const struct loc *loc)
 {
-	return loc->live || loc->in_table || loc->cls;
+	return loc && (loc->live || loc->in_table || loc->cls);
 }
 
 static void want_prefix(struct policy *policy, struct spot *spot, atom_ids *scratch)
@@ -24,18 +24,20 @@ static void want_prefix(struct policy *policy, struct spot *spot, atom_ids *scra
 	vec_clear(scratch);
 	space_blocks(&policy->cluster.space, spot, NULL, scratch);
 	scratch->n = sig_sort(scratch->v, scratch->n);
-	spot->prefix.want = cls_get(&policy->classes, scratch->v, scratch->n);
+	spot_loc(spot, false)->want = cls_get(&policy->classes, scratch->v, scratch->n);
 }
 
 static void want_exact(struct policy *policy, struct spot *spot, atom_ids *scratch)
 {
-	if (!spot->exact.live) {
-		spot->exact.want = space_live_above(spot, true)->want;
+	struct loc *loc = spot_loc(spot, true);
+
+	if (!loc->live) {
+		loc->want = space_live_above(spot, true)->want;
 		return;
 	}
 	vec_clear(scratch);
 	cluster_signature(&policy->cluster, spot, scratch);
-	spot->exact.want = cls_get(&policy->classes, scratch->v, scratch->n);
+	loc->want = cls_get(&policy->classes, scratch->v, scratch->n);
 }
 
 void publish_want(struct policy *policy)
@@ -46,18 +48,25 @@ void publish_want(struct policy *policy)
 	policy->lookups += space->dirty.n;
 	// what a location shows must be known before any prefix of this plan counts
 	vec_each(struct spot *, spot, &space->dirty) {
-		if (present(&(*spot)->prefix))
-			resolve_shown(policy, &(*spot)->prefix, space_shown_above(*spot, false));
-		if (present(&(*spot)->exact))
-			resolve_shown(policy, &(*spot)->exact, space_shown_above(*spot, true));
+		struct loc *prefix = spot_loc(*spot, false), *exact = spot_loc(*spot, true);
+
+		if (present(prefix))
+			resolve_shown(policy, prefix, space_shown_above(*spot, false));
+		if (present(exact))
+			resolve_shown(policy, exact, space_shown_above(*spot, true));
 	}
-	vec_each(struct spot *, spot, &space->dirty)
-		if ((*spot)->prefix.live)
-			want_prefix(policy, *spot, &scratch);
 	vec_each(struct spot *, spot, &space->dirty) {
-		if (present(&(*spot)->prefix) && !(*spot)->prefix.live)
-			(*spot)->prefix.want = space_live_above(*spot, false)->want;
-		if (present(&(*spot)->exact))
+		const struct loc *prefix = spot_loc(*spot, false);
+
+		if (prefix && prefix->live)
+			want_prefix(policy, *spot, &scratch);
+	}
+	vec_each(struct spot *, spot, &space->dirty) {
+		struct loc *prefix = spot_loc(*spot, false);
+
+		if (present(prefix) && !prefix->live)
+			prefix->want = space_live_above(*spot, false)->want;
+		if (present(spot_loc(*spot, true)))
 			want_exact(policy, *spot, &scratch);
 	}
 	vec_fini(&scratch);
@@ -77,8 +86,8 @@ static void find_moves(struct publish *pub)
 	vec_each(struct spot *, spot, &space->dirty) {
 		struct spot_move move = { .spot = *spot };
 
-		move.prefix = count_move(&pub->peers, &(*spot)->prefix);
-		move.exact = count_move(&pub->peers, &(*spot)->exact);
+		move.prefix = count_move(&pub->peers, spot_loc(*spot, false));
+		move.exact = count_move(&pub->peers, spot_loc(*spot, true));
 		if (move.prefix != PAIR_NONE)
 			pub->prefixes = true;
 		must_push(&pub->spots, move);
@@ -147,6 +156,8 @@ static void settle_ports(struct publish *pub, bool taken)
 
 static void settle_loc(struct policy *policy, struct loc *loc)
 {
+	if (!present(loc))
+		return;
 	if (loc->cls != loc->want)
 		loc_show(&policy->classes, loc, loc->want);
 	if (loc->live || loc->in_table || !loc->cls)
@@ -160,10 +171,8 @@ static void settle_spots(struct publish *pub)
 	struct space *space = &pub->policy->cluster.space;
 
 	vec_each(struct spot_move, move, &pub->spots) {
-		if (present(&move->spot->prefix))
-			settle_loc(pub->policy, &move->spot->prefix);
-		if (present(&move->spot->exact))
-			settle_loc(pub->policy, &move->spot->exact);
+		settle_loc(pub->policy, spot_loc(move->spot, false));
+		settle_loc(pub->policy, spot_loc(move->spot, true));
 	}
 	vec_each(struct spot *, spot, &space->dirty) {
 		(*spot)->dirty = false;

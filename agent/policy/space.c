@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "agent/base/cleanup.h"
 #include "agent/policy/must.h"
 
 static unsigned int bit_at(const struct bh_addr *addr, uint32_t i)
@@ -30,41 +31,68 @@ static uint32_t common(const struct bh_addr *a, const struct bh_addr *b, uint32_
 	return max;
 }
 
-static struct bh_cidr truncate_to(const struct bh_addr *addr, uint32_t len)
+static struct bh_addr truncate_to(const struct bh_addr *addr, uint32_t len)
 {
-	struct bh_cidr cidr = { .prefixlen = len };
+	struct bh_addr kept;
 
 	for (uint32_t i = 0; i < 4; i++) {
 		uint32_t keep = len <= i * 32 ? 0 : len - i * 32;
 		uint32_t mask = keep >= 32 ? UINT32_MAX : keep ? ~(UINT32_MAX >> keep) : 0;
 
-		cidr.addr.w[i] = addr->w[i] & htonl(mask);
+		kept.w[i] = addr->w[i] & htonl(mask);
 	}
-	return cidr;
+	return kept;
 }
 
 static struct spot *spot_new(const struct bh_addr *addr, uint32_t len)
 {
-	struct spot *spot = must_new(sizeof(*spot));
+	struct spot *spot = must_new(len == 128 ? sizeof(struct exact) : sizeof(struct fork));
 
-	spot->cidr = truncate_to(addr, len);
-	spot->exact.kind = LOC_EXACT;
+	spot->addr = truncate_to(addr, len);
+	spot->len = (uint8_t)len;
+	if (len == 128)
+		spot_exact(spot)->loc.kind = LOC_EXACT;
 	return spot;
+}
+
+const struct spot_more spot_nothing;
+
+struct spot_more *spot_extend(struct spot *spot)
+{
+	if (!spot->more) {
+		spot->more = must_new(sizeof(*spot->more));
+		spot->more->spot = spot;
+	}
+	return spot->more;
+}
+
+static void more_free(struct spot *spot)
+{
+	if (!spot->more)
+		return;
+	vec_fini(&spot->more->marks);
+	vec_fini(&spot->more->rivals);
+	vec_fini(&spot->more->nodes);
+	vec_fini(&spot->more->fronts);
+	free(TAKE_PTR(spot->more));
 }
 
 static void spot_free(struct spot *spot)
 {
-	vec_fini(&spot->marks);
-	vec_fini(&spot->pods);
-	vec_fini(&spot->nodes);
-	vec_fini(&spot->fronts);
+	more_free(spot);
 	free(spot);
+}
+
+static void set_child(struct spot *up, int i, struct spot *spot)
+{
+	((struct fork *)up)->child[i] = spot;
+	if (spot)
+		spot->up = up;
 }
 
 static void attach(struct spot *up, struct spot *spot)
 {
-	up->child[bit_at(&spot->cidr.addr, up->cidr.prefixlen)] = spot;
-	spot->up = up;
+	set_child(up, bit_at(&spot->addr, up->len), spot);
 }
 
 void space_init(struct space *space)
@@ -74,7 +102,8 @@ void space_init(struct space *space)
 	*space = (struct space){ .round = 1 };
 	space->root = spot_new(&(struct bh_addr){ 0 }, 0);
 	space->root4 = space_get(space, &(struct bh_cidr){ BH_V4_PREFIX, any4 });
-	space->root->prefix.live = space->root4->prefix.live = true;
+	spot_extend(space->root)->prefix.live = true;
+	spot_extend(space->root4)->prefix.live = true;
 	space_touch(space, space->root);
 	space_touch(space, space->root4);
 }
@@ -83,8 +112,8 @@ static void free_below(struct spot *spot)
 {
 	if (!spot)
 		return;
-	free_below(spot->child[0]);
-	free_below(spot->child[1]);
+	free_below(spot_child(spot, 0));
+	free_below(spot_child(spot, 1));
 	spot_free(spot);
 }
 
@@ -99,10 +128,10 @@ const struct spot *space_reach(const struct space *space, const struct bh_addr *
 {
 	const struct spot *spot = space->root;
 
-	while (spot->cidr.prefixlen < 128) {
-		const struct spot *next = spot->child[bit_at(addr, spot->cidr.prefixlen)];
+	while (spot->len < 128) {
+		const struct spot *next = spot_child(spot, bit_at(addr, spot->len));
 
-		if (!next || common(&next->cidr.addr, addr, 128) < next->cidr.prefixlen)
+		if (!next || common(&next->addr, addr, 128) < next->len)
 			break;
 		spot = next;
 	}
@@ -113,7 +142,7 @@ struct spot *space_find(const struct space *space, const struct bh_addr *addr)
 {
 	const struct spot *spot = space_reach(space, addr);
 
-	return spot->cidr.prefixlen == 128 ? (struct spot *)spot : NULL;
+	return spot->len == 128 ? (struct spot *)spot : NULL;
 }
 
 struct spot *space_get(struct space *space, const struct bh_cidr *cidr)
@@ -122,14 +151,13 @@ struct spot *space_get(struct space *space, const struct bh_cidr *cidr)
 	uint32_t len = cidr->prefixlen, shared;
 
 	for (;; at = next) {
-		if (at->cidr.prefixlen == len)
+		if (at->len == len)
 			return at;
-		next = at->child[bit_at(&cidr->addr, at->cidr.prefixlen)];
+		next = spot_child(at, bit_at(&cidr->addr, at->len));
 		if (!next)
 			break;
-		shared = common(&next->cidr.addr, &cidr->addr,
-				len < next->cidr.prefixlen ? len : next->cidr.prefixlen);
-		if (shared == next->cidr.prefixlen)
+		shared = common(&next->addr, &cidr->addr, len < next->len ? len : next->len);
+		if (shared == next->len)
 			continue;
 		fork = spot_new(&cidr->addr, shared);
 		attach(at, fork);
@@ -146,10 +174,9 @@ struct spot *space_get(struct space *space, const struct bh_cidr *cidr)
 
 struct spot *spot_of(struct loc *loc)
 {
-	size_t at = loc->kind == LOC_EXACT ? offsetof(struct spot, exact) :
-					     offsetof(struct spot, prefix);
-
-	return (struct spot *)((char *)loc - at);
+	if (loc->kind == LOC_EXACT)
+		return &((struct exact *)((char *)loc - offsetof(struct exact, loc)))->spot;
+	return ((struct spot_more *)((char *)loc - offsetof(struct spot_more, prefix)))->spot;
 }
 
 static void unlink_loc(struct loc *loc)
@@ -181,24 +208,35 @@ void loc_show(struct classes *classes, struct loc *loc, struct cls *cls)
 	link_loc(loc, &cls->locs[loc->kind]);
 }
 
+static bool used(const struct loc *loc)
+{
+	return loc->live || loc->in_table || loc->cls;
+}
+
+static void shed_more(struct spot *spot)
+{
+	const struct spot_more *more = spot_more(spot);
+
+	if (!more->marks.n && !more->rivals.n && !more->nodes.n && !more->fronts.n && !used(&more->prefix))
+		more_free(spot);
+}
+
 static bool idle(const struct spot *spot)
 {
-	return !spot->marks.n && !spot->pods.n && !spot->nodes.n && !spot->fronts.n && !spot->dirty &&
-	       !spot->prefix.live && !spot->prefix.in_table && !spot->exact.live &&
-	       !spot->exact.in_table && !spot->exact.cls && !spot->prefix.cls;
+	const struct exact *exact = spot_exact(spot);
+
+	return !spot->dirty && !spot->more && !(exact && (exact->pod || used(&exact->loc)));
 }
 
 void space_put(struct space *space, struct spot *spot)
 {
-	while (spot != space->root && idle(spot)) {
-		struct spot *up = spot->up, *only;
+	while (spot != space->root) {
+		struct spot *up = spot->up, *first = spot_child(spot, 0), *second = spot_child(spot, 1);
 
-		if (spot->child[0] && spot->child[1])
+		shed_more(spot);
+		if (!idle(spot) || (first && second))
 			return;
-		only = spot->child[0] ? spot->child[0] : spot->child[1];
-		up->child[bit_at(&spot->cidr.addr, up->cidr.prefixlen)] = only;
-		if (only)
-			only->up = up;
+		set_child(up, bit_at(&spot->addr, up->len), first ? first : second);
 		spot_free(spot);
 		spot = up;
 	}
@@ -220,27 +258,37 @@ void space_stir(struct space *space, struct spot *spot)
 void space_mark(struct space *space, const struct bh_cidr *cidr, struct mark mark)
 {
 	struct spot *spot = space_get(space, cidr);
+	struct spot_more *more = spot_extend(spot);
 
-	must_push(&spot->marks, mark);
+	must_push(&more->marks, mark);
 	space->guarded += mark.atom->port_name != NULL;
-	spot->prefix.live = true;
+	more->prefix.live = true;
 	space_stir(space, spot);
 }
 
 void space_unmark(struct space *space, const struct bh_cidr *cidr, struct mark mark)
 {
 	struct spot *spot = space_get(space, cidr);
+	struct spot_more *more = spot_extend(spot);
 
-	for (size_t i = 0; i < spot->marks.n; i++) {
-		if (spot->marks.v[i].atom != mark.atom || spot->marks.v[i].peer != mark.peer ||
-		    spot->marks.v[i].except != mark.except)
+	for (size_t i = 0; i < more->marks.n; i++) {
+		if (more->marks.v[i].atom != mark.atom || more->marks.v[i].peer != mark.peer ||
+		    more->marks.v[i].except != mark.except)
 			continue;
-		vec_drop(&spot->marks, i);
+		vec_drop(&more->marks, i);
 		break;
 	}
 	space->guarded -= mark.atom->port_name != NULL;
-	spot->prefix.live = spot->marks.n || spot == space->root || spot == space->root4;
+	more->prefix.live = more->marks.n || spot == space->root || spot == space->root4;
 	space_touch(space, spot);
+}
+
+static bool depends(const struct spot *spot)
+{
+	const struct loc *prefix = spot_loc(spot, false), *exact = spot_loc(spot, true);
+
+	return (prefix && (prefix->live || prefix->in_table)) ||
+	       (exact && (exact->live || exact->in_table)) || spot_more(spot)->fronts.n;
 }
 
 static void touch_below(struct space *space, struct spot *spot)
@@ -248,12 +296,11 @@ static void touch_below(struct space *space, struct spot *spot)
 	if (!spot || spot->swept == space->round)
 		return;
 	spot->swept = space->round;
-	if (spot->prefix.live || spot->prefix.in_table || spot->exact.live || spot->exact.in_table ||
-	    spot->fronts.n)
+	if (depends(spot))
 		space_touch(space, spot);
 	for (int i = 0; i < 2; i++)
-		if (spot->child[i] != space->root4)
-			touch_below(space, spot->child[i]);
+		if (spot_child(spot, i) != space->root4)
+			touch_below(space, spot_child(spot, i));
 }
 
 void space_sweep(struct space *space)
@@ -267,16 +314,16 @@ void space_sweep(struct space *space)
 struct loc *space_live_above(struct spot *spot, bool self)
 {
 	for (spot = self ? spot : spot->up; spot; spot = spot->up)
-		if (spot->prefix.live)
-			return &spot->prefix;
+		if (spot->more && spot->more->prefix.live)
+			return &spot->more->prefix;
 	return NULL;
 }
 
 struct loc *space_shown_above(struct spot *spot, bool self)
 {
 	for (spot = self ? spot : spot->up; spot; spot = spot->up)
-		if (spot->prefix.in_table)
-			return &spot->prefix;
+		if (spot->more && spot->more->prefix.in_table)
+			return &spot->more->prefix;
 	return NULL;
 }
 
@@ -318,7 +365,7 @@ void space_blocks(const struct space *space, const struct spot *spot, const stru
 	mark_list list = { 0 };
 
 	for (; spot; spot = spot == space->root4 ? NULL : spot->up)
-		vec_each(struct mark, m, &spot->marks)
+		vec_each(struct mark, m, &spot_more(spot)->marks)
 			must_push(&list, *m);
 	vec_sort(&list, by_atom);
 	push_matches(&list, pod, out);

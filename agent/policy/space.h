@@ -3,8 +3,9 @@
 //
 // World: host, one thread. Pure: yes. Owns: the spots. Borrows: atoms, pods, nodes.
 // A location is what the tables can hold: a prefix (bh_cidr) or an exact address (bh_peer). A spot may
-// be both (a /128 prefix that is a pod's address), or neither: a backend elsewhere (service.h). A location that is in no table is answered by the
-// nearest prefix above that is.
+// be both (a /128 prefix that is a pod's address), or neither: a fork, a backend elsewhere (service.h). A location that
+// is in no table is answered by the nearest prefix above that is.
+// Each pod of the cluster has an address and a fork of its own here, so both hold no more than all of them need.
 #pragma once
 
 #include <bulkhead/addr.h>
@@ -32,17 +33,64 @@ struct nodeent;
 struct front;
 typedef VEC(struct front *) front_list;
 
-struct spot {
-	struct bh_cidr cidr;
-	struct spot *up, *child[2];
-	struct loc prefix, exact;
-	bool dirty;
-	uint32_t swept; // the round in which all below was marked dirty
+// What few spots have.
+struct spot_more {
+	struct spot *spot;
+	struct loc prefix;
 	VEC(struct mark) marks;
-	VEC(struct podent *) pods; // claimants of the exact address
+	VEC(struct podent *) rivals; // pods that claim the address beside the first one
 	VEC(struct nodeent *) nodes;
 	front_list fronts; // that have it as a backend
 };
+
+struct spot {
+	struct spot *up;
+	struct bh_addr addr;
+	uint32_t swept; // the round in which all below was marked dirty
+	uint8_t len; // of the prefix
+	bool dirty;
+	struct spot_more *more; // NULL: nothing of it
+};
+
+// A spot of len 128.
+struct exact {
+	struct spot spot;
+	struct loc loc;
+	struct podent *pod; // claims it; NULL: no pod does
+};
+
+// Any other spot.
+struct fork {
+	struct spot spot;
+	struct spot *child[2];
+};
+
+static inline struct exact *spot_exact(const struct spot *spot) // NULL: it is no address
+{
+	return spot->len == 128 ? (struct exact *)spot : NULL;
+}
+
+static inline struct spot *spot_child(const struct spot *spot, int i)
+{
+	return spot->len < 128 ? ((const struct fork *)spot)->child[i] : NULL;
+}
+
+extern const struct spot_more spot_nothing;
+
+static inline const struct spot_more *spot_more(const struct spot *spot)
+{
+	return spot->more ? spot->more : &spot_nothing;
+}
+
+struct spot_more *spot_extend(struct spot *spot); // made when missing
+
+// The locations of a spot, NULL: it cannot be in that table.
+static inline struct loc *spot_loc(const struct spot *spot, bool exact)
+{
+	if (exact)
+		return spot->len == 128 ? &spot_exact(spot)->loc : NULL;
+	return spot->more ? &spot->more->prefix : NULL;
+}
 
 struct space {
 	struct spot *root, *root4; // ::/0 and 0.0.0.0/0, always live

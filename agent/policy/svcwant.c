@@ -7,15 +7,17 @@
 
 bool spot_is_own_node(const struct policy *policy, const struct spot *spot)
 {
-	for (size_t i = 0; i < spot->nodes.n; i++)
-		if (spot->nodes.v[i]->object->object.name == policy->node)
+	vec_each(struct nodeent *, node, &spot_more(spot)->nodes)
+		if ((*node)->object->object.name == policy->node)
 			return true;
 	return false;
 }
 
 static const struct cls *wanted_class(struct spot *spot)
 {
-	return spot->exact.live ? spot->exact.want : space_live_above(spot, true)->want;
+	const struct loc *exact = spot_loc(spot, true);
+
+	return exact->live ? exact->want : space_live_above(spot, true)->want;
 }
 
 static bool is_refused(const struct front *front)
@@ -32,7 +34,7 @@ static void want_class(struct policy *policy, struct svckey *key, struct svcsig 
 			continue;
 		}
 		vec_each(struct backend, backend, &(*front)->backends)
-			if (svckey_has(&key->key, &backend->spot->cidr.addr))
+			if (svckey_has(&key->key, &backend->spot->addr))
 				svcsig_add(draft, &policy->cluster.atoms,
 					   wanted_class(backend->spot), &backend->target->sig,
 					   spot_is_own_node(policy, backend->spot));
@@ -59,7 +61,7 @@ static void want_selves(struct svckey *key)
 		vec_each(struct backend, backend, &(*front)->backends) {
 			const struct podent *pod = spot_winner(backend->spot);
 
-			if (!svckey_has(&key->key, &backend->spot->cidr.addr))
+			if (!svckey_has(&key->key, &backend->spot->addr))
 				continue;
 			if (pod && pod->endpoint)
 				must_push(&key->wanted,
@@ -130,7 +132,7 @@ void services_want(struct policy *policy)
 	services_rehouse(policy);
 	services_remake(policy);
 	vec_each(struct spot *, spot, &policy->cluster.space.dirty)
-		vec_each(struct front *, front, &(*spot)->fronts)
+		vec_each(struct front *, front, &spot_more(*spot)->fronts)
 			front_touch_keys(services, *front);
 	if (policy->ports.wanted[0].n)
 		look_at_ports(policy);
