@@ -44,7 +44,6 @@ struct podent {
 	struct nsent *ns;
 	size_t at; // in ns->pods
 	struct endpoint *endpoint; // NULL: not of this node
-	front_list fronts; // hostPorts, while it is an endpoint
 };
 
 struct nodeent {

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "agent/base/intern.h"
+#include "agent/policy/front.h"
 #include "agent/policy/must.h"
 #include "agent/policy/room.h"
 
@@ -13,10 +14,11 @@ void endpoint_touch(struct policy *policy, struct endpoint *endpoint)
 	endpoint->dirty = true;
 }
 
-void endpoint_free(struct endpoint *endpoint)
+void endpoint_free(struct policy *policy, struct endpoint *endpoint)
 {
 	if (!endpoint)
 		return;
+	fronts_free(policy, &endpoint->fronts);
 	for (int dir = 0; dir < BH_DIR_MAX; dir++)
 		vec_fini(&endpoint->selecting[dir]);
 	free(endpoint);

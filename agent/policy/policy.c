@@ -74,7 +74,7 @@ void policy_free(struct policy *policy)
 	if (!policy)
 		return;
 	vec_each(struct endpoint *, endpoint, &policy->slots)
-		endpoint_free(*endpoint);
+		endpoint_free(policy, *endpoint);
 	vec_each(struct matrix *, matrix, &policy->matrices)
 		matrix_drop(policy, *matrix);
 	services_fini(policy);
@@ -112,8 +112,8 @@ static void pod_changed(struct policy *policy, const struct pod *before, const s
 		endpoint_touch(policy, pod->endpoint);
 	cluster_pod(&policy->cluster, before, after);
 	pod = cluster_pod_find(&policy->cluster, object->ns, object->name);
-	if (pod)
-		services_pod(policy, pod);
+	if (pod && pod->endpoint)
+		services_endpoint(policy, pod->endpoint);
 }
 
 static void namespace_changed(struct policy *policy, const struct namespace_ *before,
@@ -187,7 +187,7 @@ int policy_endpoint_add(struct policy *policy, const char *ns, const char *name,
 	endpoint->pod = pod;
 	pod->endpoint = endpoint;
 	cluster_pod_touch(&policy->cluster, pod);
-	services_pod(policy, pod);
+	services_endpoint(policy, endpoint);
 	endpoint_touch(policy, endpoint);
 	return 0;
 }
@@ -204,7 +204,7 @@ int policy_endpoint_remove(struct policy *policy, uint32_t slot)
 	endpoint->pod = NULL;
 	endpoint->gone = true;
 	cluster_pod_touch(&policy->cluster, pod);
-	services_pod(policy, pod);
+	services_endpoint(policy, endpoint);
 	cluster_pod_drop(&policy->cluster, pod);
 	endpoint_touch(policy, endpoint);
 	return 0;
@@ -228,8 +228,8 @@ void policy_set_node(struct policy *policy, const char *name)
 		cluster_node_touch(&policy->cluster, before);
 		cluster_node_touch(&policy->cluster, policy->node);
 		vec_each(struct endpoint *, endpoint, &policy->slots)
-			if (*endpoint && (*endpoint)->pod)
-				services_pod(policy, (*endpoint)->pod);
+			if (*endpoint)
+				services_endpoint(policy, *endpoint);
 		services_node(&policy->services);
 	}
 	intern_put(before);
@@ -341,7 +341,7 @@ static void drop_endpoints(struct policy *policy)
 		for (int dir = 0; dir < BH_DIR_MAX; dir++)
 			if (endpoint->next[dir])
 				endpoint->next[dir]->users--;
-		endpoint_free(endpoint);
+		endpoint_free(policy, endpoint);
 		*at = NULL;
 	}
 }

@@ -60,6 +60,7 @@ struct endpoint {
 	bool gone; // removed: its slot falls back to deny-all
 	bool dirty;
 	struct podent *pod;
+	front_list fronts; // hostPorts
 	VEC(struct polent *) selecting[BH_DIR_MAX];
 	struct matrix *next[BH_DIR_MAX]; // what it is to be judged by
 	struct matrix *shown[BH_DIR_MAX]; // what the tables say; NULL: nothing written yet
@@ -146,7 +147,7 @@ uint64_t overflow_cells_used(const struct policy *policy);
 // ---- compile.c ---------------------------------------------------------------------------------------------
 void endpoint_touch(struct policy *policy, struct endpoint *endpoint);
 void endpoint_compile(struct policy *policy, struct endpoint *endpoint);
-void endpoint_free(struct endpoint *endpoint);
+void endpoint_free(struct policy *policy, struct endpoint *endpoint);
 // Atoms of matrices that no endpoint is to use are given back.
 void matrices_release(struct policy *policy);
 void matrix_drop(struct policy *policy, struct matrix *matrix); // frees it and its rule ids

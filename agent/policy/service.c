@@ -279,8 +279,9 @@ static bool is_loopback(const struct bh_addr *addr)
 
 // At every address of this node, whatever the hostIP is: who writes a pod may name any address there, and nobody
 // translates what goes to one that is not this node's.
-static void add_host_port(struct policy *policy, struct podent *pod, const struct host_port *port)
+static void add_host_port(struct policy *policy, struct endpoint *endpoint, const struct host_port *port)
 {
+	struct podent *pod = endpoint->pod;
 	struct front *front;
 	places list = { 0 };
 
@@ -291,7 +292,7 @@ static void add_host_port(struct policy *policy, struct podent *pod, const struc
 	front->protocol = port->protocol;
 	front->port = port->port;
 	front->families = families_of(pod->object->addrs, pod->object->naddrs);
-	must_push(&pod->fronts, front);
+	must_push(&endpoint->fronts, front);
 	house(policy, front, NULL, port->port);
 	for (uint32_t i = 0; i < pod->object->naddrs; i++)
 		must_push(&list, (struct place){ pod->object->addrs[i], port->target });
@@ -299,17 +300,17 @@ static void add_host_port(struct policy *policy, struct podent *pod, const struc
 	vec_fini(&list);
 }
 
-void services_pod(struct policy *policy, struct podent *pod)
+void services_endpoint(struct policy *policy, struct endpoint *endpoint)
 {
-	const struct pod *object = pod->endpoint ? pod->object : NULL;
+	const struct pod *object = endpoint->pod ? endpoint->pod->object : NULL;
 	bool own = !policy->node || (object && object->node == policy->node);
-	front_list before = pod->fronts;
+	front_list before = endpoint->fronts;
 
-	pod->fronts = (front_list){ 0 };
+	endpoint->fronts = (front_list){ 0 };
 	for (uint32_t i = 0;
 	     own && object && !object->host_network && !object->finished && i < object->nhost_ports;
 	     i++)
-		add_host_port(policy, pod, &object->host_ports[i]);
+		add_host_port(policy, endpoint, &object->host_ports[i]);
 	fronts_free(policy, &before);
 }
 
@@ -326,8 +327,8 @@ void services_rehouse(struct policy *policy)
 		if (service->homeless)
 			remake_fronts(policy, service);
 	vec_each(struct endpoint *, endpoint, &policy->slots)
-		if (*endpoint && (*endpoint)->pod && (*endpoint)->pod->fronts.n)
-			services_pod(policy, (*endpoint)->pod);
+		if (*endpoint && (*endpoint)->fronts.n)
+			services_endpoint(policy, *endpoint);
 }
 
 uint32_t services_count(const struct policy *policy)
@@ -347,12 +348,9 @@ void services_fini(struct policy *policy)
 	struct svcent *service;
 	struct target *target;
 	struct svckey *key;
-	struct podent *pod;
 	size_t at = 0;
 
-	while ((pod = hash_next(&policy->cluster.pods, &at)))
-		fronts_free(policy, &pod->fronts);
-	for (at = 0; (service = hash_next(&services->by_name, &at));) {
+	while ((service = hash_next(&services->by_name, &at))) {
 		fronts_free(policy, &service->fronts);
 		vec_each(const struct endpointslice *, slice, &service->slices)
 			object_put((struct object *)&(*slice)->object);

@@ -103,8 +103,8 @@ void services_service(struct policy *policy, const struct service *before,
 		      const struct service *after);
 void services_slice(struct policy *policy, const struct endpointslice *before,
 		    const struct endpointslice *after);
-// The pod, or whether it is an endpoint, has changed.
-void services_pod(struct policy *policy, struct podent *pod);
+// The endpoint's pod has changed, or it came or went.
+void services_endpoint(struct policy *policy, struct endpoint *endpoint);
 // Another node is the own one now.
 void services_node(struct services *services);
 
