@@ -12,10 +12,8 @@
 #include "agent/base/vec.h"
 
 // Objects of one kind and namespace (NULL: not namespaced) as a ring that starts at itself.
-struct group;
 struct entry {
 	struct object *object;
-	struct group *group;
 	struct entry *next, *prev;
 };
 
@@ -138,7 +136,7 @@ static struct group *group_get(struct store *store, enum kind kind, const char *
 static void entry_free(struct store *store, struct entry *entry)
 {
 	struct key key = entry_key(entry->object);
-	struct group *group = entry->group;
+	struct group *group = group_find(store, key.kind, key.ns);
 
 	hash_remove(&store->entries, key_hash(&key), entry);
 	store->counts[entry->object->kind]--;
@@ -165,7 +163,7 @@ static int entry_add(struct store *store, struct object *object)
 		free(entry);
 		return -ENOMEM;
 	}
-	*entry = (struct entry){object, group, group->ring.next, &group->ring};
+	*entry = (struct entry){object, group->ring.next, &group->ring};
 	entry->next->prev = entry;
 	group->ring.next = entry;
 	group->n++;
