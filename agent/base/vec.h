@@ -22,14 +22,18 @@
 		type *v;                                                                           \
 	}
 
+#define VEC_FIRST_BYTES 24 // what malloc's smallest piece holds
+
 // Room for `want` elements. 0 or -ENOMEM.
 static inline int vec_grow_(void **v, size_t *cap, size_t want, size_t bytes)
 {
-	size_t next = *cap ? *cap : 4;
+	size_t next = *cap;
 	void *grown;
 
 	if (want <= *cap)
 		return 0;
+	if (!next)
+		next = want * bytes < VEC_FIRST_BYTES ? VEC_FIRST_BYTES / bytes : want;
 	while (next < want)
 		next = next > SIZE_MAX / 2 ? want : next * 2;
 	grown = reallocarray(*v, next, bytes);
