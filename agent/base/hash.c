@@ -88,21 +88,45 @@ uint64_t hash_mix(uint64_t a, uint64_t b)
 	return a ^ (a >> 32);
 }
 
+// ---- the table ------------------------------------------------------------------------------------------------
+
+// Never 0, and where the search begins.
+static uint32_t tag_of(uint64_t hash)
+{
+	return (uint32_t)hash | 1;
+}
+
+static size_t home_of(const struct hash *table, uint32_t tag)
+{
+	return (tag >> 1) & table->mask;
+}
+
+static size_t slots_of(const struct hash *table)
+{
+	return table->tags ? table->mask + 1 : 0;
+}
+
+size_t hash_memory(const struct hash *table)
+{
+	return slots_of(table) * (sizeof(*table->tags) + sizeof(*table->items));
+}
+
 void hash_fini(struct hash *table)
 {
-	free(table->slots);
+	free(table->items);
 	*table = (struct hash){0};
 }
 
 // The slot that holds such an item, or the free slot where the search ended.
 static size_t probe(const struct hash *table, uint64_t hash, hash_equal_fn equal, const void *key)
 {
-	size_t i = hash & table->mask;
+	uint32_t tag = tag_of(hash);
+	size_t i = home_of(table, tag);
 
-	for (; table->slots[i].item; i = (i + 1) & table->mask) {
-		if (table->slots[i].hash != hash)
+	for (; table->tags[i]; i = (i + 1) & table->mask) {
+		if (table->tags[i] != tag)
 			continue;
-		if (equal ? equal(table->slots[i].item, key) : table->slots[i].item == key)
+		if (equal ? equal(table->items[i], key) : table->items[i] == key)
 			break;
 	}
 	return i;
@@ -112,35 +136,37 @@ void *hash_find(const struct hash *table, uint64_t hash, hash_equal_fn equal, co
 {
 	if (!table->n)
 		return NULL;
-	return table->slots[probe(table, hash, equal, key)].item;
+	return table->items[probe(table, hash, equal, key)];
 }
 
-static void insert(struct hash *table, uint64_t hash, void *item)
+static void insert(struct hash *table, uint32_t tag, void *item)
 {
-	size_t i = hash & table->mask;
+	size_t i = home_of(table, tag);
 
-	while (table->slots[i].item)
+	while (table->tags[i])
 		i = (i + 1) & table->mask;
-	table->slots[i] = (struct hash_slot){hash, item};
+	table->tags[i] = tag;
+	table->items[i] = item;
 }
 
 int hash_reserve(struct hash *table, size_t more)
 {
-	size_t slots = table->slots ? table->mask + 1 : HASH_SLOTS_MIN;
+	size_t slots = slots_of(table) ? slots_of(table) : HASH_SLOTS_MIN;
 	struct hash next = {.n = table->n};
 
-	while ((table->n + more) * 4 > slots * 3)
+	while ((table->n + more) * 8 > slots * 7)
 		slots *= 2;
-	if (table->slots && slots == table->mask + 1)
+	if (slots == slots_of(table))
 		return 0;
-	next.slots = calloc(slots, sizeof(*next.slots));
-	if (!next.slots)
+	next.items = calloc(slots, sizeof(*next.items) + sizeof(*next.tags));
+	if (!next.items)
 		return -ENOMEM;
+	next.tags = (uint32_t *)(next.items + slots);
 	next.mask = slots - 1;
-	for (size_t i = 0; table->slots && i <= table->mask; i++)
-		if (table->slots[i].item)
-			insert(&next, table->slots[i].hash, table->slots[i].item);
-	free(table->slots);
+	for (size_t i = 0; i < slots_of(table); i++)
+		if (table->tags[i])
+			insert(&next, table->tags[i], table->items[i]);
+	free(table->items);
 	*table = next;
 	return 0;
 }
@@ -154,7 +180,7 @@ int hash_add(struct hash *table, uint64_t hash, void *item)
 	r = hash_reserve(table, 1);
 	if (r < 0)
 		return r;
-	insert(table, hash, item);
+	insert(table, tag_of(hash), item);
 	table->n++;
 	return 0;
 }
@@ -166,28 +192,24 @@ void hash_replace(struct hash *table, uint64_t hash, const void *before, void *a
 	assert(table->n && after);
 
 	i = probe(table, hash, NULL, before);
-	assert(table->slots[i].item);
-	table->slots[i].item = after;
+	assert(table->tags[i]);
+	table->items[i] = after;
 }
 
 // Moves later items of the run back, so that no tombstone is ever needed.
 static void close_gap(struct hash *table, size_t gap)
 {
-	size_t i = gap;
+	for (size_t i = (gap + 1) & table->mask; table->tags[i]; i = (i + 1) & table->mask) {
+		size_t home = home_of(table, table->tags[i]);
 
-	for (;;) {
-		size_t home;
-
-		i = (i + 1) & table->mask;
-		if (!table->slots[i].item)
-			break;
-		home = table->slots[i].hash & table->mask;
 		if (((i - home) & table->mask) < ((i - gap) & table->mask))
 			continue;
-		table->slots[gap] = table->slots[i];
+		table->tags[gap] = table->tags[i];
+		table->items[gap] = table->items[i];
 		gap = i;
 	}
-	table->slots[gap].item = NULL;
+	table->tags[gap] = 0;
+	table->items[gap] = NULL;
 }
 
 bool hash_remove(struct hash *table, uint64_t hash, const void *item)
@@ -197,7 +219,7 @@ bool hash_remove(struct hash *table, uint64_t hash, const void *item)
 	if (!table->n)
 		return false;
 	i = probe(table, hash, NULL, item);
-	if (!table->slots[i].item)
+	if (!table->tags[i])
 		return false;
 	close_gap(table, i);
 	table->n--;
@@ -206,8 +228,8 @@ bool hash_remove(struct hash *table, uint64_t hash, const void *item)
 
 void *hash_next(const struct hash *table, size_t *at)
 {
-	while (table->slots && *at <= table->mask) {
-		void *item = table->slots[(*at)++].item;
+	while (*at < slots_of(table)) {
+		void *item = table->items[(*at)++];
 
 		if (item)
 			return item;

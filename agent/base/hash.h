@@ -16,17 +16,16 @@ uint64_t hash_pointer(const void *p); // for interned strings and other identiti
 // Folds another hash into one, order mattering.
 uint64_t hash_mix(uint64_t a, uint64_t b);
 
-struct hash_slot {
-	uint64_t hash;
-	void *item; // NULL: free
-};
-
-// All zero is an empty table.
+// All zero is an empty table. Tags stand apart from items: a search reads them only, sixteen a cache line, and so may
+// take place in a table that is nearly full.
 struct hash {
 	size_t n;
-	size_t mask; // slots - 1; 0 when slots is NULL
-	struct hash_slot *slots;
+	size_t mask; // slots - 1; 0 when there are none
+	void **items;
+	uint32_t *tags; // what is kept of a hash, 0: free; behind the items in one piece of memory
 };
+
+size_t hash_memory(const struct hash *table); // bytes
 
 typedef bool (*hash_equal_fn)(const void *item, const void *key);
 

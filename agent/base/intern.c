@@ -104,5 +104,5 @@ void intern_put(const char *s)
 void intern_stats(size_t *retstrings, size_t *retbytes)
 {
 	*retstrings = atoms.n;
-	*retbytes = atom_bytes + (atoms.slots ? (atoms.mask + 1) * sizeof(struct hash_slot) : 0);
+	*retbytes = atom_bytes + hash_memory(&atoms);
 }
