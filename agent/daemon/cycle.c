@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // cycle.c - the one cycle: scan, compile, attach, apply; and the rounds of sweeping and watching.
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -154,13 +155,20 @@ void daemon_hurry(struct daemon *daemon)
 
 // ---- compiling and applying -------------------------------------------------------------------------------
 
+#define LARGE_PLAN_STEPS 10000
+
+// A large plan comes after much else that took memory for a while, such as a list of all pods: it is given back.
 static void job_free(struct cycle_job *job)
 {
+	bool large = job->plan && job->plan->nsteps >= LARGE_PLAN_STEPS;
+
 	vec_fini(&job->before);
 	vec_fini(&job->after);
 	vec_fini(&job->leaving);
 	plan_free(job->plan);
 	free(job);
+	if (large)
+		malloc_trim(0);
 }
 
 static void cycle_run(void *arg)
