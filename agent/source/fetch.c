@@ -98,20 +98,21 @@ static bool is_held(const struct fetches *fetches, const struct pod *pod)
 	const struct object *object = store_find(fetches->store, KIND_POD, pod->object.ns, pod->object.name);
 	const struct pod *held = (const struct pod *)object;
 
-	return held && held->object.uid == pod->object.uid && (held->node || !pod->node);
+	return held && same(held->object.uid, pod->object.uid) && (held->node || !pod->node);
 }
 
 static void take(struct fetch *fetch, struct object *object)
 {
 	_cleanup_(object_putp) struct object *owned = object;
 	const struct pod *pod = (const struct pod *)object;
+	const char *uid;
 	int r;
 
 	if (!same(object->ns, fetch->ns) || !same(object->name, fetch->name)) {
 		end(fetch, -EPROTO, "the API server answers with another object");
 		return;
 	}
-	if (fetch->uid && object->uid != fetch->uid) {
+	if (fetch->uid && !same(object->uid, fetch->uid)) {
 		end(fetch, -ENOENT, "the pod of this name has another UID");
 		return;
 	}
@@ -123,12 +124,15 @@ static void take(struct fetch *fetch, struct object *object)
 		end(fetch, 0, "");
 		return;
 	}
-	r = fetch->fetches->events.put(fetch->fetches->events.arg, object_get(object));
+	uid = object->uid ? intern(object->uid) : NULL;
+	r = object->uid && !uid ? -ENOMEM :
+				  fetch->fetches->events.put(fetch->fetches->events.arg, object_get(object));
 	if (r >= 0) {
 		intern_put(fetch->uid);
-		fetch->uid = intern_get(object->uid);
+		fetch->uid = TAKE_PTR(uid);
 		fetch->state = FETCH_TAKEN;
 	}
+	intern_put(uid);
 	end(fetch, r, r < 0 ? strerror(-r) : "");
 }
 
@@ -269,7 +273,7 @@ bool fetches_put(struct fetches *fetches, const struct pod *pod)
 
 	if (!fetch || fetch->state != FETCH_TAKEN)
 		return false;
-	if (fetch->uid != pod->object.uid || !pod->node)
+	if (!same(fetch->uid, pod->object.uid) || !pod->node)
 		return true;
 	forget(fetch);
 	return false;
