@@ -6,6 +6,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "agent/base/err.h"
 
@@ -38,6 +39,9 @@ extern const struct attach attach_tcx, attach_clsact;
 
 // Filters cannot be there, or not in front: a foreign tcx program is, or an `ingress` qdisc.
 bool attach_needs_tcx(int ifindex);
+
+// Where filters of ours stand, by tcm_info and tcm_handle.
+bool attach_is_our_place(uint32_t info, uint32_t handle);
 
 // "device 'veth0'" or "device 7" when it is gone; buf is returned.
 #define ATTACH_DEVICE_BYTES 40

@@ -52,6 +52,11 @@ static enum ours whose(const struct nlattr *options, uint32_t *retprogram)
 	return attrs[TCA_BPF_NAME] ? ours_named(mnl_attr_get_str(attrs[TCA_BPF_NAME])) : OURS_NOT;
 }
 
+bool attach_is_our_place(uint32_t info, uint32_t handle)
+{
+	return TC_H_MAJ(info) >> 16 == PRIORITY && (handle == HANDLE_A || handle == HANDLE_B);
+}
+
 static int add_filter(void *arg, const struct nlmsghdr *nlh)
 {
 	const struct tcmsg *tc = mnl_nlmsg_get_payload(nlh);
@@ -65,8 +70,7 @@ static int add_filter(void *arg, const struct nlmsghdr *nlh)
 	if (attrs[TCA_CHAIN] && mnl_attr_get_u32(attrs[TCA_CHAIN])) // reached by a goto only
 		return 0;
 	snprintf(filter.kind, sizeof(filter.kind), "%.15s", mnl_attr_get_str(attrs[TCA_KIND]));
-	if (!strcmp(filter.kind, "bpf") && filter.priority == PRIORITY &&
-	    (filter.handle == HANDLE_A || filter.handle == HANDLE_B))
+	if (!strcmp(filter.kind, "bpf") && attach_is_our_place(tc->tcm_info, tc->tcm_handle))
 		filter.ours = whose(attrs[TCA_OPTIONS], &filter.program);
 	return vec_push((filters_t *)arg, filter);
 }

@@ -6,8 +6,11 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include <libmnl/libmnl.h>
+
 #include "agent/base/hash.h"
 #include "agent/base/vec.h"
+#include "agent/bpf/attach.h"
 #include "agent/bpf/nl.h"
 
 #define RECEIVE_BYTES (1 << 20) // events of a burst of some hundred pods
@@ -147,12 +150,29 @@ static int facts_drop(struct link_monitor *monitor, int ifindex)
 	return r;
 }
 
+// What is put where the agent's own filters stand is its own, or the CNI plugin's, which tells.
+static bool filters_changed(const struct nlmsghdr *nlh, int *retifindex)
+{
+	const struct tcmsg *tc = mnl_nlmsg_get_payload(nlh);
+
+	if (nlh->nlmsg_type != RTM_DELQDISC && nlh->nlmsg_type != RTM_DELTFILTER &&
+	    (nlh->nlmsg_type != RTM_NEWTFILTER || attach_is_our_place(tc->tcm_info, tc->tcm_handle)))
+		return false;
+	*retifindex = tc->tcm_ifindex;
+	return true;
+}
+
 static int monitor_event(void *arg, const struct nlmsghdr *nlh)
 {
 	struct link_monitor *monitor = arg;
 	struct nl_device device;
 	struct fact fact = { 0 };
 
+	if (filters_changed(nlh, &fact.ifindex)) {
+		if (monitor->on.filters)
+			monitor->on.filters(monitor->on.arg, fact.ifindex);
+		return 0;
+	}
 	if (nl_device(nlh, &device)) {
 		fact.ifindex = device.ifindex;
 		if (nlh->nlmsg_type == RTM_DELLINK)
@@ -211,7 +231,8 @@ int link_monitor_new(const struct link_events *events, struct link_monitor **ret
 		return err_set(reterr, -ENOMEM, "no memory");
 	monitor->on = *events;
 	r = nl_open(&monitor->events, NETLINK_ROUTE,
-		    RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR);
+		    RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR |
+			    (events->filters ? RTMGRP_TC : 0));
 	if (r == 0)
 		r = nl_open(&monitor->dumps, NETLINK_ROUTE, 0);
 	if (r < 0)

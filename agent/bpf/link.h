@@ -24,6 +24,7 @@ struct link_events {
 	void (*address)(void *arg, const struct bh_addr *addr, bool present); // of this host
 	void (*device)(void *arg, int ifindex, bool present); // veth devices came or went
 	void (*overrun)(void *arg); // events were lost; all was told anew: rescan pods
+	void (*filters)(void *arg, int ifindex); // somebody put or took a filter or a qdisc; NULL: not asked
 };
 
 int link_monitor_new(const struct link_events *events, struct link_monitor **ret,

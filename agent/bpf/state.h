@@ -59,6 +59,7 @@ enum hook_state { HOOK_UNSAID, HOOK_WANTED, HOOK_UNWANTED };
 struct tables {
 	char pin_dir[PIN_DIR_BYTES];
 	int lock; // of the pin folder: keeps other agents out
+	int lock_before; // of the folder that was there before, while links are pinned in it alone; -1: none
 	struct map maps[TABLE_MAX]; // fd -1: none
 	struct bh_node *node; // mapping
 	struct bh_endpoint *endpoints; // mapping

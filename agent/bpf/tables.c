@@ -338,7 +338,7 @@ static struct tables *tables_new(const struct tables_config *config)
 		return NULL;
 	for (int i = 0; i < TABLE_MAX; i++)
 		tables->maps[i].fd = -1;
-	tables->lock = tables->empty = tables->wait_outer = tables->wait_inner = -1;
+	tables->lock = tables->lock_before = tables->empty = tables->wait_outer = tables->wait_inner = -1;
 	tables->ct_scale = config->ct_scale;
 	snprintf(tables->pin_dir, sizeof(tables->pin_dir), "%s", pin_dir_of(config));
 	return tables;
@@ -394,6 +394,7 @@ void tables_close(struct tables *tables)
 	closep(&tables->wait_outer);
 	closep(&tables->wait_inner);
 	close_maps(tables);
+	closep(&tables->lock_before);
 	closep(&tables->lock); // last: the next agent may begin
 	free(tables);
 }

@@ -39,6 +39,11 @@ int tables_open(const struct tables_config *config, struct tables **ret, bool *r
 void tables_close(struct tables *tables); // pins stay
 DEFINE_CLEANUP(struct tables *, tables_close)
 
+// Pins of tables that are gone are made again, in whatever folder is at the place now. How many, or -errno.
+// tables_repinned(): all links are pinned there too. Helper thread.
+int tables_repin(struct tables *tables, struct err *reterr);
+void tables_repinned(struct tables *tables);
+
 // Unpins everything of ours under pin_dir and removes the folder if it is empty then. Idempotent; -EBUSY: the
 // tables are open somewhere.
 int tables_unpin(const char *pin_dir, struct err *reterr);

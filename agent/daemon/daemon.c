@@ -116,6 +116,11 @@ static void on_overrun(void *arg)
 	on_device(arg, 0, true);
 }
 
+static void on_filters(void *arg, int ifindex)
+{
+	daemon_suspect(arg, ifindex);
+}
+
 static void worker_ready(evutil_socket_t fd, short what, void *arg)
 {
 	worker_dispatch(((struct daemon *)arg)->worker);
@@ -325,7 +330,7 @@ static int endpoints_open(struct daemon *daemon, struct err *reterr)
 
 static int links_open(struct daemon *daemon, struct err *reterr)
 {
-	struct link_events events = { daemon, on_address, on_device, on_overrun };
+	struct link_events events = { daemon, on_address, on_device, on_overrun, on_filters };
 	int r;
 
 	r = link_monitor_new(&events, &daemon->links, reterr);

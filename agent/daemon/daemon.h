@@ -104,6 +104,10 @@ struct daemon {
 	int64_t started_ms, applied_ms;
 	struct apply_stats last;
 	uint64_t scans, scans_incomplete, watchdog_repairs, attach_failures;
+	struct {
+		char what[400], why[ERR_TEXT_BYTES];
+		int64_t ms; // 0: there was none
+	} repair; // the watchdog's last
 	uint32_t strangers; // processes that the last scan could not ask whose they are
 	struct ct_sweep_stats sweep;
 
@@ -145,7 +149,10 @@ int daemon_policy_new(struct daemon *daemon, struct policy **ret);
 // A pod's start waits: what can wait gives way.
 void daemon_hurry(struct daemon *daemon);
 void daemon_sweep(struct daemon *daemon);
+
+// watch.c: looks whether all programs and pins are in their place; at one device, whose filters changed.
 void daemon_watch(struct daemon *daemon);
+void daemon_suspect(struct daemon *daemon, int ifindex);
 
 // Moves one device from filters to tcx, if nothing else is on the helper thread, and the next one MOVE_PAUSE_MS later: a
 // link holds the kernel's network lock for a grace period. Programs that are put on devices put it off.

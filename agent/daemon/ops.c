@@ -151,6 +151,18 @@ static void add_apply(struct json_object *json, const struct daemon *daemon)
 	add_number(generation, "applied", daemon->applied);
 }
 
+static void add_repair(struct json_object *json, const struct daemon *daemon)
+{
+	struct json_object *repair;
+
+	if (!daemon->repair.ms)
+		return;
+	repair = add_object(json, "last_repair");
+	add_text(repair, "where", daemon->repair.what);
+	add_text(repair, "text", daemon->repair.why);
+	add_number(repair, "age_sec", (uint64_t)(daemon_now_ms() - daemon->repair.ms) / 1000);
+}
+
 static void add_unready_one(void *arg, const char *name, const char *text)
 {
 	struct json_object *one = json_object_new_object();
@@ -201,6 +213,7 @@ int op_status(void *arg, struct json_object *request, struct json_object **ret, 
 	add_endpoints(json, daemon);
 	add_text(json, "attach", attaches[daemon->config->attach]);
 	add_hook(json, daemon);
+	add_repair(json, daemon);
 	add_policy(json, daemon);
 	json_object_object_add(json, "tables", tables_memory(daemon->tables));
 	add_number(json, "rss_bytes", rss_bytes());

@@ -65,6 +65,8 @@ struct endpoint {
 	bool refresh; // programs must be loaded anew (extra addresses, a restart)
 	bool stays; // its programs could not be moved from filters to tcx
 	bool missing; // its programs are not on the device, or somebody's are in front: put back at once
+	bool suspect; // its filters changed: to be looked at
+	int64_t repaired_ms; // when the owner saw that, last; 0: never
 	uint32_t tried_in; // the owner's round in which attaching failed last
 	uint8_t flags; // endpoint_config's
 	enum program_variant variant; // of the attached programs
@@ -181,6 +183,7 @@ struct endpoint *endpoints_find(const struct endpoints *endpoints, const char *n
 struct endpoint *endpoints_by_slot(const struct endpoints *endpoints, uint32_t slot);
 struct endpoint *endpoints_by_device(const struct endpoints *endpoints, int ifindex);
 struct endpoint *endpoints_by_ident(const struct endpoints *endpoints, uint32_t ident);
+struct endpoint *endpoints_by_device(const struct endpoints *endpoints, int ifindex);
 
 // All records, in the order of their names: index 0.. until NULL.
 struct endpoint *endpoints_at(const struct endpoints *endpoints, size_t index);
