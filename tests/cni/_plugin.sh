@@ -5,7 +5,7 @@
 # shellcheck source=tests/e2e/_init.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../e2e/_init.sh"
 
-PLUGIN=$B/bulkhead-cni
+PLUGIN=${PLUGIN:-$B/bulkhead-cni}
 RECORDS=$RUN/cni
 VERSIONS="0.3.0 0.3.1 0.4.0 1.0.0 1.1.0"
 

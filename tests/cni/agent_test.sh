@@ -33,12 +33,12 @@ sync
 with_prev free '.onTimeout = "fail"'
 pod_plugin ADD free
 echoed "ADD of a pod that no policy selects gives prevResult back"
-equal "R2: an unselected pod reaches and is reached from its first packet on" \
+equal "R2 an unselected pod reaches and is reached from its first packet on" \
 	"$(probe free world 80 tcp 4) $(probe free world 53 udp 6) $(probe world free 80 tcp 4)" "open open open"
 with_prev client '.onTimeout = "fail"'
 pod_plugin ADD client
 echoed "ADD of a selected pod gives prevResult back"
-equal "R3: replies to what a selected pod sends first pass" \
+equal "R3 replies to what a selected pod sends first pass" \
 	"$(probe client world 53 udp 4) $(probe client world 80 tcp 6)" "open open"
 expect "its policy judges" <<-EOT
 	open   client world 80 tcp
@@ -49,6 +49,22 @@ equal "the record names the pod and its device" \
 	"$(jq -c '[.version, .container, .ifname, .network, .namespace, .name, .device, .addresses]' "$RECORDS/c-client@eth0")" \
 	"[1,\"c-client\",\"eth0\",\"net\",\"shop\",\"client\",\"v${NUMBER[client]}\",[\"${POD4[client]}\",\"${POD6[client]}\"]]"
 equal "the record is root's alone" "$(stat -c '%a %u' "$RECORDS" "$RECORDS/c-client@eth0" | tr '\n' ' ')" "700 0 600 0 "
+
+# A device on which others hold the place of filters is shut at the head of tcx, and the agent takes that away.
+if [ "$(printf '%s\n' 6.6 "$(uname -r)" | sort -V | head -n 1)" = 6.6 ]; then
+	link_up held
+	object held
+	in_ns node tc qdisc add dev "v${NUMBER[held]}" ingress
+	with_prev held '.onTimeout = "fail"'
+	pod_plugin ADD held
+	echoed "ADD of a pod whose device has an ingress qdisc"
+	equal "it reaches the world from its first packet on" "$(probe held world 53 udp 4) $(probe held world 80 tcp 6)" "open open"
+	pod_plugin CHECK held
+	quiet "CHECK of that pod"
+	pod_plugin DEL held
+	link_down held
+	manifest_rm pod-held
+fi
 
 # ---- CHECK and STATUS --------------------------------------------------------------------------------------
 pod_plugin CHECK client
