@@ -168,10 +168,10 @@ static int error_of(const struct http_call *call, CURLcode code)
 	}
 }
 
-// What OpenSSL says of certificates is seldom clear by itself.
+// What OpenSSL says is seldom clear by itself.
 static const char *text_of_tls(struct http_call *call, const char *why)
 {
-	snprintf(call->why, sizeof(call->why), "the server's certificate, or ours, is not accepted: %s", why);
+	snprintf(call->why, sizeof(call->why), "no TLS (1.2 or later) with certificates that both sides accept: %s", why);
 	return call->why;
 }
 

@@ -132,3 +132,11 @@ SSL_CTX *cert_server(const struct cert *server, const struct cert *authority)
 	}
 	return ctx;
 }
+
+void cert_server_old(SSL_CTX *ctx)
+{
+	SSL_CTX_set_security_level(ctx, 0);
+	SSL_CTX_set_cipher_list(ctx, "ALL:@SECLEVEL=0");
+	SSL_CTX_set_min_proto_version(ctx, TLS1_1_VERSION);
+	SSL_CTX_set_max_proto_version(ctx, TLS1_1_VERSION);
+}

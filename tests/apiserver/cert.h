@@ -25,3 +25,4 @@ char *cert_key_pem(const struct cert *cert);
 
 // A server that asks for client certificates of this authority and takes clients without one.
 SSL_CTX *cert_server(const struct cert *server, const struct cert *authority);
+void cert_server_old(SSL_CTX *ctx); // speaks TLS 1.1 and nothing else from now on

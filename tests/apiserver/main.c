@@ -13,7 +13,7 @@ struct flags {
 	const char *dir, *listen, *account;
 	struct option_list rbac, load;
 	uint64_t port, revision, seed, bookmark_sec;
-	bool no_watchlist;
+	bool no_watchlist, old_tls;
 };
 
 static const struct option options[] = {
@@ -37,6 +37,8 @@ static const struct option options[] = {
 	  "seed of sizes that are random", .fallback = "1" },
 	{ "no-watchlist", 0, OPTION_FLAG, offsetof(struct flags, no_watchlist),
 	  .help = "forbid streaming lists, as older servers do" },
+	{ "old-tls", 0, OPTION_FLAG, offsetof(struct flags, old_tls),
+	  .help = "speak TLS 1.1 only, which no client may take" },
 	{ "help", 'h', OPTION_HELP, .help = "this list" },
 	{ NULL },
 };
@@ -70,7 +72,10 @@ static int open_all(struct apiserver *server, const struct flags *flags, struct 
 		if ((r = admin_load(server, flags->load.v[i], reterr)) < 0)
 			return r;
 	snprintf(path, sizeof(path), "%s/control.sock", flags->dir);
-	if ((r = who_init(&server->who, flags->dir, flags->account, reterr)) < 0 ||
+	r = who_init(&server->who, flags->dir, flags->account, reterr);
+	if (r == 0 && flags->old_tls)
+		cert_server_old(server->who.tls);
+	if (r < 0 ||
 	    (r = http_new(server->base, server->who.tls, flags->listen, (uint16_t)flags->port,
 			  flags->seed, &api_ops, server, &server->http, reterr)) < 0 ||
 	    (r = who_write(&server->who, flags->listen, http_port(server->http), reterr)) < 0)

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # An API server that cannot prove who it is gets no token and is not believed: a certificate of another CA or
-# of another name. What is in force stays in force meanwhile.
+# of another name, or less than TLS 1.2. What is in force stays in force meanwhile.
 # shellcheck source=tests/e2e/_init.sh
 . "$(dirname "$0")/_init.sh"
 
@@ -41,4 +41,25 @@ for how in ca name; do
 	expect "another $how: what is in force stays" <<<'silent web api 80 tcp'
 	agent_stop
 done
+
+# TLS 1.1, though this system's OpenSSL may speak it and takes any cipher.
+cat >"$WORK/openssl.cnf" <<-EOT
+	openssl_conf = all
+	[all]
+	ssl_conf = modules
+	[modules]
+	system_default = any
+	[any]
+	MinProtocol = TLSv1
+	CipherString = ALL:@SECLEVEL=0
+EOT
+export OPENSSL_CONF=$WORK/openssl.cnf
+API=$WORK/api-old
+api_start --old-tls
+matches "TLS 1.1: others get on with such a server" "$(in_ns node openssl s_client -CAfile "$API/ca.crt" \
+	-connect "${API_URL#https://}" </dev/null 2>&1 | tr '\n' ' ')" 'TLSv1\.1.*Verify return code: 0'
+agent_start --source "kube:$API/kubeconfig" --api-pause 1
+check "TLS 1.1: the problem is told" until_true 20 told 'protocol'
+equal "TLS 1.1: nothing is read, nor asked" "$(bh status -o json | jq .synced) $(api '{"op":"status"}' | jq -c .requests)" "false {}"
+expect "TLS 1.1: what is in force stays" <<<'silent web api 80 tcp'
 end
