@@ -11,6 +11,7 @@
 #include "tests/harness/naive.h"
 
 #define SLOTS 4
+#define NODE "n" // the own one
 #define LINES_MAX 24
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -41,6 +42,16 @@ static bool is_local(void *arg, const struct pod *pod)
 	return false;
 }
 
+// Addresses of the node's devices: NodePorts and hostPorts are there.
+static bool is_host(void *arg, const struct bh_addr *addr)
+{
+	struct bh_addr four, six;
+
+	addr_parse("172.18.0.2", &four);
+	addr_parse("fd18::2", &six);
+	return bh_addr_equal(addr, &four) || bh_addr_equal(addr, &six);
+}
+
 static void add_local(struct run *run, const struct object *object)
 {
 	if (object->kind != KIND_POD || run->n == SLOTS ||
@@ -61,14 +72,14 @@ static void note_problem(void *arg, enum kind kind, const char *ns, const char *
 
 static void ask(struct run *run, uint32_t slot, enum bh_dir dir, const struct bh_addr *remote)
 {
-	static const uint16_t ports[] = { 53, 80, 81, 8080, 65535 };
+	static const uint16_t ports[] = { 53, 80, 81, 8080, 30080, 65535 };
 	static const uint8_t protocols[] = { 1, 6, 17, 132 };
 	struct bh_judgement judgement;
 
 	for (size_t i = 0; i < sizeof(ports) / sizeof(*ports); i++)
 		for (size_t k = 0; k < sizeof(protocols); k++) {
-			policy_eval(run->policy, slot, dir, remote, protocols[k], ports[i], false,
-				    &judgement);
+			policy_eval(run->policy, slot, dir, remote, protocols[k], ports[i],
+				    is_host(NULL, remote), &judgement);
 			assert(BH_CELL_VERDICT(judgement.verdict) ==
 			       naive_verdict(&run->naive, run->local[slot].ns,
 					     run->local[slot].name, dir, remote, protocols[k],
@@ -83,7 +94,8 @@ static void ask(struct run *run, uint32_t slot, enum bh_dir dir, const struct bh
 static void ask_all(struct run *run)
 {
 	static const char *const remotes[] = { "10.0.0.1", "10.0.0.2",    "10.0.1.1",  "8.8.8.8",
-					       "fd00::1",  "2001:db8::1", "172.18.0.2" };
+					       "fd00::1",  "2001:db8::1", "172.18.0.2", "fd18::2",
+					       "10.96.0.1", "fd96::1", "198.51.100.1" };
 	struct bh_addr addr;
 
 	for (uint32_t slot = 0; slot < run->n; slot++)
@@ -129,7 +141,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	assert(store_new(&run.store) == 0);
 	assert(policy_new(run.store, NULL, &run.policy) == 0);
 	assert(store_subscribe(run.store, changed, &run) == 0);
-	run.naive = (struct naive){ .store = run.store, .local = is_local, .arg = &run };
+	policy_set_node(run.policy, NODE);
+	run.naive = (struct naive){ .store = run.store, .local = is_local, .host = is_host,
+				    .arg = &run, .node = NODE };
 	for (int i = 0; i < LINES_MAX && (line = strsep(&at, "\n")); i++)
 		put_line(&run, line);
 	policy_free(run.policy);

@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/base/cleanup.h"
+#include "agent/base/vec.h"
+
 struct place {
 	struct bh_addr addr;
 	uint16_t port;
@@ -12,8 +15,7 @@ struct place {
 
 struct places {
 	bool is_service;
-	size_t n;
-	struct place v[NAIVE_LIST_MAX];
+	VEC(struct place) v;
 };
 
 // What is asked: an address (NULL: some address of the own node, of this family: where one family has the port,
@@ -24,6 +26,11 @@ struct destination {
 	uint8_t protocol;
 	uint16_t port;
 };
+
+static struct destination destination(const struct bh_addr *addr, uint8_t protocol, uint16_t port)
+{
+	return (struct destination){ addr, bh_addr_is4(addr), protocol, port };
+}
 
 static bool same_name(const char *a, const char *b)
 {
@@ -37,9 +44,8 @@ static bool of_family(const struct destination *to, const struct bh_addr *addr)
 
 static void add_place(struct places *places, const struct bh_addr *addr, uint16_t port)
 {
-	if (places->n == NAIVE_LIST_MAX)
+	if (vec_push(&places->v, ((struct place){ *addr, port })) < 0)
 		abort();
-	places->v[places->n++] = (struct place){ *addr, port };
 }
 
 // ---- backends of one port of a Service -------------------------------------------------------------------------
@@ -91,10 +97,10 @@ static void add_family(const struct naive *naive, const struct service *service,
 {
 	for (int local = 0; local <= (service->local && naive->node); local++) {
 		const char *node = local ? naive->node : NULL;
-		size_t before = places->n;
+		size_t before = places->v.n;
 
 		add_slices(naive, service, port, v4, true, node, places);
-		if (places->n == before)
+		if (places->v.n == before)
 			add_slices(naive, service, port, v4, false, node, places);
 	}
 }
@@ -177,6 +183,11 @@ static void add_host_ports(const struct naive *naive, const struct destination *
 	}
 }
 
+static void places_fini(struct places *places)
+{
+	vec_fini(&places->v);
+}
+
 static void find_places(const struct naive *naive, const struct destination *to,
 			struct places *places)
 {
@@ -217,15 +228,15 @@ static void find(const struct naive *naive, struct destination to, struct places
 struct naive_service naive_service_of(const struct naive *naive, const char *ns, const char *name,
 				      const struct bh_addr *remote, uint8_t protocol, uint16_t port)
 {
-	struct places places = { 0 };
+	_cleanup_(places_fini) struct places places = { 0 };
 	struct naive_service ret;
 
-	find(naive, (struct destination){ remote, bh_addr_is4(remote), protocol, port }, &places);
-	ret = (struct naive_service){ .is_service = places.is_service, .backends = places.n };
-	for (size_t i = 0; i < places.n; i++) {
-		const struct pod *pod = naive_pod_at(naive, &places.v[i].addr);
+	find(naive, destination(remote, protocol, port), &places);
+	ret = (struct naive_service){ .is_service = places.is_service, .backends = places.v.n };
+	for (size_t i = 0; i < places.v.n; i++) {
+		const struct pod *pod = naive_pod_at(naive, &places.v.v[i].addr);
 
-		ret.own_nodes += naive_own_node(naive, &places.v[i].addr);
+		ret.own_nodes += naive_own_node(naive, &places.v.v[i].addr);
 		ret.selves += pod && !strcmp(pod->object.ns, ns) && !strcmp(pod->object.name, name);
 	}
 	return ret;
@@ -233,21 +244,21 @@ struct naive_service naive_service_of(const struct naive *naive, const char *ns,
 
 bool naive_service(const struct naive_question *q, enum bh_verdict *ret)
 {
-	struct places places = { 0 };
+	_cleanup_(places_fini) struct places places = { 0 };
 	size_t n[BH_VERDICT_MIXED] = { 0 };
 
 	if (q->dir != BH_EGRESS)
 		return false;
-	find(q->naive, (struct destination){ q->remote, bh_addr_is4(q->remote), q->protocol, q->port }, &places);
+	find(q->naive, destination(q->remote, q->protocol, q->port), &places);
 	if (!places.is_service)
 		return false;
-	for (size_t i = 0; i < places.n; i++)
-		n[judge_place(q, &places.v[i])]++;
-	if (!places.n)
+	for (size_t i = 0; i < places.v.n; i++)
+		n[judge_place(q, &places.v.v[i])]++;
+	if (!places.v.n)
 		*ret = naive_isolated(q) ? BH_VERDICT_DENY : BH_VERDICT_ALLOW;
 	else if (!n[BH_VERDICT_ALLOW])
 		*ret = n[BH_VERDICT_DENY] ? BH_VERDICT_DENY : BH_VERDICT_DENY_CLUSTER;
 	else
-		*ret = n[BH_VERDICT_ALLOW] == places.n ? BH_VERDICT_ALLOW : BH_VERDICT_MIXED;
+		*ret = n[BH_VERDICT_ALLOW] == places.v.n ? BH_VERDICT_ALLOW : BH_VERDICT_MIXED;
 	return true;
 }
