@@ -14,7 +14,7 @@ E2E := $(sort $(wildcard tests/e2e/*_test.sh))
 E2E_FILTER = $(if $(T),$(foreach b,$(E2E),$(if $(findstring $(T),$(b)),$(b))),$(E2E))
 HARNESS_OBJ := $(patsubst %.c,$(B)/%.o,$(sort $(filter-out %.bpf.c tests/harness/traffic%,$(wildcard tests/harness/*.c))))
 TRAFFIC_OBJ := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard tests/harness/traffic*.c)) tests/harness/packet.c)
-E2E_TOOLS := $(B)/tests/harness/traffic $(B)/tests/harness/foreign.bpf.o $(B)/tests/apiserver/apiserver
+E2E_TOOLS := $(B)/tests/harness/traffic $(B)/tests/harness/foreign.bpf.o $(B)/tests/apiserver/apiserver $(B)/next/bulkheadd $(B)/next/bulkheadd-abi
 
 $(B)/tests/%.o: CPPFLAGS += -Werror=unused-function
 
@@ -46,6 +46,35 @@ $(B)/tests/harness/bpfprog.o $(B)/tests/harness/bpfprog_tables.o: | $(SKEL)
 $(B)/tests/bpf/%_test: $(B)/tests/bpf/%_test.o $(B)/lib/harness.a $(call archives,$(AGENT_ROOMS))
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(B)/lib/harness.a $(call link,$(AGENT_ROOMS)) -lcmocka
+
+# ---- other builds of the agent, to change over to and back: the next one's programs are other instructions of the same
+# meaning, its version and commit others; the last one's tables are of another layout --------------------------------------
+NEXT := $(B)/next
+NEXT_OBJ := $(patsubst %.c,$(NEXT)/%.o,$(shell grep -lE '(skel|"commit)\.h"' agent/main.c agent/bpf/*.c agent/daemon/*.c))
+NEXT_SKEL := $(SKEL:$(B)/%=$(NEXT)/%)
+.SECONDARY: $(NEXT_SKEL) $(BPF_OBJ:$(B)/%=$(NEXT)/%)
+
+$(NEXT)/bpf/%.bpf.o: datapath/%.bpf.c
+	@mkdir -p $(@D)
+	$(call say,BPF,$@)$(CLANG) $(BPF_CFLAGS) -Os -MMD -MP -MT $@ -MF $(@:.o=.d) -c -o $@ $<
+
+$(NEXT)/commit.h:
+	@mkdir -p $(@D)
+	@echo '#define COMMIT "next"' > $@
+
+$(NEXT)/%.o: %.c | $(NEXT_SKEL) $(NEXT)/commit.h
+	@mkdir -p $(@D)
+	$(call say,CC,$@)$(CC) -I$(NEXT) $(CPPFLAGS) -UVERSION -DVERSION='"$(VERSION)-next"' $(CFLAGS) $(NL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(NEXT)/abi/%.o: %.c tests/harness/other_abi.h | $(SKEL)
+	@mkdir -p $(@D)
+	$(call say,CC,$@)$(CC) $(CPPFLAGS) -include tests/harness/other_abi.h $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(NEXT)/bulkheadd: $(NEXT_OBJ) $(call archives,$(AGENT_ROOMS))
+	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(NEXT_OBJ) $(call link,$(AGENT_ROOMS))
+
+$(NEXT)/bulkheadd-abi: $(B)/agent/main.o $(NEXT)/abi/agent/bpf/tables.o $(call archives,$(AGENT_ROOMS))
+	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(call link,$(AGENT_ROOMS))
 
 # ---- conformance: cases in both engines ---------------------------------------------------------------------
 CONF_OBJ := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard tests/conformance/*.c)))

@@ -163,8 +163,9 @@ static int get_pin(const struct tables *tables, const char *name)
 	return bpf_obj_get(path);
 }
 
-// -ENOENT: nothing (whole) is pinned. -ESTALE: something else is; *rettable names it.
-static int adopt_maps(struct tables *tables, struct bpf_object *object, const char **rettable)
+// -ENOENT: nothing (whole) is pinned. -ESTALE: something else is; *rettable names it, *retabi is its layout if that is
+// what differs.
+static int adopt_maps(struct tables *tables, struct bpf_object *object, const char **rettable, uint32_t *retabi)
 {
 	uint64_t boot;
 	struct bh_node node;
@@ -191,6 +192,7 @@ static int adopt_maps(struct tables *tables, struct bpf_object *object, const ch
 		return -ESTALE;
 	if (!node.abi_version)
 		return -ENOENT;
+	*retabi = node.abi_version != BH_ABI_VERSION ? node.abi_version : 0;
 	return node.abi_version == BH_ABI_VERSION && node.boot_id == boot ? 0 : -ESTALE;
 }
 
@@ -263,16 +265,31 @@ static int create_maps(struct tables *tables, struct bpf_object *object)
 	return bpf_map_update_elem(tables->maps[TABLE_NODE].fd, &zero, &node, BPF_ANY);
 }
 
+static int refuse(const struct tables *tables, const char *table, uint32_t abi, struct err *reterr)
+{
+	if (abi)
+		return err_set(reterr, -ESTALE,
+			       "the tables in '%s' have layout %u, this version's is %u, and pods depend on them: start the "
+			       "version that made them, or take every program off first with 'bulkheadd --cleanup'",
+			       tables->pin_dir, abi, (uint32_t)BH_ABI_VERSION);
+	return err_set(reterr, -ESTALE,
+		       "the tables in '%s' have another layout or size (%s) and pods depend on "
+		       "them: set the sizes back, or take every program off first with "
+		       "'bulkheadd --cleanup'",
+		       tables->pin_dir, table);
+}
+
 static int adopt_or_create(struct tables *tables, const struct tables_config *config,
 			   bool *retadopted, struct err *reterr)
 {
 	_cleanup_(skel_freep) skel_t skel = NULL;
 	const char *table;
+	uint32_t abi = 0;
 	int r = open_object(config, &skel, reterr);
 
 	if (r < 0)
 		return r;
-	r = adopt_maps(tables, skel->obj, &table);
+	r = adopt_maps(tables, skel->obj, &table, &abi);
 	*retadopted = r == 0;
 	if (r == 0)
 		return 0;
@@ -280,12 +297,7 @@ static int adopt_or_create(struct tables *tables, const struct tables_config *co
 		return err_set(reterr, r, "cannot open the pinned '%s/%s': %s", tables->pin_dir,
 			       table, strerror(-r));
 	if (r == -ESTALE && has_endpoints(tables))
-		return err_set(
-			reterr, r,
-			"the tables in '%s' have another layout or size (%s) and pods depend on "
-			"them: set the sizes back, or take every program off first with "
-			"'bulkheadd --cleanup'",
-			tables->pin_dir, table);
+		return refuse(tables, table, abi, reterr);
 	close_maps(tables);
 	r = create_maps(tables, skel->obj);
 	if (r < 0)

@@ -17,6 +17,7 @@ cd "$ROOT" || exit 1
 B=${B:-build}
 case $B in /*) ;; *) B=$ROOT/$B ;; esac
 TRAFFIC=$B/tests/harness/traffic
+BULKHEADD=$B/bulkheadd # the agent that agent_start starts
 FOREIGN=$B/tests/harness/foreign.bpf.o
 ATTACH=${ATTACH:-auto}
 TITLE=$(basename "$0" .sh)
@@ -248,7 +249,7 @@ default_deny() { # NAMESPACE
 agent_start() { # further arguments of bulkheadd
 	# no function here: the process in the background must be the agent itself
 	# shellcheck disable=SC2086 # a list of words
-	nsenter --net="/run/netns/$NODE_NS" ${UNDER:-} "$B/bulkheadd" --source "dir:$MANIFESTS" --node "$NODE" --pin-dir "$PIN" \
+	nsenter --net="/run/netns/$NODE_NS" ${UNDER:-} "$BULKHEADD" --source "dir:$MANIFESTS" --node "$NODE" --pin-dir "$PIN" \
 		--run-dir "$RUN" --state-dir "$BULKHEAD_STATE_DIR" --attach "$ATTACH" --log-level "${LOG_LEVEL:-info}" "$@" \
 		>>"$WORK/agent.log" 2>&1 </dev/null &
 	agent=$!
