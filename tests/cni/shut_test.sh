@@ -19,21 +19,32 @@ programs() {
 	in_ns node tc -j filter show dev "$device" "$2" 2>/dev/null |
 		jq -j '.[] | select(.options) | "\(.kind):\(.options.prog.name // "") "'
 }
+# What a pod's own device has received, and what the node has passed on: silence alone may be the other side's.
+arrived() { ip -n "$P-$1" -j -s link show eth0 | jq '.[0].stats64.rx.packets'; }
+forwarded() { in_ns node cat /proc/net/snmp /proc/net/snmp6 | awk '/^Ip:/ { v4 = $7 } /^Ip6OutForwDatagrams/ { v6 = $2 } END { print v4 + v6 }'; }
 # shuts POD INGRESS EGRESS: ADD without an agent; what stands on the two sides of its device then.
 shuts() {
+	local before
 	equal "$1: open before ADD" "$(probe "$1" world 80 tcp 4) $(probe world "$1" 0 icmp 6)" "open open"
 	with_prev "$1" '.onAgentDown = "quarantine"'
 	pod_plugin ADD "$1"
 	echoed "$1: ADD"
 	pod_plugin ADD "$1"
 	echoed "$1: ADD again"
-	expect "$1: nothing passes" <<-EOT
+	before=$(arrived "$1")
+	expect "$1: nobody reaches it" <<-EOT
+		silent world $1 0 icmp
+		silent world $1 80 udp
+		silent node $1 0 icmp
+	EOT
+	equal "$1: no packet arrives" "$(arrived "$1")" "$before"
+	before=$(forwarded)
+	expect "$1: it reaches nobody" <<-EOT
 		silent $1 world 80 tcp
 		silent $1 world 53 udp
 		silent $1 node 0 icmp
-		silent world $1 0 icmp
-		silent node $1 0 icmp
 	EOT
+	equal "$1: no packet leaves" "$(forwarded)" "$before"
 	equal "$1: ours is first, once, and theirs stand" "$(programs "$1" ingress)| $(programs "$1" egress)" "$2 | $3 "
 }
 
