@@ -14,6 +14,7 @@ struct cni_options {
 	struct cli_common common;
 	const char *conf_dir, *bin_dir, *plugin;
 	int on_agent_down; // index in "fail|quarantine"
+	int on_other_interface; // index in "fail|pass"
 	uint64_t add_timeout_sec; // 0: the plugin's default
 };
 
@@ -35,6 +36,9 @@ static const struct option entry_options[] = {
 	{ "on-agent-down", 0, OPTION_CHOICE, FIELD(on_agent_down), "HOW",
 	  "what becomes of a pod that starts while no agent runs: it does not start, or it starts shut",
 	  "fail", .choices = "fail|quarantine" },
+	{ "on-other-interface", 0, OPTION_CHOICE, FIELD(on_other_interface), "HOW",
+	  "what becomes of a pod whose interface is no veth: it does not start, or it starts unenforced", "fail",
+	  .choices = "fail|pass" },
 	{ "add-timeout", 0, OPTION_NUMBER, FIELD(add_timeout_sec), "SEC",
 	  "how long the start of a pod waits for its policies; default: the plugin's own",
 	  .max = 120 },
@@ -79,6 +83,7 @@ static const struct option_page install_page = {
 static char *entry_of(const struct cni_options *options)
 {
 	struct conflist_entry entry = { .quarantine = options->on_agent_down == 1,
+					.pass = options->on_other_interface == 1,
 					.timeout_sec = options->add_timeout_sec };
 	const char *socket = options->common.socket, *slash = strrchr(socket, '/');
 	char records[4096];
@@ -221,7 +226,7 @@ static void status_show(struct cli *cli, struct json_object *json)
 	row(table, "program", program, text);
 	if (json_at(json, "agent"))
 		snprintf(text, sizeof(text),
-			 "keeps it so; wrote the entry %lld times, the program %lld times",
+			 "keeps it so; entry written: %lld, program written: %lld",
 			 (long long)json_number(json, "agent.entries_written"),
 			 (long long)json_number(json, "agent.programs_written"));
 	else

@@ -85,6 +85,8 @@ char *conflist_entry(const struct conflist_entry *entry)
 		json_object_object_add(json, "records", json_object_new_string(entry->records));
 	if (entry->quarantine)
 		json_object_object_add(json, "onAgentDown", json_object_new_string("quarantine"));
+	if (entry->pass)
+		json_object_object_add(json, "onOtherInterface", json_object_new_string("pass"));
 	if (entry->timeout_sec)
 		json_object_object_add(json, "timeoutSeconds",
 				       json_object_new_uint64(entry->timeout_sec));

@@ -34,6 +34,7 @@ bool conflist_is_made(const char *name);
 struct conflist_entry {
 	const char *socket, *records; // NULL: the plugin's defaults
 	bool quarantine; // onAgentDown
+	bool pass; // onOtherInterface
 	uint64_t timeout_sec; // 0: the plugin's default
 };
 

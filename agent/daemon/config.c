@@ -158,6 +158,9 @@ static const struct option cni[] = {
 	{ "cni-on-agent-down", 0, OPTION_CHOICE, FIELD(cni_on_agent_down), "HOW",
 	  "what becomes of a pod that starts while no agent runs: it does not start and is tried again, or it "
 	  "starts shut and is opened by the next agent", "fail", .choices = "fail|quarantine" },
+	{ "cni-on-other-interface", 0, OPTION_CHOICE, FIELD(cni_on_other_interface), "HOW",
+	  "what becomes of a pod whose interface is no veth of this node, so that nothing can be enforced on it: "
+	  "it does not start, or it starts without", "fail", .choices = "fail|pass" },
 	{ "cni-timeout", 0, OPTION_NUMBER, FIELD(cni_timeout_sec), "SEC",
 	  "how long the start of a pod waits for its policies to be in force", TEXT(CNI_TIMEOUT_SEC), .min = 1,
 	  .max = 120 },

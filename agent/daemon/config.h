@@ -37,6 +37,7 @@ struct config {
 
 	const char *cni_conf_dir, *cni_bin_dir; // NULL: not given, no plugin is installed
 	int cni_on_agent_down; // index in "fail|quarantine"
+	int cni_on_other_interface; // index in "fail|pass"
 	uint64_t cni_timeout_sec;
 
 	char *text; // of the file

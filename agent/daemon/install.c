@@ -46,7 +46,8 @@ struct install {
 // What is the plugin's own default is not said.
 static int entry_new(const struct config *config, char **ret)
 {
-	struct conflist_entry entry = { .quarantine = config->cni_on_agent_down == 1 };
+	struct conflist_entry entry = { .quarantine = config->cni_on_agent_down == 1,
+					.pass = config->cni_on_other_interface == 1 };
 	char socket[256], folder[256];
 	const char *records = daemon_cni_folder(config, folder, sizeof(folder));
 

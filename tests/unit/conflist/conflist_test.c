@@ -176,6 +176,7 @@ static void another_entry_takes_its_place(void **state)
 	static const struct conflist_entry options = { .socket = "/run/x/control.sock",
 						       .records = "/run/x/cni",
 						       .quarantine = true,
+						       .pass = true,
 						       .timeout_sec = 7 };
 	static const struct conflist_entry plain = { 0 };
 	_cleanup_free_ char *entry = conflist_entry(&options), *usual = conflist_entry(&plain);
@@ -188,7 +189,7 @@ static void another_entry_takes_its_place(void **state)
 	assert_str(
 		entry,
 		"{ \"type\": \"bulkhead-cni\", \"socket\": \"/run/x/control.sock\", \"records\": "
-		"\"/run/x/cni\", \"onAgentDown\": \"quarantine\", \"timeoutSeconds\": 7 }");
+		"\"/run/x/cni\", \"onAgentDown\": \"quarantine\", \"onOtherInterface\": \"pass\", \"timeoutSeconds\": 7 }");
 	assert_str_contains(changed, entry);
 	assert_str_lacks(changed, ENTRY);
 	// Whatever it says, it is there; and it is not.
