@@ -291,7 +291,7 @@ runtime: all $(RUNTIME_TOOLS) ## the CNI plugin under podman: containers from th
 asan: ## unit tests with AddressSanitizer and UndefinedBehaviorSanitizer
 	$(Q)$(MAKE) --no-print-directory SAN=1 B=$(B)/asan unit
 
-lint: $(BPF_OBJ) $(SKEL) ## licence lines, layers, headers alone, kernel floor, shellcheck
+lint: $(BPF_OBJ) $(SKEL) $(TEST_SKEL) ## licence lines, layers, headers alone, kernel floor, shellcheck
 	$(Q)B=$(B) tests/lint/run
 
 format: ## rewrite the layout of every tracked C file by .clang-format
