@@ -146,6 +146,7 @@ packets: $(B)/tests/packets/packets ## hostile packets, as the kernel reads them
 SOAK_SECONDS ?= 300
 SOAK_CYCLES ?= 250
 SOAK_CHURN ?= 100000
+SOAK_STARTS ?= 1000
 SOAK_OBJ := $(patsubst %.c,$(B)/%.o,$(sort $(filter-out tests/soak/churn.c,$(wildcard tests/soak/*.c)))) \
 	    $(patsubst %,$(B)/tests/conformance/%.o,agent feed flow netlink probe rig rig_wire sandbox) \
 	    $(patsubst %,$(B)/tests/diff/%.o,world world_policy world_service)
@@ -162,9 +163,10 @@ $(B)/tests/soak/churn: $(CHURN_OBJ) $(B)/lib/harness.a $(call archives,$(AGENT_R
 	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(CHURN_OBJ) $(B)/lib/harness.a $(call link,$(AGENT_ROOMS)) -lcmocka
 
 .PHONY: soak churn
-soak: all churn $(B)/tests/soak/soak $(B)/tests/harness/traffic ## a running agent under random change (root; SOAK_SECONDS=n, SOAK_CYCLES=n, SOAK_CHURN=n, SEED=n)
+soak: all churn $(B)/tests/soak/soak $(B)/tests/harness/traffic ## a running agent under random change (root; SOAK_SECONDS=n, SOAK_CYCLES=n, SOAK_CHURN=n, SOAK_STARTS=n, SEED=n)
 	$(Q)$(B)/tests/soak/soak --seconds $(SOAK_SECONDS) --cycles $(SOAK_CYCLES) --seed $(SEED) \
 		--bulkheadd $(B)/bulkheadd --traffic $(B)/tests/harness/traffic
+	$(Q)$(if $(filter-out 0,$(SOAK_STARTS)),$(MAKE) --no-print-directory runtime T=start STARTS=$(SOAK_STARTS) TEST_TIMEOUT=3600)
 
 churn: $(B)/tests/soak/churn ## the part of `soak` without links: endpoints, slots and classes come and go (root; SOAK_CHURN=n)
 	$(Q)$< $(SOAK_CHURN)
@@ -286,7 +288,7 @@ $(B)/tests/runtime/census: $(CENSUS_OBJ) $(call archives,$(BENCH_ROOMS))
 
 .PHONY: runtime
 runtime: all $(RUNTIME_TOOLS) ## the CNI plugin under podman: containers from their first packet on (root; T=name, STARTS=n)
-	$(Q)B=$(B) STARTS=$(STARTS) tests/run -l $(B)/tests/log/runtime $(if $(T),$(foreach t,$(RUNTIME),$(if $(findstring $(T),$(t)),$(t))),$(RUNTIME))
+	$(Q)B=$(B) STARTS=$(STARTS) TEST_TIMEOUT=$(or $(TEST_TIMEOUT),600) tests/run -l $(B)/tests/log/runtime $(if $(T),$(foreach t,$(RUNTIME),$(if $(findstring $(T),$(t)),$(t))),$(RUNTIME))
 
 asan: ## unit tests with AddressSanitizer and UndefinedBehaviorSanitizer
 	$(Q)$(MAKE) --no-print-directory SAN=1 B=$(B)/asan unit

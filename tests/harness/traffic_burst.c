@@ -5,8 +5,9 @@
 //
 // `burst` sends -n datagrams to each target (TCP: opens one connection and sends one byte), the last targets first,
 // and nothing a second time: what is lost stays lost. It ends when all that it sent to the first -w targets has come
-// back, or after -t ms, and prints `ADDR PORT PROTO sent=N back=N` for each. Exit: 0 if all of that came back. With -l it
-// listens on that UDP port before it sends, and prints `heard=N` last: how many datagrams came that nobody asked for.
+// back, or after -t ms, and prints `ADDR PORT PROTO sent=N back=N` for each. Exit: 0 if all of that came back and nothing
+// from the other targets, 1 if some is missing, 3 if others answered. With -l it listens on that UDP port before it sends,
+// prints `heard=N` last, how many datagrams came that nobody asked for, and exits with 4 if any did.
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -98,6 +99,14 @@ static bool is_done(const struct target *targets, size_t n, unsigned long messag
 	return true;
 }
 
+static bool is_silent(const struct target *targets, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (targets[i].back)
+			return false;
+	return true;
+}
+
 static void await(struct target *targets, size_t n, size_t awaited, unsigned long messages, uint64_t until)
 {
 	struct pollfd fds[TARGETS_MAX];
@@ -115,7 +124,7 @@ static void await(struct target *targets, size_t n, size_t awaited, unsigned lon
 int burst_main(int argc, char **argv)
 {
 	static struct target targets[TARGETS_MAX];
-	unsigned long messages = 1, ms = 5000, awaited = TARGETS_MAX;
+	unsigned long messages = 1, ms = 5000, awaited = TARGETS_MAX, unasked = 0;
 	const char *listening = "";
 	size_t n = 0;
 	int opt, fd;
@@ -152,7 +161,13 @@ int burst_main(int argc, char **argv)
 		printf("%s %s %s sent=%lu back=%lu\n", target[0], target[1], target[2], targets[i].sent,
 		       targets[i].back);
 	}
-	if (fd >= 0)
-		printf("heard=%lu\n", heard(fd));
+	if (fd >= 0) {
+		unasked = heard(fd);
+		printf("heard=%lu\n", unasked);
+	}
+	if (unasked)
+		return 4;
+	if (!is_silent(targets + awaited, n - awaited))
+		return 3;
 	return is_done(targets, awaited, messages) ? 0 : 1;
 }

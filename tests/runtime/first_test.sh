@@ -15,17 +15,14 @@ done
 serve world 53/udp 80/tcp
 agent_start
 
-# first WHAT NAME NETWORK [OPTION...]: one datagram and one connection, nothing sent twice, both are answered.
+# first WHAT NAME NETWORK: one datagram and one connection a family, nothing sent twice, all are answered;
+# podman may lose what so short a process prints, but not how it ended.
 first() {
-	local what=$1 name=$2 network=$3 to="$WORLD4 53 udp $WORLD4 80 tcp" n=2 out
+	local what=$1 name=$2 network=$3 to="$WORLD4 53 udp $WORLD4 80 tcp"
 	shift 3
-	if [[ $network = bridged* ]]; then
-		to+=" $WORLD6 53 udp $WORLD6 80 tcp"
-		n=4
-	fi
+	[[ $network = routed* ]] || to+=" $WORLD6 53 udp $WORLD6 80 tcp"
 	# shellcheck disable=SC2086 # a list of words
-	out=$(container "$name" "$network" "$@" -- /traffic burst $to 2>&1)
-	equal "$what" "$(grep -c 'sent=1 back=1$' <<<"$out") of $(grep -c . <<<"$out")" "$n of $n"
+	check "$what" container "$name" "$network" "$@" -- /traffic burst $to
 }
 
 container_object open "app: open"
@@ -49,13 +46,16 @@ ip=10.$NET_A.$NET_B.99 mac=02:00:00:00:00:63
 in_ns node ip neigh replace $ip lladdr $mac dev cni0 nud permanent
 in_ns world bash -c 'while :; do "$1" flood -n 3 "$2" 9 9; done' _ "$TRAFFIC" $ip >"$WORK/flood" 2>&1 &
 flood=$!
-unasked() { # NETWORK: how many datagrams its first process hears while it talks to the world
-	container shut "$1" --ip $ip --mac-address $mac -- /traffic burst -n 200 -l 9 "$WORLD4" 53 udp | sed -n 's/^heard=//p'
+# shellcheck disable=SC2317 # called by until_true
+unasked() { # NETWORK CODE: its first process listens while it talks to the world, and ends with this code
+	container shut "$1" --ip $ip --mac-address $mac -- /traffic burst -n 200 -l 9 "$WORLD4" 53 udp >"$WORK/unasked" 2>&1
+	[ $? = "$2" ]
 }
+check "without the plugin it is heard" until_true 60 unasked bare 4
 for round in {1..5}; do
-	equal "r1_nothing_forbidden_comes_in ($round)" "$(unasked bridged-0.4.0)" 0
+	check "r1_nothing_forbidden_comes_in ($round)" unasked bridged-0.4.0 0
 done
-matches "without the plugin it does" "$(unasked bare)" '^[1-9]'
+check "and the same is still on its way" until_true 60 unasked bare 4
 kill $flood
 wait $flood 2>/dev/null || true
 end
