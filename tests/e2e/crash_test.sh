@@ -36,7 +36,6 @@ judges() { # what they are made of
 		while read -r id; do bpftool -j prog show id $((id)) | jq -r '"\(.name) \(.tag)"'; done | sort -u
 }
 before=$(judges)
-version=$(bh status -o json | jq -r .version,.commit)
 # A client that may never come through tries all the time.
 in_ns job bash -c 'while :; do "$1" probe -t 50 "$2" 80 tcp "$3" 80 udp; done' _ "$TRAFFIC" "${POD4[api]}" "${POD6[api]}" >"$WORK/hammer" 2>&1 &
 hammer=$!

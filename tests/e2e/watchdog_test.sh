@@ -31,7 +31,6 @@ in_front() { # HOOK: somebody's program in front of ours
 		in_ns node "$TRAFFIC" tcx "$device" "$1" first "$WORK/bpf/foreign" "$WORK/bpf/foreign-link"
 	fi || die "in front"
 }
-there() { in_ns node tc filter show dev "$device" "$1" | grep -c bh_; }
 
 # Filters: the kernel says so, and the timer has nothing to do with it.
 if [ "$ATTACH" = clsact ]; then
@@ -69,7 +68,6 @@ fi
 # Pins: of all kinds, or another bpffs over them. What is in force stays so, and the next agent takes it over.
 stream t web api 80 tcp 4 -i 1
 tool_ask t "echoed 20 5000"
-maps() { pinned_ids | grep -E "^(map|link|prog)" | sort; }
 kept=$(pinned_ids | grep '^map')
 rm -r "$PIN"/bh_*
 check "table_pins_deleted: pinned again" until_true 30 eval '[ "$(pinned_ids | grep "^map")" = "$kept" ]'
