@@ -172,6 +172,7 @@ struct sweep {
 	struct tables *tables;
 	struct tally *tallies; // by slot
 	struct ct_sweep_stats stats;
+	const bool *hurry;
 	enum table table;
 	uint32_t now;
 };
@@ -215,6 +216,8 @@ static int sweep_entry(void *arg, const void *key, const void *value)
 	struct tally *tally;
 
 	entry_of(key, value, sweep->table == TABLE_CT6, &entry);
+	if (sweep->hurry && __atomic_load_n(sweep->hurry, __ATOMIC_RELAXED))
+		return -ECANCELED;
 	sweep->stats.seen++;
 	if (!owner(sweep->tables, entry.ident)) {
 		if (bpf_map_delete_elem(sweep->tables->maps[sweep->table].fd, key) == 0)
@@ -276,11 +279,11 @@ static bool half_is_over(void *arg, const struct bh_half *half, uint32_t last)
 			       sweep->tables->ct_scale);
 }
 
-int tables_ct_sweep(struct tables *tables, struct ct_sweep_stats *ret)
+int tables_ct_sweep(struct tables *tables, const bool *hurry, struct ct_sweep_stats *ret)
 {
 	uint32_t slots = tables_nendpoints(tables);
 	_cleanup_free_ struct tally *tallies = calloc(slots, sizeof(*tallies));
-	struct sweep sweep = { .tables = tables, .tallies = tallies, .now = tables_now() };
+	struct sweep sweep = { .tables = tables, .tallies = tallies, .now = tables_now(), .hurry = hurry };
 	int r = 0;
 
 	if (!tallies)

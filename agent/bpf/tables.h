@@ -134,8 +134,8 @@ struct ct_sweep_stats {
 };
 // Deletes what is expired by the table's own rule (bulkhead/conntrack.h) at deletion time, and entries of
 // idents that no endpoint has; never a live flow: an entry is looked at again under its key before it
-// goes. Helper thread.
-int tables_ct_sweep(struct tables *tables, struct ct_sweep_stats *ret);
+// goes. *hurry (NULL: none): set by another thread, it gives up with -ECANCELED. Helper thread.
+int tables_ct_sweep(struct tables *tables, const bool *hurry, struct ct_sweep_stats *ret);
 
 // Deletes the entries of one ident (0: of all) and its half-open flows. How many entries, or -errno.
 int tables_ct_flush(struct tables *tables, uint32_t ident);

@@ -224,10 +224,14 @@ void daemon_cni_fetched(struct daemon *daemon, const char *ns, const char *name,
 	struct attachment gone;
 	struct err err = { 0 };
 
+	if (r >= 0) { // it is in the store
+		daemon_kick(daemon);
+		return;
+	}
 	if (r == -ENOENT && !uid) // a static pod's object may come after its sandbox
 		r = -EAGAIN;
 	err_set(&err, r, "pod %s/%s: %s", ns, name, why);
-	for (size_t i = 0; r < 0 && i < daemon->adds.n; i++) {
+	for (size_t i = 0; i < daemon->adds.n; i++) {
 		struct add_request *request = daemon->adds.v[i];
 
 		if (!was_fetched(&request->name, ns, name, uid))

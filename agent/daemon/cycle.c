@@ -30,7 +30,6 @@ static bool is_synced(const struct daemon *daemon)
 
 struct scan_job {
 	struct daemon *daemon;
-	bool hurry; // the loop's thread wants it to end
 	struct link_known known;
 	struct link_view view;
 	bool early; // no pod was known
@@ -76,8 +75,9 @@ static void scan_done(void *arg)
 	struct daemon *daemon = job->daemon;
 
 	daemon->busy = false;
-	daemon->scanning = NULL;
-	if (job->r != -ECANCELED)
+	if (job->r == -ECANCELED)
+		daemon->gave_way[DAEMON_ROUND_SCAN] = true;
+	else
 		scan_report(daemon, job);
 	if (job->early && job->r >= 0 && !is_synced(daemon)) {
 		daemon_early_scanned(daemon, &job->view);
@@ -101,16 +101,23 @@ static void scan_start(struct daemon *daemon)
 	job->early = !is_synced(daemon);
 	r = job->early ? 0 : endpoints_known(daemon->endpoints, &job->known);
 	job->known.early = job->early;
-	job->known.hurry = &job->hurry;
+	job->known.hurry = daemon->scanned ? daemon_round(daemon, DAEMON_ROUND_SCAN) : NULL;
 	if (r < 0 || worker_submit(daemon->worker, &(struct worker_job){ scan_run, scan_done, job }) < 0) {
 		scan_free(job);
 		return;
 	}
 	daemon->busy = true;
-	daemon->scanning = job;
 }
 
 // ---- looking at the devices of attachments alone ------------------------------------------------------------
+
+// Devices of pods that start now come before all others, and what was seen of them is put in force before anything
+// else is looked at.
+static bool wants_look(const struct daemon *daemon)
+{
+	return is_synced(daemon) && daemon->scanned && !daemon->look_failed &&
+	       endpoints_want_look(daemon->endpoints);
+}
 
 static void look_done(void *arg)
 {
@@ -144,13 +151,20 @@ static void look_start(struct daemon *daemon)
 		return;
 	}
 	daemon->busy = true;
+	__atomic_store_n(&daemon->hurry, false, __ATOMIC_RELAXED);
 }
 
-// A pod that starts now waits for no scan, whose finds may wait.
 void daemon_hurry(struct daemon *daemon)
 {
-	if (daemon->scanning && daemon->scanned)
-		__atomic_store_n(&daemon->scanning->hurry, true, __ATOMIC_RELAXED);
+	__atomic_store_n(&daemon->hurry, wants_look(daemon), __ATOMIC_RELAXED);
+}
+
+const bool *daemon_round(struct daemon *daemon, enum daemon_round round)
+{
+	bool gave_way = daemon->gave_way[round];
+
+	daemon->gave_way[round] = false;
+	return gave_way ? NULL : &daemon->hurry;
 }
 
 // ---- compiling and applying -------------------------------------------------------------------------------
@@ -441,14 +455,6 @@ static int adopt(struct daemon *daemon)
 	if (daemon->tables_adopted)
 		daemon_hosts_sync(daemon);
 	return r;
-}
-
-// Devices of pods that start now come before all others, and what was seen of them is put in force before anything
-// else is looked at.
-static bool wants_look(const struct daemon *daemon)
-{
-	return is_synced(daemon) && daemon->scanned && !daemon->look_failed &&
-	       endpoints_want_look(daemon->endpoints);
 }
 
 static bool wants_scan(const struct daemon *daemon)

@@ -98,6 +98,13 @@ static void on_address(void *arg, const struct bh_addr *addr, bool present)
 	daemon->readdressed = true;
 }
 
+// Else a device that comes is looked at with the next watch: a pod that it will be given to is not known yet, and by
+// the CNI plugin nobody looks for it at all.
+static bool awaits_device(const struct daemon *daemon)
+{
+	return endpoints_waiting(daemon->endpoints) || endpoints_unowned(daemon->endpoints) || !daemon->scanned;
+}
+
 static void on_device(void *arg, int ifindex, bool present)
 {
 	struct daemon *daemon = arg;
@@ -105,15 +112,21 @@ static void on_device(void *arg, int ifindex, bool present)
 	daemon_early_device(daemon, ifindex, present);
 	if (!present)
 		endpoints_device_gone(daemon->endpoints, ifindex);
-	endpoints_devices_changed(daemon->endpoints);
+	if (awaits_device(daemon))
+		endpoints_devices_changed(daemon->endpoints);
+	else
+		daemon->device_due = true;
 	daemon_retry_soon(daemon);
 	daemon_kick(daemon);
 }
 
 static void on_overrun(void *arg)
 {
+	struct daemon *daemon = arg;
+
 	log_warn("network events were lost: looking at everything again");
-	on_device(arg, 0, true);
+	endpoints_devices_changed(daemon->endpoints);
+	on_device(daemon, 0, true);
 }
 
 static void on_filters(void *arg, int ifindex)

@@ -57,7 +57,8 @@ struct add_request {
 	char why[ERR_TEXT_BYTES]; // its object could not be asked for; "": it was not, or it is there
 };
 
-struct scan_job;
+// What the helper thread does in rounds, and gives up for a pod that starts: but never twice in a row.
+enum daemon_round { DAEMON_ROUND_SCAN, DAEMON_ROUND_SWEEP, DAEMON_ROUND_WATCH, DAEMON_ROUND_MAX };
 
 struct daemon {
 	const struct config *config;
@@ -86,8 +87,10 @@ struct daemon {
 	bool dirty; // something changed since the last compile
 	bool scanned; // at least one scan is done
 	bool scan_failed; // or part of it, since the last retry
-	bool readdressed; // an address of the host came or went: it may be a pod's gateway; or a device nobody waits for
-	struct scan_job *scanning; // of all devices, on the helper thread
+	bool readdressed; // an address of the host came or went: it may be a pod's gateway
+	bool device_due; // a device came or went that nobody waited for
+	bool hurry; // a pod's start waits for the helper thread; it reads this
+	bool gave_way[DAEMON_ROUND_MAX];
 	bool look_failed; // at devices of attachments, since the last retry
 	bool tables_adopted; // what the tables hold is what policy knows
 	bool stale; // policy is not as fresh as policy_adopt() wants it
@@ -146,8 +149,9 @@ void daemon_retry_soon(struct daemon *daemon);
 // The next plan may be tried in so many ms; sooner than was said before, never later.
 void daemon_plan_in(struct daemon *daemon, unsigned ms);
 int daemon_policy_new(struct daemon *daemon, struct policy **ret);
-// A pod's start waits: what can wait gives way.
+// A pod's start waits: what can wait gives way. What a round is to read; NULL: it must not.
 void daemon_hurry(struct daemon *daemon);
+const bool *daemon_round(struct daemon *daemon, enum daemon_round round);
 void daemon_sweep(struct daemon *daemon);
 
 // watch.c: looks whether all programs and pins are in their place; at one device, whose filters changed.

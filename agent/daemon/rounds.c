@@ -13,6 +13,7 @@ LOG_ROOM("rounds");
 struct sweep_job {
 	struct daemon *daemon;
 	struct tables *tables;
+	const bool *hurry;
 	struct ct_sweep_stats stats;
 	int r;
 };
@@ -21,19 +22,23 @@ static void sweep_run(void *arg)
 {
 	struct sweep_job *job = arg;
 
-	job->r = tables_ct_sweep(job->tables, &job->stats);
+	job->r = tables_ct_sweep(job->tables, job->hurry, &job->stats);
 }
 
 static void sweep_done(void *arg)
 {
 	struct sweep_job *job = arg;
 
-	if (job->r < 0)
+	job->daemon->gave_way[DAEMON_ROUND_SWEEP] |= job->r == -ECANCELED;
+	if (job->r == -ECANCELED)
+		log_debug("sweeping connections gave way to a pod that starts");
+	else if (job->r < 0)
 		log_warn("sweeping connections: error %d", -job->r);
 	else
 		log_debug("swept connections: %u seen, %u expired, %u of pods that are gone",
 			  job->stats.seen, job->stats.expired, job->stats.orphans);
-	job->daemon->sweep = job->stats;
+	if (job->r >= 0)
+		job->daemon->sweep = job->stats;
 	job->daemon->sweeping = false;
 	free(job);
 }
@@ -47,6 +52,7 @@ void daemon_sweep(struct daemon *daemon)
 	daemon->sweeping = true;
 	job->daemon = daemon;
 	job->tables = daemon->tables;
+	job->hurry = daemon_round(daemon, DAEMON_ROUND_SWEEP);
 	if (worker_submit(daemon->worker, &(struct worker_job){ sweep_run, sweep_done, job }) < 0) {
 		daemon->sweeping = false;
 		free(job);

@@ -28,6 +28,8 @@ struct watch_job {
 	struct tables *tables;
 	VEC(struct watch_one) all;
 	bool whole; // a look at everything
+	const bool *hurry;
+	bool gave_way; // some were not looked at
 	uint32_t hook_grace_sec;
 	bool hook_repaired;
 	int hook_r, pins_r;
@@ -44,6 +46,9 @@ static void watch_run(void *arg)
 		job->hook_r = hook_watch(job->tables, job->hook_grace_sec, &job->hook_repaired, &job->hook_err);
 	}
 	vec_each(struct watch_one, one, &job->all) {
+		job->gave_way = job->hurry && __atomic_load_n(job->hurry, __ATOMIC_RELAXED);
+		if (job->gave_way)
+			return;
 		one->r = program_check(job->tables, one->slot, one->ifindex, one->attach, &one->err);
 		well &= one->r >= 0;
 	}
@@ -111,6 +116,7 @@ static void watch_done(void *arg)
 	}
 	if (job->whole)
 		tell_all(daemon, job);
+	daemon->gave_way[DAEMON_ROUND_WATCH] |= job->gave_way;
 	daemon->watching = false;
 	vec_fini(&job->all);
 	free(job);
@@ -144,6 +150,7 @@ static void watch_start(struct daemon *daemon, bool whole)
 	job->daemon = daemon;
 	job->tables = daemon->tables;
 	job->whole = whole;
+	job->hurry = whole ? daemon_round(daemon, DAEMON_ROUND_WATCH) : NULL;
 	job->hook_grace_sec = (uint32_t)daemon->config->hook_grace_sec;
 	if (collect(daemon, job) < 0 ||
 	    worker_submit(daemon->worker, &(struct worker_job){ watch_run, watch_done, job }) < 0) {
@@ -159,9 +166,9 @@ void daemon_watch(struct daemon *daemon)
 		       daemon_hung(daemon) ? "its work does not come back: nothing new gets into force" : NULL);
 	daemon_http_open(daemon);
 	endpoints_check(daemon->endpoints, daemon_now_ms());
-	if (daemon->readdressed)
+	if (daemon->readdressed || daemon->device_due)
 		endpoints_devices_changed(daemon->endpoints);
-	daemon->readdressed = false;
+	daemon->readdressed = daemon->device_due = false;
 	watch_start(daemon, true);
 }
 

@@ -45,7 +45,7 @@ static struct ct_sweep_stats sweep(struct tables *tables)
 {
 	struct ct_sweep_stats stats = { 0 };
 
-	assert_ok(tables_ct_sweep(tables, &stats));
+	assert_ok(tables_ct_sweep(tables, NULL, &stats));
 	return stats;
 }
 

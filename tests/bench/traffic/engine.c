@@ -149,7 +149,7 @@ void engine_tidy(const struct bed *bed)
 {
 	struct ct_sweep_stats stats;
 
-	if (bed->live && tables_ct_sweep(bed->live->tables, &stats) < 0)
+	if (bed->live && tables_ct_sweep(bed->live->tables, NULL, &stats) < 0)
 		traffic_die("sweeping");
 }
 

@@ -1,0 +1,209 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# A pod's life by way of the CNI plugin: its policy is in force when ADD returns, with an agent, without one that has read
+# anything yet, and without one that runs; and nothing of it outlives DEL.
+# shellcheck source=tests/e2e/_init.sh
+. "$(dirname "$0")/_init.sh"
+# shellcheck source=tests/e2e/_cni.sh
+. "$(dirname "$0")/_cni.sh"
+
+status() { bh status -o json | jq -r "$1"; }
+problems() { status '.problems[] | "\(.where): \(.text)"'; }
+# shellcheck disable=SC2317 # called by until_true
+told() { problems | grep -qE -- "$1"; }
+# shellcheck disable=SC2317 # called by until_true
+in_state() { [ "$(endpoint "$1" .state)" = "$2" ]; }
+
+node_up
+namespace shop
+pod web shop
+pod other shop
+policy web-only shop <<-EOT
+	podSelector: {matchLabels: {tier: back}}
+	policyTypes: [Ingress]
+	ingress: [{from: [{podSelector: {matchLabels: {app: web}}}]}]
+EOT
+policy to-back shop <<-EOT
+	podSelector: {matchLabels: {app: other}}
+	policyTypes: [Egress]
+	egress: [{to: [{podSelector: {matchLabels: {tier: back}}}]}]
+EOT
+agent_start
+sync
+
+# ---- an agent that is ready --------------------------------------------------------------------------------
+born db shop "app: db, tier: back"
+sync
+link_up db
+serve db 80/tcp
+out=$(cni ADD db)
+equal "ADD answers what it was given" "$out" "$(cni_result db)"
+equal "in force, by the address of the attachment" "$(endpoint db '"\(.state) \(.addresses[0]) \(.cni.container)"')" \
+	"enforce ${POD4[db]} container-db"
+expect "policed when ADD returns, before its object has an address" <<-EOT
+	open   web   db 80 tcp
+	silent other db 80 tcp
+	silent world db 80 tcp
+EOT
+policy web-only shop <<-EOT
+	podSelector: {matchLabels: {tier: back}}
+	policyTypes: [Ingress]
+	ingress: [{from: [{podSelector: {}}]}]
+EOT
+sync
+expect "its peers know it by that address" <<-EOT
+	open   other db 80 tcp
+	silent other web 80 tcp
+EOT
+equal "CHECK is content" "$(cni CHECK db)" ""
+equal "one attachment, one record" "$(status .endpoints.attachments) $(ls "$RECORDS")" "1 container-db@eth0"
+stream hold web db 80 tcp 4
+equal "ADD again changes nothing" "$(cni ADD db)" "$(cni_result db)"
+tool_ask hold "drain 5000"
+equal "and cuts nothing" "${R[state]} $((R[sent] - R[echoed])) ${R[gaps]}" "open 0 0"
+pod_manifest db shop "app: db, tier: back"
+sync
+equal "the object's addresses win" "$(endpoint db '.addresses | length')" 2
+tool_stop hold
+
+# ---- no object: closed, in time --------------------------------------------------------------------------------
+NAMESPACE[late]=shop
+link_up late
+serve late 80/tcp
+err=$(CNI_CONF=',"timeoutSeconds":1' cni ADD late 2>&1 >/dev/null)
+matches "ADD without an object ends in time, closed" "$err" 'starts closed.*its object is not known'
+PROBE_MS=300 expect "closed" <<-EOT
+	silent web  late 80 tcp
+	silent late web  80 tcp
+EOT
+out=$(CNI_CONF=',"timeoutSeconds":1,"onTimeout":"fail"' CONTAINER=second cni ADD late)
+equal "or as an error, as configured" "$(cni_code "$out")" 11
+CONTAINER=second cni DEL late
+born late shop "app: late, tier: back"
+check "in force by itself once the object comes" until_true 20 in_state late enforce
+expect "with its policy" <<-EOT
+	open   web   late 80 tcp
+	silent world late 80 tcp
+EOT
+
+# ---- a second interface --------------------------------------------------------------------------------------------
+ip -n "$NODE_NS" link add second type veth peer name net1 netns "$P-late" && ip -n "$NODE_NS" link set second up
+second() {
+	ask "{\"op\":\"cni.add\",\"container\":\"container-late\",\"ifname\":\"net1\",\"namespace\":\"shop\",\"name\":\"late\",\"uid\":\"uid-$P-late\",\"addresses\":[],\"wait_ms\":9000,\"ifindex\":$(
+		ip -n "$NODE_NS" -j link show second | jq '.[0].ifindex'),\"peer_ifindex\":$(ip -n "$P-late" -j link show net1 | jq '.[0].ifindex')}"
+}
+matches "a second device of a pod is refused" "$(second)" 'the pod has a device already.*"EEXIST"'
+expect "the first one is what it was" <<<'open web late 80 tcp'
+ip -n "$NODE_NS" link del second
+
+# ---- hostile records -----------------------------------------------------------------------------------------------
+agent_stop
+echo '{"version":1' >"$RECORDS/broken@eth0"
+ln -s container-db@eth0 "$RECORDS/link@eth0"
+head -c 20000 /dev/zero >"$RECORDS/long@eth0"
+jq -c '.boot = "00000000-0000-4000-8000-000000000000"' "$RECORDS/container-db@eth0" >"$RECORDS/old@eth0"
+sed 's/container-db/other/' "$RECORDS/container-db@eth0" >"$RECORDS/alias@eth0"
+cp "$RECORDS/container-db@eth0" "$RECORDS/shared@eth0" && chmod 666 "$RECORDS/shared@eth0"
+agent_start
+sync
+for what in 'broken@eth0: no JSON object' 'link@eth0: is a link' 'long@eth0: has more than' 'alias@eth0: is the record of other' \
+	'shared@eth0: others than root may write it'; do
+	matches "refused: ${what%%@*}" "$(problems)" "record $what.*it is not used"
+done
+equal "the record of another boot is gone" "$([ -e "$RECORDS/old@eth0" ] || echo gone)" gone
+equal "the good ones count" "$(status .endpoints.attachments)" 2
+rm -f "$RECORDS"/{broken,link,long,alias,shared}@eth0
+
+# ---- DEL, and an address that is used again -------------------------------------------------------------------------
+# The old pod's policy lets web in; the new one's, at the same address, nobody. Its object is still to come.
+policy closed shop <<<'{podSelector: {matchLabels: {app: next}}, policyTypes: [Ingress, Egress]}'
+sync
+stream held web db 80 tcp 4
+tool_ask held report
+addr4=${POD4[db]} addr6=${POD6[db]}
+tool_stop serve-db
+cni DEL db
+link_down db
+pods=$((NUMBER[db] - 10)) link_up next
+equal "the next pod has the address" "${POD4[next]} ${POD6[next]}" "$addr4 $addr6"
+born next shop
+serve next 80/tcp
+cni ADD next >/dev/null
+equal "r9_in_force_with_the_old_object_still_there" "$(endpoint next .state)" enforce
+PROBE_MS=300 expect "r9_an_address_used_again_has_its_new_pods_policy_alone" <<-EOT
+	silent web  next 80 tcp
+	silent next web  80 tcp
+EOT
+equal "r9_no_old_connection_is_the_new_pods" "$(connections next)" 0
+tool_stop held
+manifest_rm pod-db
+sync
+PROBE_MS=300 expect "r9_and_still_when_the_old_object_goes" <<<'silent web next 80 tcp'
+
+# ---- no agent: at ADD, at DEL -----------------------------------------------------------------------------------------
+agent_kill
+born down shop "app: down, tier: back"
+link_up down
+serve down 80/tcp
+out=$(cni ADD down)
+equal "no agent: an error, try again later" "$(cni_code "$out")" 11
+err=$(CNI_CONF=',"onAgentDown":"quarantine"' cni ADD down 2>&1 >/dev/null)
+matches "or closed, as configured" "$err" 'starts closed'
+PROBE_MS=300 expect "closed without an agent" <<<'silent web down 80 tcp'
+cni DEL late
+agent_start
+sync
+check "taken over by the agent that starts" until_true 20 in_state down enforce
+expect "with its policy" <<-EOT
+	open   web   down 80 tcp
+	silent world down 80 tcp
+EOT
+equal "a DEL that found no agent counts" "$(bh endpoint list -o json | jq -c '[.endpoints[] | select(.cni) | .name] | sort')" '["down","next"]'
+
+# ---- an agent that has read nothing ---------------------------------------------------------------------------------
+agent_stop
+agent_cleanup
+equal "nothing of the plugin is left either" "$(find "$RECORDS" 2>/dev/null; in_ns node bpftool -j net show | jq -c '[.[].tc[]? | select(.name | startswith("bh_"))]')" '[]'
+exec 9>>"$MANIFESTS/unread.yaml"
+agent_start 9>&-
+born early shop "app: early, tier: back"
+link_up early
+serve early 80/tcp
+matches "STATUS says so" "$(cni STATUS early)" '"code": *5[01]'
+err=$(CNI_CONF=',"timeoutSeconds":1' cni ADD early 2>&1 >/dev/null)
+matches "before anything is read a pod starts closed" "$err" 'starts closed.*has not read yet'
+PROBE_MS=300 expect "closed before the first sync" <<<'silent web early 80 tcp'
+exec 9>&-
+manifest_rm unread
+sync
+check "in force by itself afterwards" until_true 20 in_state early enforce
+expect "with its policy" <<-EOT
+	open   web   early 80 tcp
+	silent world early 80 tcp
+EOT
+equal "STATUS is content" "$(cni STATUS early)" ""
+
+# ---- many at once -------------------------------------------------------------------------------------------------------
+many=()
+for i in $(seq 12); do many+=("many$i"); done
+pods=40
+for i in "${many[@]}"; do
+	born "$i" shop "app: many, tier: back"
+	link_up "$i"
+done
+sync
+before=$(grep -c 'in force' "$WORK/agent.log")
+adds=()
+for i in "${many[@]}"; do
+	cni ADD "$i" >/dev/null 2>"$WORK/$i.err" &
+	adds+=($!)
+done
+wait "${adds[@]}"
+equal "many at once, all in force" "$(cat "$WORK"/many*.err; for i in "${many[@]}"; do endpoint "$i" .state; done | sort | uniq -c | xargs)" "12 enforce"
+cycles=$(($(grep -c 'in force' "$WORK/agent.log") - before))
+check "in fewer cycles than pods ($cycles)" [ $cycles -lt 12 ]
+
+# ---- GC ---------------------------------------------------------------------------------------------------------------
+CNI_CONF=',"cni.dev/valid-attachments":[{"containerID":"container-early","ifname":"eth0"}]' cni GC early
+equal "GC leaves what is valid" "$(status .endpoints.attachments) $(ls "$RECORDS")" "1 container-early@eth0"
+end
