@@ -90,10 +90,11 @@ static bool is_further(const struct endpoints *endpoints, const struct attachmen
 
 int endpoints_attachment_add(struct endpoints *endpoints, const struct attachment *attachment)
 {
-	struct attachment *known = named(endpoints, attachment);
+	struct attachment *known;
 
 	if (vec_reserve(&endpoints->attachments, 1) < 0)
 		return -ENOMEM;
+	known = named(endpoints, attachment);
 	if (known)
 		vec_cut(&endpoints->attachments, (size_t)(known - endpoints->attachments.v));
 	vec_push(&endpoints->attachments, *attachment);

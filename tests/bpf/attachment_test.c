@@ -238,6 +238,21 @@ static void a_new_sandbox_takes_the_pod_over(void **state)
 	assert_true(has_addr(world, "new", "10.0.0.6"));
 }
 
+static void the_same_one_again_takes_its_own_place(void **state)
+{
+	struct world *world = *state;
+	struct attachment a = given("c", "new", "u1", "10.0.0.5", 9);
+	struct link_pod link = link_at("10.0.0.5", 9);
+
+	put_pod_uid(world, "new", "u1", "", 1);
+	for (int i = 0; i < 5; i++) {
+		tell(world, &a);
+		look(world, &link, 1);
+		assert_null(endpoints_attachment_at(world->endpoints, 1));
+	}
+	assert_int_equal(world->joined, 1);
+}
+
 static void an_object_that_comes_later_has_its_device_looked_at(void **state)
 {
 	struct world *world = *state;
@@ -295,6 +310,7 @@ int main(void)
 		TEST(a_record_whose_device_went_is_dropped_by_the_first_scan),
 		TEST(a_second_interface_is_refused_and_changes_nothing),
 		TEST(a_new_sandbox_takes_the_pod_over),
+		TEST(the_same_one_again_takes_its_own_place),
 		TEST(an_object_that_comes_later_has_its_device_looked_at),
 		TEST(r09_an_address_lent_to_a_new_pod_leaves_the_old_one_nothing),
 	};
