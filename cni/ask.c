@@ -10,7 +10,7 @@
 
 #define AGAIN_MS 20
 
-static int64_t now_ms(void)
+int64_t ask_now_ms(void)
 {
 	struct timespec ts;
 
@@ -18,11 +18,16 @@ static int64_t now_ms(void)
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
+void ask_pause(void)
+{
+	nanosleep(&(struct timespec){ .tv_nsec = AGAIN_MS * 1000000L }, NULL);
+}
+
 static int ask_once(const struct conf *conf, struct json_object *request, int64_t deadline,
 		    struct json_object **ret, struct err *reterr)
 {
 	_cleanup_close_ int fd = control_open(conf->socket, reterr);
-	int64_t left = (deadline - now_ms() + 999) / 1000;
+	int64_t left = (deadline - ask_now_ms() + 999) / 1000;
 
 	if (fd == -EAGAIN) // its queue is full
 		return -EBUSY;
@@ -34,14 +39,14 @@ static int ask_once(const struct conf *conf, struct json_object *request, int64_
 int ask_agent(const struct conf *conf, const char *op, struct json_object *request,
 	      struct json_object **ret, struct err *reterr)
 {
-	int64_t deadline = now_ms() + ((int64_t)conf->timeout_sec + ASK_MARGIN_SEC) * 1000;
+	int64_t deadline = ask_now_ms() + ((int64_t)conf->timeout_sec + ASK_MARGIN_SEC) * 1000;
 	int r;
 
 	json_object_object_add(request, "op", json_object_new_string(op));
 	do {
 		r = ask_once(conf, request, deadline, ret, reterr);
 		if (r == -EBUSY)
-			nanosleep(&(struct timespec){ .tv_nsec = AGAIN_MS * 1000000L }, NULL);
-	} while (r == -EBUSY && now_ms() < deadline);
+			ask_pause();
+	} while (r == -EBUSY && ask_now_ms() < deadline);
 	return r;
 }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <json-c/json.h>
+#include <stdint.h>
 
 #include "agent/base/err.h"
 #include "cni/conf.h"
@@ -16,3 +17,7 @@
 // own -errno. An agent that has all hands full is asked again while the time lasts.
 int ask_agent(const struct conf *conf, const char *op, struct json_object *request,
 	      struct json_object **ret, struct err *reterr);
+
+// For questions that are asked until the answer is another one.
+int64_t ask_now_ms(void);
+void ask_pause(void);

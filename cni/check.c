@@ -59,6 +59,18 @@ static int ask(const struct call *call, const struct device *device, struct err 
 		       call->env.container, why);
 }
 
+// A pod that is closed may be on its way: it is asked for as long as ADD would wait.
+static int ask_until_settled(const struct call *call, const struct device *device,
+			     struct err *reterr)
+{
+	int64_t deadline = ask_now_ms() + (int64_t)call->conf.timeout_sec * 1000;
+	int r;
+
+	while ((r = ask(call, device, reterr)) == -CNI_NOT_ENFORCED && ask_now_ms() < deadline)
+		ask_pause();
+	return r;
+}
+
 int command_check(const struct call *call, struct err *reterr)
 {
 	_cleanup_close_ int netns = netns_open(call->env.netns, reterr);
@@ -74,8 +86,8 @@ int command_check(const struct call *call, struct err *reterr)
 	if (r == -CNI_NO_VETH && call->conf.on_other == CONF_OTHER_PASS)
 		return 0;
 	if (r == 0)
-		r = look(&device, reterr);
-	return r == 0 ? ask(call, &device, reterr) : r;
+		r = ask_until_settled(call, &device, reterr);
+	return r == 0 ? look(&device, reterr) : r;
 }
 
 // ---- STATUS -------------------------------------------------------------------------------------------

@@ -184,9 +184,10 @@ static int check_pod(struct pod *pod, struct err *reterr)
 	if (pod->namespace[0])
 		return 0;
 	if (strlen(pod->name) > ENV_NAMESPACE_BYTES)
-		return err_set(reterr, -CNI_ENVIRONMENT,
-			       "CNI_ARGS: K8S_POD_NAME is longer than %d bytes, and K8S_POD_NAMESPACE is not there",
-			       ENV_NAMESPACE_BYTES);
+		return err_set(
+			reterr, -CNI_ENVIRONMENT,
+			"CNI_ARGS: K8S_POD_NAME is longer than %d bytes, and K8S_POD_NAMESPACE is not there",
+			ENV_NAMESPACE_BYTES);
 	memcpy(pod->namespace, pod->name, strlen(pod->name) + 1);
 	return 0;
 }

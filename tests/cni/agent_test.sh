@@ -88,7 +88,16 @@ expect "it is closed both ways" <<-EOT
 	silent world stranger 0 icmp
 EOT
 pod_plugin CHECK stranger
-refused "CHECK of a closed pod" 104 "."
+refused "CHECK of a closed pod" 104 "'eth0' of container 'c-stranger'"
+with_prev stranger '.timeoutSeconds = 60'
+(pod_plugin CHECK stranger && echo "$CODE $SAID" >"$WORK/checked") &
+checking=$!
+object stranger
+wait $checking
+equal "CHECK waits for a pod that is on its way" "$(cat "$WORK/checked")" "0 "
+pod_plugin DEL stranger
+manifest_rm pod-stranger
+sync
 with_prev stranger '.timeoutSeconds = 1 | .onTimeout = "fail"'
 pod_plugin ADD stranger
 refused "ADD with onTimeout fail" 11 "policy of pod 'shop/stranger' is not in force yet"
@@ -113,7 +122,7 @@ expect "the pods are closed both ways" <<-EOT
 	silent world never 0 icmp
 EOT
 pod_plugin CHECK late
-refused "CHECK of a pod that waits for the agent" 104 "is closed: the agent has not taken it over yet"
+refused "CHECK of a pod that waits for the agent" 11 "no agent answers"
 with_prev client
 pod_plugin CHECK client
 refused "CHECK without an agent" 11 "no agent answers"
