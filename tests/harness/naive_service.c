@@ -121,7 +121,7 @@ static void add_backends(const struct naive *naive, const struct service *servic
 static bool stands_for(const struct service *service, const struct service_port *port,
 		       const struct destination *to)
 {
-	if (port->protocol != to->protocol)
+	if (!port->port || port->protocol != to->protocol)
 		return false;
 	if (!to->addr)
 		return port->node_port == to->port;
