@@ -52,6 +52,9 @@ service outside shop "http:80/tcp" 'del(.spec.selector)'
 slice outside shop outside "http:80/tcp" world
 service aside shop "http:80/tcp:8080" 'del(.spec.selector)'
 slice aside shop aside "http:8080/tcp" other
+service single shop "http:80/tcp:8080:30099" '.spec.clusterIPs = [$v4] | .spec.ipFamilies = ["IPv4"]'
+slice single shop single "http:8080/tcp" other
+serve node 30099/tcp
 
 ways() { # OUTCOME of what no policy allows
 	cat <<-EOT
@@ -89,6 +92,8 @@ ways() { # OUTCOME of what no policy allows
 		$1   target aside 80 tcp
 		$1   virtual db 5432 tcp
 		$1   virtual outside 80 tcp
+		$1   target node 30099 tcp 4
+		open target node 30099 tcp 6
 	EOT
 }
 check_ways() { # one check for each part of R18
@@ -104,6 +109,7 @@ check_ways() { # one check for each part of R18
 		extra_label_selector;label [a-z]+|[a-z]+ picky
 		no_selector;[a-z]+ (outside|aside)
 		end_port_range;range [a-z]+
+		node_port_of_one_family;target node
 		the_address_itself_allows_nothing;virtual [a-z]+
 	EOT
 }
