@@ -17,7 +17,7 @@
 #include <bulkhead/service.h>
 
 #include "agent/base/log.h"
-#include "agent/bpf/nl.h"
+#include "agent/bpf/nfct.h"
 #include "agent/bpf/state.h"
 
 LOG_ROOM("bpf");
@@ -78,34 +78,8 @@ static int forget_one(void *arg, const void *key, const void *value)
 
 // ---- what conntrack tells -----------------------------------------------------------------------------
 
-struct side {
-	struct bh_addr src, dst;
-	__be16 sport, dport;
-	uint8_t proto;
-};
-
-static bool side_of(const struct nlattr *attr, struct side *ret)
-{
-	const struct nlattr *tuple[CTA_TUPLE_MAX + 1], *ip[CTA_IP_MAX + 1], *proto[CTA_PROTO_MAX + 1];
-
-	if (!attr)
-		return false;
-	nl_nested(attr, tuple, CTA_TUPLE_MAX);
-	if (!tuple[CTA_TUPLE_IP] || !tuple[CTA_TUPLE_PROTO])
-		return false;
-	nl_nested(tuple[CTA_TUPLE_IP], ip, CTA_IP_MAX);
-	nl_nested(tuple[CTA_TUPLE_PROTO], proto, CTA_PROTO_MAX);
-	if (!proto[CTA_PROTO_NUM] || !proto[CTA_PROTO_SRC_PORT] || !proto[CTA_PROTO_DST_PORT])
-		return false;
-	ret->proto = mnl_attr_get_u8(proto[CTA_PROTO_NUM]);
-	ret->sport = mnl_attr_get_u16(proto[CTA_PROTO_SRC_PORT]);
-	ret->dport = mnl_attr_get_u16(proto[CTA_PROTO_DST_PORT]);
-	return nl_addr(ip[CTA_IP_V4_SRC] ? ip[CTA_IP_V4_SRC] : ip[CTA_IP_V6_SRC], &ret->src) &&
-	       nl_addr(ip[CTA_IP_V4_DST] ? ip[CTA_IP_V4_DST] : ip[CTA_IP_V6_DST], &ret->dst);
-}
-
 // Judged by nobody yet: programs judge it where they need it.
-static int keep(struct tables *tables, uint32_t ident, const struct side *flow, const struct side *reply)
+static int keep(struct tables *tables, uint32_t ident, const struct nfct_side *flow, const struct nfct_side *reply)
 {
 	struct bh_ct6_key key = {
 		.ident = ident,
@@ -125,11 +99,11 @@ static int told(void *arg, const struct nlmsghdr *nlh)
 {
 	const struct nlattr *attrs[CTA_MAX + 1];
 	struct resolving *resolving = arg;
-	struct side flow, reply;
+	struct nfct_side flow, reply;
 	struct bh_local local;
 
 	nl_attrs(nlh, sizeof(struct nfgenmsg), attrs, CTA_MAX);
-	if (!side_of(attrs[CTA_TUPLE_ORIG], &flow) || !side_of(attrs[CTA_TUPLE_REPLY], &reply) ||
+	if (!nfct_side(attrs[CTA_TUPLE_ORIG], &flow) || !nfct_side(attrs[CTA_TUPLE_REPLY], &reply) ||
 	    !wanted(resolving, flow.dst.w, flow.dport, flow.proto) ||
 	    (flow.dport == reply.sport && bh_addr_equal(&flow.dst, &reply.src)))
 		return 0;
@@ -167,15 +141,10 @@ static void put_filter(struct nlmsghdr *nlh, const struct bh_service_key *key)
 static int ask(struct resolving *resolving, struct nl *nl, uint8_t family,
 	       const struct bh_service_key *key)
 {
-	struct nfgenmsg *request;
 	char buf[NL_REQUEST_BYTES];
-	struct nlmsghdr *nlh;
+	struct nlmsghdr *nlh = nfct_request(buf, family);
 	int r;
 
-	nlh = nl_request(buf, NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET, NLM_F_DUMP,
-			 sizeof(*request), &request);
-	request->nfgen_family = family;
-	request->version = NFNETLINK_V0;
 	if (key)
 		put_filter(nlh, key);
 	r = nl_talk(nl, nlh, told, resolving);

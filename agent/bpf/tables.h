@@ -144,6 +144,10 @@ int tables_ct_flush(struct tables *tables, uint32_t ident);
 // 0, -EEXIST, -ENOSPC.
 int tables_ct_seed(struct tables *tables, const struct ct_entry *entry);
 
+// Seeds what the host's connection tracking knows of these endpoints' flows (bh_local says whose an address is). Helper
+// thread; reads its whole table.
+int tables_seed_tracked(struct tables *tables, const uint32_t *idents, uint32_t n);
+
 // ---- backends ------------------------------------------------------------------------------------------------------------
 // The flows of this node's pods to these Services: their backends, as conntrack tells them, replace what bh_backend
 // held of these Services. Where conntrack cannot be asked nothing is known of them then. Helper thread.

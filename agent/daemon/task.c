@@ -117,6 +117,28 @@ static void task_run(const struct cycle_job *job, struct program_task *task)
 		slot_activate(tables, BH_SLOT(ident), ident);
 }
 
+// Of pods that may have flows. Connection tracking knows who began one, so it is asked before sockets are, and again
+// for what began meanwhile.
+static void seed_tracked(struct tables *tables, const struct program_task *tasks, size_t n)
+{
+	VEC(uint32_t) idents = { 0 };
+	int r = 0;
+
+	for (size_t i = 0; i < n && r == 0; i++)
+		if (tasks[i].seed && (tasks[i].runs || tasks[i].attached))
+			r = vec_push(&idents, tasks[i].config.ident);
+	tables_seed_tracked(tables, idents.v, (uint32_t)idents.n);
+	vec_fini(&idents);
+}
+
+static void run_tasks(const struct cycle_job *job, struct program_task *tasks, size_t n)
+{
+	seed_tracked(job->tables, tasks, n);
+	for (size_t i = 0; i < n; i++)
+		task_run(job, &tasks[i]);
+	seed_tracked(job->tables, tasks, n);
+}
+
 // The plan stopped: who has no programs gets them all the same, and stays in quarantine.
 static void quarantine_bare(struct cycle_job *job)
 {
@@ -151,8 +173,7 @@ void cycle_job_run(struct cycle_job *job)
 {
 	struct err ignored = { 0 };
 
-	vec_each(struct program_task, task, &job->before)
-		task_run(job, task);
+	run_tasks(job, job->before.v, job->before.n);
 	if (job->plan && job->plan->mixed) // failing this, mixed Services are denied: the plan is in force all the same
 		job->hook_r = hook_want(job->tables, true, &job->hook_err);
 	else if (job->plan && job->plan->unsettled) // who translates may be behind: as well as can be
@@ -165,8 +186,7 @@ void cycle_job_run(struct cycle_job *job)
 		quarantine_bare(job);
 		return;
 	}
-	vec_each(struct program_task, task, &job->after)
-		task_run(job, task);
+	run_tasks(job, job->after.v, job->after.n);
 	vec_each(struct endpoint_leaving, leaving, &job->leaving)
 		detach(job->tables, leaving);
 	if (job->leaving.n)

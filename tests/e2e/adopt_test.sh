@@ -14,6 +14,25 @@ serve world 80/tcp 53/udp
 default_deny shop # api may begin nothing, web may not be begun with: a wrong direction would be denied
 policy web shop <<<'{podSelector: {matchLabels: {app: web}}, policyTypes: [Egress], egress: [{to: [{podSelector: {matchLabels: {app: api}}}]}]}'
 policy api shop <<<'{podSelector: {matchLabels: {app: api}}, policyTypes: [Ingress], ingress: [{from: [{podSelector: {matchLabels: {app: web}}}]}]}'
+# Behind a pod that forwards: no socket of the pod shows these, but the node's connection tracking does.
+pod fwd shop
+policy fwd shop <<<'{podSelector: {matchLabels: {app: fwd}}, policyTypes: [Egress], egress: [{ports: [{port: 80}]}]}'
+in_ns node nft 'table inet track { chain forward { type filter hook forward priority 0; ct state new counter; }; }' || die "nft"
+ns_new inner
+ip -n "$P-fwd" -b - <<-EOT || die "behind fwd"
+	link add in0 type veth peer name eth0 netns $P-inner
+	addr add 192.168.7.1/24 dev in0
+	link set in0 up
+EOT
+ip -n "$P-inner" -b - <<-EOT || die "inner"
+	addr add 192.168.7.2/24 dev eth0
+	link set eth0 up
+	route add default via 192.168.7.1
+EOT
+in_ns fwd sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward'
+in_ns fwd nft 'table ip nat { chain post { type nat hook postrouting priority srcnat; oifname eth0 masquerade; }; }' || die "nft"
+stream behind inner world 80 tcp 4 -i 900
+stream denied inner world 53 udp 4 -i 900
 keep="tcp4 tcp6 idle6" cut="job4 world4 out4"
 stream tcp4 web api 80 tcp 4 -i 2
 stream tcp6 web api 8080 tcp 6 -i 2
@@ -24,6 +43,15 @@ stream out4 web world 80 tcp 4 -i 2
 for s in tcp4 tcp6 $cut; do tool_ask "$s" "echoed 20 5000"; done
 agent_start
 sync
+equal "r39_seeded_from_conntrack: flows without a socket, by who began" \
+	"$(ask '{"op":"ct.list","namespace":"shop","name":"fwd"}' | jq -r '[.connections[] | select((.flags | index("seeded")) and .direction == "egress") | "\(.protocol) \(.remote_port)"] | sort | join(", ")')" "TCP 80, UDP 53"
+tool_ask behind "echoed 3 10000"
+tool_ask behind "drain 5000"
+equal "r39_seeded_from_conntrack: what is allowed goes on" "${R[state]} $((R[sent] - R[echoed])) ${R[gaps]} ${R[heard_gaps]}" "open 0 0 0"
+tool_ask denied report
+heard="${R[heard]} ${R[echoed]}"
+tool_ask denied "sent 2"
+equal "r39_seeded_from_conntrack: what is denied is cut" "${R[heard]} ${R[echoed]}" "$heard"
 for s in $keep; do
 	tool_ask "$s" "echoed 3 10000"
 	tool_ask "$s" "drain 5000"

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// nfct.h - the host's connection tracking, as netlink tells it.
+//
+// World: host. Pure: yes, reads and writes messages. Owns: nothing.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <linux/types.h>
+
+#include <bulkhead/addr.h>
+
+#include "agent/bpf/nl.h"
+
+// One direction of a flow: the original's as its first packet had it, the reply's as its answers have it.
+struct nfct_side {
+	struct bh_addr src, dst;
+	__be16 sport, dport;
+	uint8_t proto;
+};
+
+// Of CTA_TUPLE_ORIG or CTA_TUPLE_REPLY; false: absent, or of a protocol without ports.
+bool nfct_side(const struct nlattr *attr, struct nfct_side *ret);
+
+// Asks for all flows of a family.
+struct nlmsghdr *nfct_request(char buf[static NL_REQUEST_BYTES], uint8_t family);
