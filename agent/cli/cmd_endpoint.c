@@ -190,6 +190,9 @@ static void get_show(struct cli *cli, struct json_object *answer)
 		 json_joined(answer, "addresses", text, sizeof(text)),
 		 json_text(answer, "interface"), json_text(answer, "attach"),
 		 json_number(answer, "connections"));
+	if (strcmp(json_text(answer, "cni.container"), "-") != 0)
+		cli_text(cli, CLI_PLAIN, "by the CNI plugin: container %s, %s\n", json_text(answer, "cni.container"),
+			 json_text(answer, "cni.ifname"));
 	show_directions(cli, answer);
 	if (json_length(answer, "totals"))
 		show_totals(cli, answer);

@@ -134,9 +134,10 @@ static void row_endpoints(struct table *table, struct json_object *answer)
 
 	snprintf(text, sizeof(text),
 		 "%" PRId64 ": %" PRId64 " enforced, %" PRId64 " open, %" PRId64
-		 " in quarantine, %" PRId64 " waiting; attached by %s",
+		 " in quarantine, %" PRId64 " waiting; %" PRId64 " by the CNI plugin; attached by %s",
 		 json_number(answer, "endpoints.total"), json_number(answer, "endpoints.enforce"),
 		 json_number(answer, "endpoints.open"), quarantine, waiting,
+		 json_number(answer, "endpoints.attachments"),
 		 json_text(answer, "attach"));
 	row(table, "pods", waiting || quarantine ? CLI_BAD : CLI_PLAIN, text);
 }

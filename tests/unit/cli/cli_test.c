@@ -169,7 +169,7 @@ static void status_tells_what_is_in_force(void **state)
 	EXPECT_TEXT("bulkhead status", "n1", "0.1.0 (abc), up 1h 1m",
 		    "generation 12, all that was read",
 		    "5 steps, 2 waits, 1.5 ms work, 16.0 ms waiting, 4s ago",
-		    "3: 2 enforced, 1 open, 0 in quarantine, 0 waiting; attached by tcx",
+		    "3: 2 enforced, 1 open, 0 in quarantine, 0 waiting; 0 by the CNI plugin; attached by tcx",
 		    "5.0 MiB process, 2.0 MiB kernel tables", "connections_cut  9",
 		    "NetworkPolicy x/p: bad port", "dir /m");
 	expect_json("bulkhead status -o json", "status");
