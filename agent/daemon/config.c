@@ -152,8 +152,8 @@ static const struct option cni[] = {
 	  "plugin of the one that it takes; without this option nothing is installed",
 	  .env = "BULKHEAD_CNI_CONF_DIR", .complete = "directory" },
 	{ "cni-bin-dir", 0, OPTION_TEXT, FIELD(cni_bin_dir), "DIR",
-	  "folder of the runtime's CNI plugins, mostly /opt/cni/bin, into which bulkhead-cni is put first; without "
-	  "this option it is taken to be there",
+	  "folder of the runtime's CNI plugins, into which bulkhead-cni is put first; default: /opt/cni/bin, with "
+	  "--cni-conf-dir",
 	  .env = "BULKHEAD_CNI_BIN_DIR", .complete = "directory" },
 	{ "cni-on-agent-down", 0, OPTION_CHOICE, FIELD(cni_on_agent_down), "HOW",
 	  "what becomes of a pod that starts while no agent runs: it does not start and is tried again, or it "

@@ -35,7 +35,7 @@ struct config {
 	uint64_t report_lease_sec, report_repeat_sec;
 	uint64_t api_pause_sec, api_watch_sec, api_absent_sec, api_cut_off_sec;
 
-	const char *cni_conf_dir, *cni_bin_dir; // NULL: not given, no plugin is installed
+	const char *cni_conf_dir, *cni_bin_dir; // NULL: not given; without the first no plugin is installed
 	int cni_on_agent_down; // index in "fail|quarantine"
 	int cni_on_other_interface; // index in "fail|pass"
 	uint64_t cni_timeout_sec;

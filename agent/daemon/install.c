@@ -33,7 +33,7 @@ LOG_ROOM("cni");
 
 struct install {
 	struct daemon *daemon;
-	const char *conf_dir, *bin_dir; // bin_dir NULL: left alone
+	const char *conf_dir, *bin_dir;
 	char *entry;
 	int fd;
 	struct event *changed, *timer;
@@ -86,8 +86,6 @@ static int look_at_program(struct install *install, struct err *reterr)
 	bool changed;
 	int r;
 
-	if (!install->bin_dir)
-		return 0;
 	r = place_plugin(install->bin_dir, NULL, true, &changed, reterr);
 	if (r < 0 || !changed)
 		return r;
@@ -124,7 +122,7 @@ static int look_at_entry(struct install *install, struct err *reterr)
 // A folder is watched however often one asks; one that came in its place is another.
 static int watch(struct install *install, const char *path, struct err *reterr)
 {
-	if (path && inotify_add_watch(install->fd, path, WATCH_MASK) < 0)
+	if (inotify_add_watch(install->fd, path, WATCH_MASK) < 0)
 		return err_set(reterr, -errno, "%s: %s", path, strerror(errno));
 	return 0;
 }
@@ -192,7 +190,7 @@ int install_open(struct daemon *daemon, struct install **ret)
 		return -ENOMEM;
 	install->daemon = daemon;
 	install->conf_dir = config->cni_conf_dir;
-	install->bin_dir = config->cni_bin_dir;
+	install->bin_dir = config->cni_bin_dir ?: PLACE_BIN_DIR;
 	install->fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	if (install->fd < 0)
 		return -errno;
