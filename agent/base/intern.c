@@ -13,7 +13,7 @@ struct atom {
 	uint64_t hash;
 	uint32_t refs;
 	uint32_t len;
-	char text[];
+	_Alignas(max_align_t) char text[];
 };
 
 struct text {

@@ -6,7 +6,8 @@
 
 #include <stddef.h>
 
-// Returns the one copy, counted once more; NULL only for lack of memory. s needs no terminating 0.
+// Returns the one copy, counted once more; NULL only for lack of memory. s needs no terminating 0, and need not be a
+// text: the copy is aligned for anything.
 const char *intern_n(const char *s, size_t len);
 const char *intern(const char *s);
 

@@ -63,7 +63,7 @@ struct label {
 
 struct labels {
 	uint32_t n;
-	struct label *v; // sorted by strcmp of key, unique keys
+	const struct label *v; // sorted by strcmp of key, unique keys; interned
 };
 
 enum selector_op { SELECTOR_IN, SELECTOR_NOT_IN, SELECTOR_EXISTS, SELECTOR_NOT_EXISTS };
@@ -88,6 +88,7 @@ struct container_port {
 	const char *name;
 	uint16_t port;
 	uint8_t protocol;
+	uint8_t pad[5]; // 0, as lists of them are interned
 };
 
 // A port of the node that leads to a container's.
@@ -107,7 +108,7 @@ struct pod {
 	const char *owner_name;
 	int64_t created; // metadata.creationTimestamp, seconds since 1970; 0 unknown
 	struct bh_addr *addrs; // status.podIPs (or podIP)
-	struct container_port *ports; // those with a name, of containers and sidecar init containers (restartPolicy: Always)
+	const struct container_port *ports; // those with a name, of containers and sidecar init containers (restartPolicy: Always)
 	struct host_port *host_ports; // of the same containers
 	uint16_t nports, nhost_ports;
 	uint8_t naddrs;

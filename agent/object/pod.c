@@ -123,19 +123,48 @@ static int read_containers(const struct at *spec, const char *field, bool sideca
 	return r;
 }
 
+static void names_put(const struct container_port *v, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		intern_put(v[i].name);
+}
+
+static void ports_fini(struct ports *ports)
+{
+	names_put(ports->named.v, ports->named.n);
+	vec_fini(&ports->named);
+	vec_fini(&ports->host);
+}
+
+// Pods of one owner have the same ports.
+static int keep_named(container_port_vec *named, struct pod *pod)
+{
+	const void *kept;
+
+	if (!named->n)
+		return 0;
+	kept = intern_n((const char *)named->v, named->n * sizeof(*named->v));
+	if (!kept)
+		return -ENOMEM;
+	pod->ports = kept;
+	pod->nports = (uint16_t)named->n;
+	vec_clear(named);
+	return 0;
+}
+
 static int read_ports(const struct at *spec, struct pod *pod, struct err *reterr)
 {
-	struct ports ports = {0};
+	_cleanup_(ports_fini) struct ports ports = {0};
 	int r;
 
 	r = read_containers(spec, "containers", false, &ports, reterr);
 	if (r >= 0)
 		r = read_containers(spec, "initContainers", true, &ports, reterr);
-	pod->nports = (uint16_t)ports.named.n;
-	pod->ports = TAKE_PTR(ports.named.v);
+	if (r < 0)
+		return r;
 	pod->nhost_ports = (uint16_t)ports.host.n;
 	pod->host_ports = TAKE_PTR(ports.host.v);
-	return r;
+	return keep_named(&ports.named, pod) < 0 ? no_memory(reterr) : 0;
 }
 
 static int read_addr(const struct at *at, struct pod *pod, struct err *reterr)
@@ -272,19 +301,17 @@ static int pod_parse(struct json_object *json, struct object *object, struct err
 
 static int copy_parts(struct pod *copy, const struct pod *pod, const struct bh_addr *addrs)
 {
-	if (labels_copy(&copy->labels, &pod->labels) < 0)
-		return -ENOMEM;
+	labels_copy(&copy->labels, &pod->labels);
 	copy->addrs = calloc(copy->naddrs ? copy->naddrs : 1, sizeof(*copy->addrs));
-	copy->ports = calloc(pod->nports ? pod->nports : 1, sizeof(*copy->ports));
 	copy->host_ports = calloc(pod->nhost_ports ? pod->nhost_ports : 1, sizeof(*copy->host_ports));
-	if (!copy->addrs || !copy->ports || !copy->host_ports)
+	if (!copy->addrs || !copy->host_ports)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < copy->naddrs; i++)
 		copy->addrs[i] = addrs[i];
-	for (; copy->nports < pod->nports; copy->nports++) {
-		copy->ports[copy->nports] = pod->ports[copy->nports];
-		intern_get(copy->ports[copy->nports].name);
-	}
+	for (uint32_t i = 0; i < pod->nports; i++)
+		intern_get(pod->ports[i].name);
+	copy->ports = (const void *)intern_get((const char *)pod->ports);
+	copy->nports = pod->nports;
 	for (; copy->nhost_ports < pod->nhost_ports; copy->nhost_ports++)
 		copy->host_ports[copy->nhost_ports] = pod->host_ports[copy->nhost_ports];
 	return 0;
@@ -316,9 +343,8 @@ static void pod_fini(struct object *object)
 	intern_put(pod->node);
 	intern_put(pod->owner_kind);
 	intern_put(pod->owner_name);
-	for (uint32_t i = 0; i < pod->nports; i++)
-		intern_put(pod->ports[i].name);
-	free(pod->ports);
+	names_put(pod->ports, pod->nports);
+	intern_put((const char *)pod->ports);
 	free(pod->host_ports);
 	free(pod->addrs);
 }

@@ -104,7 +104,7 @@ struct labels nsent_labels(const struct nsent *ns)
 {
 	if (ns->object)
 		return ns->object->labels;
-	return (struct labels){ 1, (struct label *)&ns->self };
+	return (struct labels){ 1, &ns->self };
 }
 
 struct podent *cluster_pod_find(struct cluster *cluster, const char *ns, const char *name)

@@ -111,6 +111,20 @@ static void pods_compare_by_what_matters(void **state)
 	object_put(a);
 }
 
+static void equal_labels_are_kept_once(void **state)
+{
+	struct pod *a = (struct pod *)parse(KIND_POD, "{'metadata':{'name':'a','labels':{'x':'1','y':'2'}}}");
+	struct pod *b = (struct pod *)parse(KIND_POD, "{'metadata':{'name':'b','labels':{'y':'2','x':'1'}}}");
+	struct pod *c = (struct pod *)parse(KIND_POD, "{'metadata':{'name':'c','labels':{'x':'1','y':'3'}}}");
+
+	assert_ptr_equal(a->labels.v, b->labels.v);
+	assert_ptr_not_equal(a->labels.v, c->labels.v);
+	object_put(&a->object);
+	assert_str(b->labels.v[1].value, "2");
+	object_put(&b->object);
+	object_put(&c->object);
+}
+
 static void namespaces_have_their_name_as_a_label(void **state)
 {
 	const char *key = intern("kubernetes.io/metadata.name");
@@ -307,6 +321,7 @@ int main(void)
 		TEST(pods_end_and_may_have_one_address),
 		TEST(unreadable_pods_are_refused),
 		TEST(pods_compare_by_what_matters),
+		TEST(equal_labels_are_kept_once),
 		TEST(namespaces_have_their_name_as_a_label),
 		TEST(nodes_have_addresses),
 		TEST(host_ports_lead_to_containers),

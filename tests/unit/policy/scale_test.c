@@ -2,6 +2,7 @@
 // scale_test.c - many pods, many rules: what an event costs is printed, what it touches is checked.
 #include "tests/harness/test.h"
 
+#include <malloc.h>
 #include <time.h>
 
 #include "agent/policy/policy.h"
@@ -15,6 +16,8 @@
 #define POLICIES 3
 #define SERVICES 10000
 #define BACKENDS 10 // of each
+#define PEERS 8192
+#define PEER_BYTES 700 // of a pod of another node, with uid, labels, a port and an address
 
 static double now_ms(void)
 {
@@ -303,12 +306,55 @@ static void many_services(void **state)
 	stop(store, policy);
 }
 
+static size_t in_use(void)
+{
+	struct mallinfo2 info = mallinfo2();
+
+	return info.uordblks + info.hblkhd;
+}
+
+// Four of an owner; what it takes beyond those that were there, so that tables have doubled once.
+static void peers_cost_little(void **state)
+{
+	struct policy *policy = NULL;
+	struct store *store;
+	size_t before = 0, bytes;
+
+	assert_ok(store_new(&store));
+	assert_ok(store_subscribe(store, changed, &policy));
+	assert_ok(policy_new(store, NULL, &policy));
+	world_put(store, KIND_NETPOL,
+		  "{'metadata':{'namespace':'ns0','name':'n'},'spec':{'podSelector':{},'ingress':[{'from':["
+		  "{'podSelector':{'matchLabels':{'app':'a1'}}}]}]}}");
+	for (uint32_t i = 0; i < 2 * PEERS; i++) {
+		if (i == PEERS) {
+			compile(policy, "half of the peers");
+			before = in_use();
+		}
+		world_put(store, KIND_POD,
+			  "{'metadata':{'namespace':'ns0','name':'web-5b7c6d9f8-%05x','uid':"
+			  "'7d1f3c5a-0000-4000-8000-%012x','labels':{'app':'a%u','tier':'web',"
+			  "'pod-template-hash':'%x'}},'spec':{'nodeName':'n','containers':[{'ports':["
+			  "{'containerPort':9090},{'name':'web','containerPort':8080}]}]},'status':{'phase':"
+			  "'Running','podIPs':[{'ip':'10.%u.%u.%u'}]}}",
+			  i, i, i / 4 % 20, i / 4, i >> 16, i >> 8 & 255, i & 255);
+	}
+	compile(policy, "all of them");
+	bytes = (in_use() - before) / PEERS;
+	print_message("%-44s %9zu bytes\n", "each of the others", bytes);
+	if (in_use()) // sanitizers count elsewhere
+		assert_in_range(bytes, 1, PEER_BYTES);
+	policy_free(policy);
+	store_free(store);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(usual_cluster),
 		cmocka_unit_test(ten_thousand_rules),
 		cmocka_unit_test(many_services),
+		cmocka_unit_test(peers_cost_little),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
