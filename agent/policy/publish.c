@@ -178,7 +178,7 @@ static void settle_spots(struct publish *pub)
 		(*spot)->dirty = false;
 		space_put(space, *spot);
 	}
-	vec_clear(&space->dirty);
+	vec_fini(&space->dirty); // after the first list it held all of the cluster
 }
 
 static void settle_matrices(struct policy *policy)
