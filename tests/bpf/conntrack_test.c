@@ -180,6 +180,29 @@ static void r10_udp_gap_of_five_minutes_survives_an_hour_of_tcp_too(void **state
 	assert_silent(send_data(prog, IN, &out4));
 }
 
+// The factor in the programs' read-only data shortens every time-out alike, and nothing that is within one goes.
+static void r10_time_outs_follow_the_factor(void **state)
+{
+	struct bpfprog_options options = { .ct_scale = 4 };
+	struct bpfprog *prog = prog_new(&options);
+
+	isolate_both(prog);
+	for (int i = 0; i < 3; i++)
+		send_tcp(prog, i ? IN : OUT, &dns, 0);
+	age(prog, &dns, 300 / 16); // five minutes of silence
+	assert_silent(send_tcp(prog, IN, &dns, 0));
+	age(prog, &dns, 360 / 16 + 1);
+	assert_drops(send_tcp(prog, IN, &dns, 0), POLICY_DENIED);
+	handshake(prog, OUT, &out4);
+	age(prog, &out4, 3600 / 16); // an idle hour
+	assert_silent(send_data(prog, IN, &out4));
+	age(prog, &out4, 23 * 3600 / 16);
+	assert_silent(send_data(prog, IN, &out4));
+	age(prog, &out4, 24 * 3600 / 16 + 1);
+	assert_drops(send_data(prog, IN, &out4), NOT_SYN);
+	bpfprog_free(prog);
+}
+
 static void expired_hit_is_a_miss(void **state)
 {
 	struct bpfprog *prog = *state;
@@ -349,6 +372,7 @@ int main(void)
 		TEST(ports_of_a_closed_connection_are_judged_anew),
 		TEST(udp_answers_pass_and_are_counted_as_such),
 		TEST(r10_udp_gap_of_five_minutes_survives_an_hour_of_tcp_too),
+		TEST(r10_time_outs_follow_the_factor),
 		TEST(expired_hit_is_a_miss),
 		TEST(a_hit_writes_last_seen_only_when_stale),
 		TEST(r27_echo_id_is_the_requesters_port),
