@@ -48,7 +48,7 @@ in_ns world bash -c 'while :; do "$1" flood -n 3 "$2" 9 9; done' _ "$TRAFFIC" $i
 flood=$!
 # shellcheck disable=SC2317 # called by until_true
 unasked() { # NETWORK CODE: its first process listens while it talks to the world, and ends with this code
-	container shut "$1" --ip $ip --mac-address $mac -- /traffic burst -n 200 -l 9 "$WORLD4" 53 udp >"$WORK/unasked" 2>&1
+	container shut "$1" --ip "$ip" --mac-address "$mac" -- /traffic burst -n 200 -l 9 "$WORLD4" 53 udp >"$WORK/unasked" 2>&1
 	[ $? = "$2" ]
 }
 check "without the plugin it is heard" until_true 60 unasked bare 4
