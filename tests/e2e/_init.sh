@@ -32,6 +32,7 @@ if [ -z "${E2E_WORK:-}" ]; then
 	done
 	E2E_WORK=$(mktemp -d "${TMPDIR:-/tmp}/bulkhead-e2e-XXXXXX")
 	export E2E_WORK E2E_PID=$$
+	trap : TERM INT # who is told to end, as its time is over, cleans up as well
 	unshare --mount --pid --fork --kill-child --mount-proc --propagation private \
 		"$BASH" "$0" "$@"
 	code=$?
