@@ -14,7 +14,7 @@ E2E := $(sort $(wildcard tests/e2e/*_test.sh))
 E2E_FILTER = $(if $(T),$(foreach b,$(E2E),$(if $(findstring $(T),$(b)),$(b))),$(E2E))
 HARNESS_OBJ := $(patsubst %.c,$(B)/%.o,$(sort $(filter-out %.bpf.c tests/harness/traffic%,$(wildcard tests/harness/*.c))))
 TRAFFIC_OBJ := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard tests/harness/traffic*.c)) tests/harness/packet.c)
-E2E_TOOLS := $(B)/tests/harness/traffic $(B)/tests/harness/foreign.bpf.o $(B)/tests/apiserver/apiserver $(B)/next/bulkheadd $(B)/next/bulkheadd-abi
+E2E_TOOLS := $(B)/tests/harness/traffic $(B)/tests/harness/foreign.bpf.o $(B)/tests/apiserver/apiserver
 
 $(B)/tests/%.o: CPPFLAGS += -Werror=unused-function
 
@@ -267,7 +267,7 @@ e2e: ## end-to-end tests in network namespaces, by tcx and by clsact (root; T=na
 	$(Q)$(MAKE) --no-print-directory e2e-run ATTACH=clsact
 
 .PHONY: e2e-run demo asan format
-e2e-run: all $(E2E_TOOLS)
+e2e-run: all $(E2E_TOOLS) $(NEXT)/bulkheadd $(NEXT)/bulkheadd-abi
 	$(Q)B=$(B) ATTACH=$(ATTACH) TEST_TIMEOUT=240 tests/run -j $$((2 * $$(nproc))) -l $(B)/tests/log/e2e-$(or $(ATTACH),auto) $(E2E_FILTER)
 
 # The manifests, and the agent as they start it: tests of its own, and end-to-end tests in its container.
