@@ -107,6 +107,44 @@ static const struct filter *first_of(const filters_t *filters, enum ours ours)
 	return NULL;
 }
 
+static int is_ingress(void *arg, const struct nlmsghdr *nlh)
+{
+	const struct nlattr *attrs[TCA_MAX + 1];
+	bool *ret = arg;
+
+	nl_attrs(nlh, sizeof(struct tcmsg), attrs, TCA_MAX);
+	*ret |= attrs[TCA_KIND] && !strcmp(mnl_attr_get_str(attrs[TCA_KIND]), "ingress");
+	return 0;
+}
+
+// It stands where a clsact qdisc would, and has no egress side: a filter for that is one more of its ingress.
+static bool has_ingress_qdisc(int ifindex)
+{
+	_cleanup_nl_ struct nl nl = { 0 };
+	char buf[NL_REQUEST_BYTES];
+	bool found = false;
+	struct nlmsghdr *nlh;
+	struct tcmsg *tc;
+
+	if (nl_open(&nl, NETLINK_ROUTE, 0) < 0)
+		return false;
+	nlh = nl_request(buf, RTM_GETQDISC, NLM_F_ECHO, sizeof(*tc), &tc); // else only listeners are told
+	tc->tcm_ifindex = ifindex;
+	tc->tcm_parent = TC_H_INGRESS;
+	nl_talk(&nl, nlh, is_ingress, &found);
+	return found;
+}
+
+static int no_egress(const struct hook *hook, struct err *reterr)
+{
+	char device[ATTACH_DEVICE_BYTES];
+
+	return err_set(reterr, -EXDEV,
+		       "%s: an 'ingress' qdisc of others has no egress side for our filter; "
+		       "make it a 'clsact' qdisc",
+		       attach_device(hook->ifindex, device));
+}
+
 // ---- attaching --------------------------------------------------------------------------------------
 
 // libbpf wants the padding at the end to be 0, too.
@@ -245,6 +283,8 @@ static int clsact_put(const struct hook *hook, int program, struct err *reterr)
 	bool made;
 	int r = qdisc_make(hook, &made);
 
+	if (r == 0 && hook->egress && has_ingress_qdisc(hook->ifindex))
+		return no_egress(hook, reterr);
 	if (r == 0)
 		r = filters_list(hook, &filters);
 	made |= first_of(&filters, OURS_SHUT) != NULL; // then the CNI plugin made it, if nobody was there before
@@ -291,34 +331,6 @@ static int check_tcx(const struct hook *hook, const char *device, struct err *re
 		       device, program, hook->egress ? "egress" : "ingress");
 }
 
-static int is_ingress(void *arg, const struct nlmsghdr *nlh)
-{
-	const struct nlattr *attrs[TCA_MAX + 1];
-	bool *ret = arg;
-
-	nl_attrs(nlh, sizeof(struct tcmsg), attrs, TCA_MAX);
-	*ret |= attrs[TCA_KIND] && !strcmp(mnl_attr_get_str(attrs[TCA_KIND]), "ingress");
-	return 0;
-}
-
-// It stands where a clsact qdisc would, and has no egress side.
-static bool has_ingress_qdisc(int ifindex)
-{
-	_cleanup_nl_ struct nl nl = { 0 };
-	char buf[NL_REQUEST_BYTES];
-	bool found = false;
-	struct nlmsghdr *nlh;
-	struct tcmsg *tc;
-
-	if (nl_open(&nl, NETLINK_ROUTE, 0) < 0)
-		return false;
-	nlh = nl_request(buf, RTM_GETQDISC, NLM_F_ECHO, sizeof(*tc), &tc); // else only listeners are told
-	tc->tcm_ifindex = ifindex;
-	tc->tcm_parent = TC_H_INGRESS;
-	nl_talk(&nl, nlh, is_ingress, &found);
-	return found;
-}
-
 bool attach_needs_tcx(int ifindex)
 {
 	struct hook from = { NULL, ifindex, false }, to = { NULL, ifindex, true };
@@ -331,8 +343,11 @@ static int clsact_check(const struct hook *hook, struct err *reterr)
 	const char *side = hook->egress ? "egress" : "ingress";
 	char device[ATTACH_DEVICE_BYTES];
 	filters_t filters = { 0 };
-	int r = filters_list(hook, &filters);
+	int r;
 
+	if (hook->egress && has_ingress_qdisc(hook->ifindex))
+		return no_egress(hook, reterr);
+	r = filters_list(hook, &filters);
 	attach_device(hook->ifindex, device);
 	if (r < 0)
 		r = err_set(reterr, r, "%s: cannot list filters: %s", device, strerror(-r));

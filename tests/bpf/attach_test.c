@@ -71,6 +71,27 @@ static void test_the_way_to_begin(void **state)
 	foreign_end(&foreign);
 }
 
+// Filters for egress would run at ingress: nothing of it is taken for in force.
+static void test_an_ingress_qdisc_has_no_egress(void **state)
+{
+	struct program_pair pair;
+	struct err err = { 0 };
+
+	net_run("tc qdisc add dev " DEVICE " ingress");
+	pair = load(*state, 1);
+	assert_err(program_attach(*state, SLOT, net_ifindex(DEVICE), BH_ATTACH_CLSACT, &pair, &err), -EXDEV);
+	assert_non_null(strstr(err.text, "'ingress' qdisc"));
+	program_pair_close(&pair);
+	assert_true(check(*state, BH_ATTACH_CLSACT, &err) < 0);
+	net_run("tc qdisc del dev " DEVICE " ingress && tc qdisc add dev " DEVICE " clsact");
+	attach(*state, BH_ATTACH_CLSACT, 1);
+	assert_in_force(*state, BH_ATTACH_CLSACT);
+	net_run("tc qdisc del dev " DEVICE " clsact && tc qdisc add dev " DEVICE " ingress");
+	assert_true(check(*state, BH_ATTACH_CLSACT, &err) < 0);
+	net_run("tc qdisc del dev " DEVICE " ingress");
+	detach(*state, BH_ATTACH_CLSACT);
+}
+
 struct flood {
 	struct pair pair;
 	volatile bool stop;
@@ -546,6 +567,7 @@ int main(void)
 		TEST(test_tcx_attaches_judges_detaches),
 		TEST(test_clsact_attaches_judges_detaches),
 		TEST(test_the_way_to_begin),
+		TEST(test_an_ingress_qdisc_has_no_egress),
 		TEST(test_r4_replacing_leaves_no_gap),
 		TEST(test_r4_replacing_loses_nothing),
 		TEST(test_r4_moving_leaves_no_gap),
