@@ -422,6 +422,8 @@ static int clsact_take(const struct hook *hook, struct err *reterr)
 		if (filters.v[i].ours == OURS_GATE && (!program || filters.v[i].program == program))
 			r = filter_take(hook, filters.v[i].handle);
 	vec_fini(&filters);
+	if (unmarked_at(hook->ifindex) < unmarked.n)
+		qdisc_note(hook); // the qdisc may stay for longer than this process
 	if (r == 0)
 		r = pin_remove(path);
 	if (r < 0)

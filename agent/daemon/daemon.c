@@ -24,7 +24,7 @@ LOG_ROOM("daemon");
 #define RETRY_MIN_MS 50
 #define RETRY_MAX_MS 25600
 
-enum daemon_timer { TIMER_SWEEP, TIMER_WATCH, TIMER_RETRY, TIMER_PLAN, TIMER_MOVE, TIMER_MAX };
+enum daemon_timer { TIMER_SWEEP, TIMER_WATCH, TIMER_RETRY, TIMER_PLAN, TIMER_MOVE, TIMER_SUSPECT, TIMER_MAX };
 
 // ---- events of the rooms ----------------------------------------------------------------------------------
 
@@ -213,6 +213,20 @@ static void plan_due(evutil_socket_t fd, short what, void *arg)
 	daemon_plan_due(arg);
 }
 
+static void suspects_due(evutil_socket_t fd, short what, void *arg)
+{
+	daemon_suspects_due(arg);
+}
+
+void daemon_suspects_in(struct daemon *daemon, unsigned ms)
+{
+	struct timeval delay = { ms / 1000, ms % 1000 * 1000 };
+	struct event *timer = daemon->timers[TIMER_SUSPECT];
+
+	if (timer && !event_pending(timer, EV_TIMEOUT, NULL))
+		event_add(timer, &delay);
+}
+
 static void move_due(evutil_socket_t fd, short what, void *arg)
 {
 	daemon_move(arg);
@@ -381,9 +395,10 @@ static int timers_open(struct daemon *daemon)
 			      (struct timeval){ (time_t)c->watch_sec, 0 });
 	daemon->timers[TIMER_RETRY] = evtimer_new(daemon->base, retry_due, daemon);
 	daemon->timers[TIMER_PLAN] = evtimer_new(daemon->base, plan_due, daemon);
+	daemon->timers[TIMER_SUSPECT] = evtimer_new(daemon->base, suspects_due, daemon);
 	if (program_can_move() && c->attach != CONFIG_ATTACH_CLSACT)
 		daemon->timers[TIMER_MOVE] = evtimer_new(daemon->base, move_due, daemon);
-	if (!daemon->timers[TIMER_RETRY] || !daemon->timers[TIMER_PLAN])
+	if (!daemon->timers[TIMER_RETRY] || !daemon->timers[TIMER_PLAN] || !daemon->timers[TIMER_SUSPECT])
 		return -ENOMEM;
 	daemon_move_later(daemon);
 	daemon->plan_ms = PLAN_RETRY_MIN_MS;

@@ -79,7 +79,7 @@ struct daemon {
 	struct install *install; // NULL: the CNI plugin is others' care
 	struct control_server *control;
 	struct http_server *http; // NULL: off, or it cannot listen
-	struct event *timers[5]; // enum daemon_timer; NULL: never
+	struct event *timers[6]; // enum daemon_timer; NULL: never
 	struct event *signals[2];
 
 	// cycle.c
@@ -157,6 +157,8 @@ void daemon_sweep(struct daemon *daemon);
 // watch.c: looks whether all programs and pins are in their place; at one device, whose filters changed.
 void daemon_watch(struct daemon *daemon);
 void daemon_suspect(struct daemon *daemon, int ifindex);
+void daemon_suspects_due(struct daemon *daemon);
+void daemon_suspects_in(struct daemon *daemon, unsigned ms); // daemon.c: sooner if it was said before
 
 // Moves one device from filters to tcx, if nothing else is on the helper thread, and the next one MOVE_PAUSE_MS later: a
 // link holds the kernel's network lock for a grace period. Programs that are put on devices put it off.

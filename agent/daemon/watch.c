@@ -13,7 +13,7 @@
 
 LOG_ROOM("watch");
 
-#define AGAIN_MS 1000 // an endpoint that was repaired so shortly before waits for the timer
+#define AGAIN_MS 1000 // an endpoint that was repaired so shortly before is looked at when this has passed
 
 struct watch_one {
 	uint32_t slot, ident;
@@ -176,8 +176,24 @@ void daemon_suspect(struct daemon *daemon, int ifindex)
 {
 	struct endpoint *e = endpoints_by_device(daemon->endpoints, ifindex);
 
-	if (!e || !e->attached || daemon_now_ms() - e->repaired_ms < AGAIN_MS)
+	if (!e || !e->attached)
 		return;
+	if (daemon_now_ms() - e->repaired_ms < AGAIN_MS) {
+		e->suspect_later = true;
+		daemon_suspects_in(daemon, AGAIN_MS);
+		return;
+	}
 	e->suspect = true;
+	watch_start(daemon, false);
+}
+
+void daemon_suspects_due(struct daemon *daemon)
+{
+	struct endpoint *e;
+
+	for (size_t i = 0; (e = endpoints_at(daemon->endpoints, i)); i++) {
+		e->suspect |= e->suspect_later;
+		e->suspect_later = false;
+	}
 	watch_start(daemon, false);
 }

@@ -66,6 +66,7 @@ struct endpoint {
 	bool stays; // its programs could not be moved from filters to tcx
 	bool missing; // its programs are not on the device, or somebody's are in front: put back at once
 	bool suspect; // its filters changed: to be looked at
+	bool suspect_later; // ... when some time has passed since its last repair
 	int64_t repaired_ms; // when the owner saw that, last; 0: never
 	uint32_t tried_in; // the owner's round in which attaching failed last
 	uint8_t flags; // endpoint_config's
