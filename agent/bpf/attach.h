@@ -37,7 +37,8 @@ struct attach {
 
 extern const struct attach attach_tcx, attach_clsact;
 
-// Filters cannot be there, or not in front: a foreign tcx program is, or an `ingress` qdisc.
+// Filters cannot be there, or not in front: a foreign tcx program is, an `ingress` qdisc, or at our priority a filter of
+// another kind; or the CNI plugin found it so, as its quarantine stands at tcx.
 bool attach_needs_tcx(int ifindex);
 
 // Where filters of ours stand, by tcm_info and tcm_handle.

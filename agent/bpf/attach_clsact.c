@@ -261,17 +261,24 @@ static int put_filter(const struct hook *hook, int program, const filters_t *fil
 	return r;
 }
 
-static int refused(const struct hook *hook, const filters_t *filters, int r, struct err *reterr)
+// A priority is of one kind of filter.
+static bool is_held(const filters_t *filters)
 {
 	const struct filter *first = filters->n ? &filters->v[0] : NULL;
+
+	return first && !first->ours && first->priority == PRIORITY && strcmp(first->kind, "bpf") != 0;
+}
+
+static int refused(const struct hook *hook, const filters_t *filters, int r, struct err *reterr)
+{
 	char device[ATTACH_DEVICE_BYTES];
 
 	attach_device(hook->ifindex, device);
-	if (first && !first->ours && first->priority == PRIORITY && strcmp(first->kind, "bpf") != 0)
+	if (is_held(filters))
 		return err_set(reterr, -EXDEV,
 			       "%s: a foreign '%s' filter holds priority %d of its %s: nothing can "
 			       "stand in front of it; give it another priority",
-			       device, first->kind, PRIORITY, hook->egress ? "egress" : "ingress");
+			       device, filters->v[0].kind, PRIORITY, hook->egress ? "egress" : "ingress");
 	return err_set(reterr, r, "%s: cannot attach a filter to its %s: %s", device,
 		       hook->egress ? "egress" : "ingress", strerror(-r));
 }
@@ -331,11 +338,20 @@ static int check_tcx(const struct hook *hook, const char *device, struct err *re
 		       device, program, hook->egress ? "egress" : "ingress");
 }
 
+static bool needs_tcx(const struct hook *hook)
+{
+	filters_t filters = { 0 };
+	bool held = filters_list(hook, &filters) == 0 && is_held(&filters);
+
+	vec_fini(&filters);
+	return held || foreign_tcx(hook) || attach_tcx.shut(hook);
+}
+
 bool attach_needs_tcx(int ifindex)
 {
 	struct hook from = { NULL, ifindex, false }, to = { NULL, ifindex, true };
 
-	return foreign_tcx(&from) || foreign_tcx(&to) || has_ingress_qdisc(ifindex);
+	return needs_tcx(&from) || needs_tcx(&to) || has_ingress_qdisc(ifindex);
 }
 
 static int clsact_check(const struct hook *hook, struct err *reterr)

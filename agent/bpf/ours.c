@@ -15,6 +15,7 @@ static const struct {
 	{ "bh_from_pod", OURS_GATE },
 	{ "bh_to_pod", OURS_GATE },
 	{ "bh_shut", OURS_SHUT },
+	{ "bh_pass", OURS_PASS },
 };
 
 enum ours ours_named(const char *name)

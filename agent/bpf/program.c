@@ -221,12 +221,15 @@ static bool has_other(const struct hook *hook, const struct attach *way)
 	return false;
 }
 
-// What the other way has there, after a change of it or program_shut(), judges until then, and then goes.
+// What the other way has there, after a change of it or program_shut(), and the quarantine of the pod's start judge
+// until ours is in front of all that is not ours, and then go.
 static int put_hook(const struct hook *hook, const struct attach *way, int program, struct err *reterr)
 {
 	bool fresh = !has_pin(hook->folder, way->pins[hook->egress]);
 	int r = way->put(hook, program, reterr);
 
+	if (r == 0)
+		r = way->check(hook, reterr);
 	for (int i = 0; i < BH_ATTACH_MAX && r == 0; i++)
 		if (ways[i] && ways[i] != way)
 			r = take_hook(hook, ways[i], fresh, reterr);
@@ -234,6 +237,17 @@ static int put_hook(const struct hook *hook, const struct attach *way, int progr
 		if (ways[i])
 			r = ways[i]->unshut(hook, reterr);
 	return r;
+}
+
+// Both, whatever comes of the first: one that stands behind another's judges still what that passes on.
+static int put_hooks(const struct hook *from, const struct hook *to, const struct attach *way,
+		     const struct program_pair *pair, struct err *reterr)
+{
+	struct err ignored = { 0 };
+	int r = put_hook(from, way, pair->from_pod, reterr);
+	int also = put_hook(to, way, pair->to_pod, r < 0 ? &ignored : reterr);
+
+	return r < 0 ? r : also;
 }
 
 int program_attach(struct tables *tables, uint32_t slot, int ifindex, enum bh_attach mode,
@@ -252,11 +266,7 @@ int program_attach(struct tables *tables, uint32_t slot, int ifindex, enum bh_at
 		r = way->place(&from, reterr);
 	if (r == 0 && way->place && has_other(&to, way))
 		r = way->place(&to, reterr);
-	if (r == 0)
-		r = put_hook(&from, way, pair->from_pod, reterr);
-	if (r == 0)
-		r = put_hook(&to, way, pair->to_pod, reterr);
-	return r;
+	return r == 0 ? put_hooks(&from, &to, way, pair, reterr) : r;
 }
 
 static int pair_of_pins(const char *folder, const struct attach *way, struct program_pair *ret)

@@ -35,16 +35,17 @@ int program_load(struct tables *tables, const struct program_config *config,
 void program_pair_close(struct program_pair *pair);
 
 // How to begin on a device: by filters, since a tcx link takes the kernel's network lock for long; by tcx where a
-// foreign tcx program would be in front of them, an `ingress` qdisc is in their place, or the pod runs already: a qdisc
-// that comes loses packets that are on their way.
+// foreign tcx program would be in front of them, an `ingress` qdisc or a filter of another kind is in their place, the CNI
+// plugin had to begin with it, or the pod runs already: a qdisc that comes loses packets that are on their way.
 enum bh_attach program_attach_first(int ifindex, bool runs);
 bool program_can_move(void); // the kernel has tcx, which costs a packet less
 
 // Puts both programs at the head of the veth's hooks (device of the agent's own namespace) and pins them.
 // An attachment that this slot already has is updated in place (link update or filter replace): no packet
 // goes unjudged and foreign programs stay. One that is no longer at the head comes back to it, and one of
-// the other way or on another device goes, as the quarantine does that the CNI plugin began with. from_pod is attached
-// first. Helper thread (tcx waits on RTNL).
+// the other way or on another device goes, as the quarantine does that the CNI plugin began with, but only once ours is at
+// the head: -EXDEV where something foreign is in front all the same. from_pod is attached first. Helper thread (tcx waits
+// on RTNL).
 int program_attach(struct tables *tables, uint32_t slot, int ifindex, enum bh_attach mode,
 		   const struct program_pair *pair, struct err *reterr);
 

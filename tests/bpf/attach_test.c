@@ -62,6 +62,17 @@ static void test_the_way_to_begin(void **state)
 	net_run("tc qdisc show dev " DEVICE " | grep -q ingress && tc qdisc del dev " DEVICE " ingress");
 	detach(*state, BH_ATTACH_TCX);
 
+	for (int side = 0; side < 2; side++) {
+		net_run("tc qdisc add dev " DEVICE " clsact");
+		net_run(side ? "tc filter add dev " DEVICE " egress prio 1 u32 match u32 0 0 classid 1:1" :
+			       "tc filter add dev " DEVICE " ingress prio 1 u32 match u32 0 0 classid 1:1");
+		assert_int_equal(program_attach_first(ifindex, false), BH_ATTACH_TCX);
+		attach(*state, BH_ATTACH_TCX, 1);
+		assert_in_force(*state, BH_ATTACH_TCX);
+		detach(*state, BH_ATTACH_TCX);
+		net_run("tc qdisc del dev " DEVICE " clsact");
+	}
+
 	assert_int_equal(program_attach_first(ifindex, true), BH_ATTACH_TCX); // a pod that runs
 	foreign = foreign_tcx(SYS_TCX_EGRESS);
 	assert_int_equal(program_attach_first(ifindex, false), BH_ATTACH_TCX);
@@ -393,9 +404,38 @@ static void test_the_start_quarantine_is_replaced(void **state)
 		for (size_t i = 0; i < ARRAY_SIZE(modes); i++)
 			shut_then(*state, modes[by], modes[i]);
 	shut_by(BH_ATTACH_TCX);
-	assert_int_equal(program_attach_first(net_ifindex(DEVICE), false), BH_ATTACH_CLSACT); // ours is not foreign
-	attach(*state, BH_ATTACH_CLSACT, 1);
+	assert_int_equal(program_attach_first(net_ifindex(DEVICE), false), BH_ATTACH_TCX); // filters would not do
+	attach(*state, BH_ATTACH_CLSACT, 1); // where they are told to all the same: ours is not foreign
 	detach(*state, BH_ATTACH_CLSACT);
+}
+
+// One that returns OK, between the quarantine and our filter, would open the pod without a judge: the quarantine stays,
+// and so does what we had at tcx.
+static void test_the_start_quarantine_stays_in_front_of_a_foreign_tcx_program(void **state)
+{
+	struct program_pair pair = load(*state, 1);
+	struct pair packets = traffic();
+	int ifindex = net_ifindex(DEVICE);
+
+	for (int side = 0; side < 2; side++) {
+		struct foreign foreign = foreign_tcx(side ? SYS_TCX_EGRESS : SYS_TCX_INGRESS);
+		struct err err = { 0 };
+
+		shut_by(BH_ATTACH_TCX);
+		assert_err(program_attach(*state, SLOT, ifindex, BH_ATTACH_CLSACT, &pair, &err), -EXDEV);
+		assert_str_contains(err.text, "is in front of our filter");
+		assert_false(passes(&packets, !side));
+		attach(*state, BH_ATTACH_TCX, 1);
+		assert_in_force(*state, BH_ATTACH_TCX);
+		assert_passes(true);
+		attach(*state, BH_ATTACH_TCX, 2); // drop
+		assert_err(program_attach(*state, SLOT, ifindex, BH_ATTACH_CLSACT, &pair, &err), -EXDEV);
+		assert_false(passes(&packets, !side));
+		foreign_end(&foreign);
+		detach(*state, BH_ATTACH_CLSACT);
+	}
+	traffic_end(&packets);
+	program_pair_close(&pair);
 }
 
 // Of a device that no agent has seen.
@@ -575,6 +615,7 @@ int main(void)
 		TEST(test_a_move_that_stopped_half_way),
 		TEST(test_links_without_pins_are_pinned_again),
 		TEST(test_the_start_quarantine_is_replaced),
+		TEST(test_the_start_quarantine_stays_in_front_of_a_foreign_tcx_program),
 		TEST(test_cleanup_takes_the_start_quarantine),
 		TEST(test_programs_taken_off_by_others_are_missed),
 		TEST(test_the_way_can_change),
