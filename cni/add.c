@@ -141,6 +141,16 @@ static int ask(const struct call *call, struct json_object *request, struct err 
 
 // ---- the command --------------------------------------------------------------------------------------
 
+// The runtime will not start it: it stays shut, and nobody waits for it. The runtime waits for the error.
+static void give_up(const struct call *call, int folder)
+{
+	struct call brief = *call;
+
+	brief.conf.timeout_sec = 1;
+	record_remove(folder, call->env.container, call->env.ifname, NULL);
+	command_forget(&brief);
+}
+
 // Shut, written down, asked: in this order, so that whatever comes between leaves the pod closed and known.
 static int attach(const struct call *call, const struct device *device, const struct prev *prev,
 		  struct err *reterr)
@@ -159,8 +169,8 @@ static int attach(const struct call *call, const struct device *device, const st
 	if (r < 0)
 		return r;
 	r = ask(call, record, reterr);
-	if (r < 0) // the runtime will not start it: it stays shut, and nobody waits for it
-		record_remove(folder, call->env.container, call->env.ifname, NULL);
+	if (r < 0)
+		give_up(call, folder);
 	return r;
 }
 

@@ -20,5 +20,8 @@ int command_check(const struct call *call, struct err *reterr);
 int command_gc(const struct call *call, struct err *reterr);
 int command_status(const struct call *call, struct err *reterr);
 
+// Tells the agent that this attachment is gone; one that cannot be reached sees it by the record.
+void command_forget(const struct call *call);
+
 // Something that an operator should know though the command went well: one line on standard error.
 void command_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

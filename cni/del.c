@@ -34,14 +34,20 @@ static void tell(const struct call *call, const char *op, struct json_object *re
 		command_note("%s: %s", op, err.text);
 }
 
-int command_del(const struct call *call, struct err *reterr)
+void command_forget(const struct call *call)
 {
 	_cleanup_json_ struct json_object *request = json_object_new_object();
-	int r = drop_record(call, reterr);
 
 	json_object_object_add(request, "container", json_object_new_string(call->env.container));
 	json_object_object_add(request, "ifname", json_object_new_string(call->env.ifname));
 	tell(call, "cni.del", request);
+}
+
+int command_del(const struct call *call, struct err *reterr)
+{
+	int r = drop_record(call, reterr);
+
+	command_forget(call);
 	if (r == 0 && call->env.netns)
 		r = netns_not_own(call->env.netns, reterr);
 	return r;

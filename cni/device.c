@@ -163,6 +163,25 @@ static int find_peer(int fd, int id, const char *ifname, const struct link *pods
 	return 0;
 }
 
+// 1: the host's device of this name leads there, 0: it does not.
+static int leads_there(int fd, int id, const char *name, struct device *ret)
+{
+	struct link ours, pods;
+	int r = ask_link(fd, NO_ID, name, 0, &ours);
+
+	if (r == 0 && ours.veth && ours.other_id == id)
+		r = ask_link(fd, id, NULL, ours.other, &pods);
+	else if (r == 0)
+		return 0;
+	if (r < 0)
+		return r == -ENODEV ? 0 : r;
+	if (pods.other != ours.ifindex)
+		return 0;
+	take_pair(&ours, &pods, ret);
+	ret->guessed = true;
+	return 1;
+}
+
 // The pod's interface has another name than we were told: the host's devices that prevResult names lead to it.
 static int find_named(int fd, int id, const struct prev *prev, const char *ifname,
 		      struct device *ret, struct err *reterr)
@@ -170,20 +189,17 @@ static int find_named(int fd, int id, const struct prev *prev, const char *ifnam
 	unsigned int found = 0;
 
 	for (unsigned int i = 0; prev && i < prev->nhost; i++) {
-		struct link ours, pods;
+		int r = leads_there(fd, id, prev->host[i], ret);
 
-		if (ask_link(fd, NO_ID, prev->host[i], 0, &ours) < 0 || !ours.veth ||
-		    ours.other_id != id || ask_link(fd, id, NULL, ours.other, &pods) < 0 ||
-		    pods.other != ours.ifindex)
-			continue;
-		take_pair(&ours, &pods, ret);
-		ret->guessed = true;
-		found++;
+		if (r < 0)
+			return err_set(reterr, -CNI_IO, "cannot ask for '%s' of prevResult: %s",
+				       prev->host[i], strerror(-r));
+		found += (unsigned int)r;
 	}
 	if (found == 1)
 		return 0;
 	return err_set(
-		reterr, -CNI_NO_VETH,
+		reterr, found ? -CNI_MANY_VETHS : -CNI_NO_VETH,
 		"there is no '%s' in the pod's namespace, and %s veth of prevResult leads there",
 		ifname, found ? "more than one" : "no");
 }

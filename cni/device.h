@@ -24,6 +24,7 @@ int netns_open(const char *path, struct err *reterr);
 int netns_not_own(const char *path, struct err *reterr);
 
 // The other side of the veth `ifname` of that namespace. If there is no such interface, the only veth among
-// prev->host that leads there. -CNI_NO_VETH: it is something else, or its other side is not here.
+// prev->host that leads there. -CNI_NO_VETH: it is something else, or its other side is not here; -CNI_MANY_VETHS: several do;
+// -CNI_IO: the kernel does not say.
 int device_find(int netns, const char *ifname, const struct prev *prev, struct device *ret,
 		struct err *reterr);

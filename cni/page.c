@@ -30,7 +30,8 @@ static const struct option_note notes[] = {
 	  "  101  the interface cannot be shut\n"
 	  "  102  the API server knows no such pod\n"
 	  "  103  the agent refused\n"
-	  "  104  CHECK: the pod's policy is not in force" },
+	  "  104  CHECK: the pod's policy is not in force\n"
+	  "  105  the pod has no interface of this name, and several veths lead to it" },
 	{ "SEE ALSO", "bulkheadd(8), bulkhead(1)" },
 	{ NULL },
 };

@@ -25,6 +25,7 @@ enum cni_code {
 	CNI_NO_POD = 102, // the API says that there is no such pod
 	CNI_REFUSED = 103, // the agent's own error
 	CNI_NOT_ENFORCED = 104, // CHECK: the pod's policy is not in force
+	CNI_MANY_VETHS = 105, // there is no CNI_IFNAME, and several veths of this namespace lead to the pod's
 };
 
 // The error object. version: the request's, NULL when it is not known.

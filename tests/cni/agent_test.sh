@@ -102,6 +102,8 @@ with_prev stranger '.timeoutSeconds = 1 | .onTimeout = "fail"'
 pod_plugin ADD stranger
 refused "ADD with onTimeout fail" 11 "policy of pod 'shop/stranger' is not in force yet"
 equal "a failed ADD leaves no record" "$(record stranger)" no
+pod_plugin CHECK stranger
+refused "nor does the agent know it" 3 c-stranger
 pod_plugin DEL stranger
 quiet "DEL after a failed ADD"
 

@@ -169,6 +169,15 @@ pod_plugin DEL pod CNI_IFNAME=net7
 conf "$VALID | .prevResult = {}"
 pod_plugin ADD pod CNI_IFNAME=net7
 refused "an interface that nobody has" 100 "there is no 'net7'"
+ip -n "$NODE_NS" link add v-more type veth peer name more netns "$P-pod"
+for other in fail pass; do
+	conf "$VALID | .onOtherInterface = \"$other\" | .prevResult = {interfaces: [{name: \"v${NUMBER[pod]}\"}, {name: \"v-more\"}]}"
+	for command in ADD CHECK; do
+		pod_plugin $command pod CNI_IFNAME=net7
+		refused "$command: two veths lead to the pod, onOtherInterface $other" 105 "more than one veth"
+	done
+done
+ip -n "$NODE_NS" link del v-more
 conf "$VALID | .prevResult = {interfaces: [{name: \"cbr\"}, {name: \"eth0\", sandbox: \"x\"}, {name: \"net1\", sandbox: \"x\"}]}"
 pod_plugin ADD pod
 matches "a second interface is not protected, and that is said" "$CODE $NOTE" "^0 .*not on its 'net1'"
