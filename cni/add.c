@@ -46,7 +46,6 @@ static void add_device(struct json_object *json, const struct device *device)
 		 m[5]);
 	add_text(json, "device", device->name);
 	add_number(json, "ifindex", device->ifindex);
-	add_number(json, "peer_ifindex", device->peer_ifindex);
 	add_text(json, "mac", mac);
 }
 

@@ -134,7 +134,7 @@ static int ask_link(int fd, int id, const char *name, int ifindex, struct link *
 
 static void take_pair(const struct link *ours, const struct link *pods, struct device *ret)
 {
-	*ret = (struct device){ .ifindex = ours->ifindex, .peer_ifindex = pods->ifindex };
+	*ret = (struct device){ .ifindex = ours->ifindex };
 	memcpy(ret->name, ours->name, sizeof(ret->name));
 	memcpy(ret->mac, pods->mac, sizeof(ret->mac));
 }

@@ -12,7 +12,7 @@
 #include "cni/prev.h"
 
 struct device {
-	int ifindex, peer_ifindex; // ours, the pod's
+	int ifindex; // ours
 	char name[IFNAMSIZ]; // ours
 	uint8_t mac[6]; // the pod's
 	bool guessed; // by prevResult: the pod has no interface of the name that we were told

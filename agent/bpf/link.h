@@ -50,6 +50,7 @@ struct link_pod {
 	int peer_ifindex, nsid; // the other side, as our namespace calls it
 	// the host's word
 	struct bh_addr gateway4, gateway6; // the host's address on this veth or its bridge; all 0: none
+	bool unasked; // nobody was asked whose processes live on the other side: it was held, or no pod was without a device
 	bool way_out; // no pod's: the host has a subnet on it, or gateways behind it or its bridge; told to .early alone
 	uint32_t nuids;
 	char uids[LINK_UIDS_MAX][LINK_UID_BYTES]; // pods whose processes live on the other side

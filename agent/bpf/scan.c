@@ -109,6 +109,7 @@ static int add_device(void *arg, const struct nlmsghdr *nlh)
 	pod.ifindex = device.ifindex;
 	pod.peer_ifindex = device.peer;
 	pod.nsid = device.peer_nsid;
+	pod.unasked = true;
 	r = vec_push(&scan->masters, device.master);
 	return r < 0 ? r : vec_push(&scan->view->pods, pod);
 }
@@ -535,6 +536,8 @@ static void ask_processes(struct scan *scan)
 {
 	int r = netns_processes(add_process, scan, &scan->view->strangers);
 
+	vec_each(struct link_pod, pod, &scan->view->pods)
+		pod->unasked = is_held(scan->known, pod->ifindex);
 	if (r == 0)
 		return;
 	scan->view->hidden = r;

@@ -135,8 +135,6 @@ int attachment_parse(struct json_object *json, struct attachment *ret, struct er
 	if (r >= 0)
 		r = read_index(&root, "ifindex", &ret->ifindex, reterr);
 	if (r >= 0)
-		r = read_index(&root, "peer_ifindex", &ret->peer_ifindex, reterr);
-	if (r >= 0)
 		r = read_addrs(&root, ret, reterr);
 	return r < 0 ? -EINVAL : 0;
 }

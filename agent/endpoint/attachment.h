@@ -22,7 +22,7 @@ struct attachment {
 	char container[ATTACHMENT_CONTAINER_BYTES], ifname[IFNAMSIZ];
 	char ns[64], name[254];
 	char uid[64]; // "": not known, or that of a static pod, which its object does not bear
-	int ifindex, peer_ifindex; // of the host's device; of the pod's, in its namespace
+	int ifindex; // of the host's device
 	uint32_t naddrs;
 	struct bh_addr addrs[POD_ADDRS_MAX];
 	bool told; // by the plugin itself, since its device was looked at last; else by a record

@@ -127,13 +127,6 @@ static void refuse(struct endpoints *endpoints, const struct attachment *attachm
 
 // ---- devices that went -----------------------------------------------------------------------------------------
 
-static bool is_there(const struct attachment *a, const struct link_view *view)
-{
-	const struct link_pod *link = link_at(view, a->ifindex);
-
-	return link && link->peer_ifindex == a->peer_ifindex;
-}
-
 void attachments_device_gone(struct endpoints *endpoints, int ifindex)
 {
 	for (size_t i = endpoints->attachments.n; i-- > 0;)
@@ -141,6 +134,7 @@ void attachments_device_gone(struct endpoints *endpoints, int ifindex)
 			refuse(endpoints, &endpoints->attachments.v[i], -ENODEV, "its device is gone");
 }
 
+// Only the host's list ends one: the other side is where the pod puts it, and has the index that it makes it have.
 // One that was told while the scan was under way is looked at by itself.
 void attachments_check(struct endpoints *endpoints, const struct link_view *view)
 {
@@ -150,7 +144,7 @@ void attachments_check(struct endpoints *endpoints, const struct link_view *view
 		if (!a || a->told)
 			continue;
 		a->due = false;
-		if (!is_there(a, view))
+		if (!link_view_has(view, a->ifindex))
 			refuse(endpoints, a, -ENODEV, "its device is gone");
 	}
 }
@@ -227,13 +221,13 @@ static void settle(struct endpoints *endpoints, const struct link_view *view, co
 	const struct link_pod *link = link_at(view, a->ifindex);
 	struct endpoint *holder = endpoints_by_device(endpoints, a->ifindex), *e;
 
-	if (!link || link->peer_ifindex != a->peer_ifindex) {
-		refuse(endpoints, a, -ENODEV, "this node has no such device, or another namespace is behind it");
+	if (!link_view_has(view, a->ifindex)) {
+		refuse(endpoints, a, -ENODEV, "this node has no such device");
 		return;
 	}
 	e = pod ? record_of(endpoints, pod) : NULL;
-	endpoints->want_scan |= link->unread;
-	if (!pod || link->unread)
+	endpoints->want_scan |= !link || link->unread;
+	if (!pod || !link || link->unread)
 		return;
 	if (e && e == holder) {
 		put_again(endpoints, view, link, e, pod);

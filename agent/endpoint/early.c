@@ -133,9 +133,11 @@ static bool may_open(const struct endpoints *endpoints, struct endpoint *e, cons
 	const struct link_pod *link = link_at(view, e->ifindex);
 	enum guess is;
 
+	if (endpoints_attachment_of(endpoints, e->ifindex))
+		return false;
 	if (!link)
 		return true;
-	if (endpoints_attachment_of(endpoints, e->ifindex))
+	if (link->unasked)
 		return false;
 	if (!e->waits_since_ms)
 		e->waits_since_ms = now_ms;

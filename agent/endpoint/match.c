@@ -146,7 +146,8 @@ static int list_claims(struct endpoints *endpoints, claims_t *claims)
 	return r;
 }
 
-// A device whose pod is gone stays shut, unless the host itself says that it is another pod's by now.
+// A device whose pod is gone stays shut, unless the host itself says that it is another pod's by now. One that was
+// held when the scan began, and no longer is, may be anybody's: the next scan asks.
 static int list_candidates(struct endpoints *endpoints, const struct link_view *view,
 			   candidates_t *candidates)
 {
@@ -167,6 +168,10 @@ static int list_candidates(struct endpoints *endpoints, const struct link_view *
 			candidate.holder = record_pod(endpoints, holder);
 		if (holder && holder->phase != ENDPOINT_ORPHAN && !candidate.holder)
 			continue;
+		if (link->unasked && !candidate.attachment && !candidate.holder) {
+			endpoints->want_scan = true;
+			continue;
+		}
 		if (holder && holder->phase == ENDPOINT_ORPHAN && !holder->contested)
 			candidate.needs = EVIDENCE_ROUTE;
 		r = r ?: vec_push(candidates, candidate);
@@ -322,7 +327,7 @@ static void match_waiting(struct endpoints *endpoints, const struct link_view *v
 	candidates_t candidates = { 0 };
 	int r = list_claims(endpoints, &claims);
 
-	if (r == 0)
+	if (r == 0 && claims.n)
 		r = list_candidates(endpoints, view, &candidates);
 	if (r == 0)
 		r = settle(endpoints, view, &claims, &candidates);

@@ -6,7 +6,7 @@
 
 static struct attachment given(const char *container, const char *name, const char *uid, const char *ip, int ifindex)
 {
-	struct attachment a = { .ns = "x", .ifname = "eth0", .ifindex = ifindex, .peer_ifindex = 2 };
+	struct attachment a = { .ns = "x", .ifname = "eth0", .ifindex = ifindex };
 
 	snprintf(a.container, sizeof(a.container), "%s", container);
 	snprintf(a.name, sizeof(a.name), "%s", name);
@@ -167,20 +167,87 @@ static void a_device_that_is_not_there_is_refused(void **state)
 {
 	struct world *world = *state;
 	struct attachment a = given("c", "new", "u1", "10.0.0.5", 9);
-	struct link_pod link = link_at("10.0.0.5", 9);
 
 	put_pod_uid(world, "new", "u1", "", 1);
 	tell(world, &a);
 	look(world, NULL, 0);
 	assert_int_equal(world->refused, -ENODEV);
 	assert_null(endpoints_attachment_find(world->endpoints, &a));
-	// the number is another device's by now
-	world->refused = 0;
-	link.peer_ifindex = 3;
+	assert_null(endpoint_of(world, "new"));
+}
+
+// What a pod may do behind its veth: moves its end, so that it has another index in another namespace, and gives it
+// the address of a pod that waits.
+static void move_end(struct link_pod *link, const char *ip)
+{
+	link->peer_ifindex++;
+	link->nsid++;
+	assert_ok(addr_parse(ip, &link->addrs[0]));
+}
+
+static void only_the_hosts_list_ends_an_attachment(void **state)
+{
+	struct world *world = *state;
+	struct attachment told = given("c", "evil", "u1", "10.0.0.5", 8), recorded = given("d", "bad", "u2", "10.0.0.6", 9);
+	struct link_pod links[] = { link_at("10.0.0.5", 8), link_at("10.0.0.6", 9) };
+
+	assert_ok(endpoints_attachment_add(world->endpoints, &recorded));
+	tell(world, &told);
+	look(world, links, 2);
+	put_pod_uid(world, "victim", "u7", "10.0.0.7", 1);
+	put_pod_uid(world, "other", "u8", "10.0.0.8", 1);
+	move_end(&links[0], "10.0.0.7");
+	move_end(&links[1], "10.0.0.8");
+	scan(world, links, 2);
+	scan(world, links, 2);
+	assert_int_equal(endpoint_of(world, "victim")->phase, ENDPOINT_WAITING);
+	assert_int_equal(endpoint_of(world, "other")->phase, ENDPOINT_WAITING);
+	assert_non_null(endpoints_attachment_find(world->endpoints, &told));
+	assert_non_null(endpoints_attachment_find(world->endpoints, &recorded));
+	put_pod_uid(world, "evil", "u1", "", 2); // its object, at last
+	look(world, links, 2);
+	assert_int_equal(endpoint_of(world, "evil")->ifindex, 8);
+	assert_int_equal(world->refused, 0);
+	scan(world, &links[0], 1);
+	assert_null(endpoints_attachment_find(world->endpoints, &recorded));
+}
+
+static void a_recorded_device_stays_shut_wherever_its_other_side_is(void **state)
+{
+	struct world *world = *state;
+	struct attachment a = given("c", "evil", "u1", "10.0.0.5", 9);
+	struct link_pod link = link_at("10.0.0.5", 9);
+
+	assert_ok(endpoints_attachment_add(world->endpoints, &a));
+	scan_early(world, &link, 1);
+	move_end(&link, "10.0.0.9");
+	scan_at(world, &link, 1, 1);
+	scan_at(world, &link, 1, 2 + ENDPOINT_HOLD_MS);
+	assert_non_null(endpoints_by_device(world->endpoints, 9));
+	assert_true(endpoints_by_device(world->endpoints, 9)->unowned);
+}
+
+// DEL, GC or a refusal while a scan is under way that asked nobody about this device, since it was known.
+static void a_device_that_was_taken_back_is_nobodys_until_its_processes_were_asked(void **state)
+{
+	struct world *world = *state;
+	struct attachment a = given("c", "evil", "u1", "10.0.0.5", 9);
+	struct link_pod link = link_at("10.0.0.7", 9);
+
 	tell(world, &a);
 	look(world, &link, 1);
-	assert_int_equal(world->refused, -ENODEV);
-	assert_null(endpoint_of(world, "new"));
+	put_pod_uid(world, "victim", "u7", "10.0.0.7", 1);
+	link_route(&link, "10.0.0.7");
+	link.unasked = true;
+	assert_true(endpoints_attachment_remove(world->endpoints, &a));
+	scan(world, &link, 1);
+	assert_int_equal(endpoint_of(world, "victim")->phase, ENDPOINT_WAITING);
+	assert_true(endpoints_want_scan(world->endpoints));
+	link.unasked = false;
+	link_uid(&link, "u1");
+	scan(world, &link, 1);
+	assert_int_equal(endpoint_of(world, "victim")->phase, ENDPOINT_WAITING);
+	assert_false(endpoints_want_scan(world->endpoints));
 }
 
 static void a_record_whose_device_went_is_dropped_by_the_first_scan(void **state)
@@ -307,6 +374,9 @@ int main(void)
 		TEST(a_device_that_another_pod_was_taken_to_have_passes),
 		TEST(a_scan_that_was_faster_gets_its_programs_put_again),
 		TEST(a_device_that_is_not_there_is_refused),
+		TEST(only_the_hosts_list_ends_an_attachment),
+		TEST(a_recorded_device_stays_shut_wherever_its_other_side_is),
+		TEST(a_device_that_was_taken_back_is_nobodys_until_its_processes_were_asked),
 		TEST(a_record_whose_device_went_is_dropped_by_the_first_scan),
 		TEST(a_second_interface_is_refused_and_changes_nothing),
 		TEST(a_new_sandbox_takes_the_pod_over),

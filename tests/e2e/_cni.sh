@@ -45,6 +45,5 @@ endpoint() { # POD FILTER
 # cni_unknown POD WAIT_MS: an ADD for a pod that nobody knows, on the device of POD.
 cni_unknown() {
 	ask "{\"op\":\"cni.add\",\"container\":\"unknown\",\"ifname\":\"eth0\",\"namespace\":\"shop\",\"name\":\"unknown\",\"uid\":\"u\",\"ifindex\":$(
-		ip -n "$NODE_NS" -j link show "v${NUMBER[$1]}" | jq '.[0].ifindex'),\"peer_ifindex\":$(
-		ip -n "$P-$1" -j link show eth0 | jq '.[0].ifindex'),\"wait_ms\":$2}"
+		ip -n "$NODE_NS" -j link show "v${NUMBER[$1]}" | jq '.[0].ifindex'),\"wait_ms\":$2}"
 }

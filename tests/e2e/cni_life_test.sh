@@ -90,7 +90,7 @@ EOT
 ip -n "$NODE_NS" link add second type veth peer name net1 netns "$P-late" && ip -n "$NODE_NS" link set second up
 second() {
 	ask "{\"op\":\"cni.add\",\"container\":\"container-late\",\"ifname\":\"net1\",\"namespace\":\"shop\",\"name\":\"late\",\"uid\":\"uid-$P-late\",\"addresses\":[],\"wait_ms\":9000,\"ifindex\":$(
-		ip -n "$NODE_NS" -j link show second | jq '.[0].ifindex'),\"peer_ifindex\":$(ip -n "$P-late" -j link show net1 | jq '.[0].ifindex')}"
+		ip -n "$NODE_NS" -j link show second | jq '.[0].ifindex')}"
 }
 matches "a second device of a pod is refused" "$(second)" 'the pod has a device already.*"EEXIST"'
 expect "the first one is what it was" <<<'open web late 80 tcp'
@@ -182,6 +182,42 @@ expect "with its policy" <<-EOT
 	silent world early 80 tcp
 EOT
 equal "STATUS is content" "$(cni STATUS early)" ""
+
+# ---- a pod that moves its side of the veth ---------------------------------------------------------------------------
+# Out and back, while another device takes its index: it comes back with another one, and with the address of a pod that
+# waits. All that before its own object is known.
+namespace bank
+NAMESPACE[mover]=shop
+link_up mover
+CNI_CONF=',"timeoutSeconds":1' cni ADD mover >/dev/null 2>&1
+ns_new aside
+index=$(ip -n "$P-mover" -j link show eth0 | jq '.[0].ifindex')
+ip -n "$P-mover" link set eth0 netns "$P-aside"
+ip -n "$P-mover" link add index "$index" taken type bridge
+ip -n "$P-aside" link set eth0 netns "$P-mover"
+POD4[victim]=10.$NET_A.$NET_B.200 POD6[victim]=fd00:$HEX::c8
+ip -n "$P-mover" -b - <<-EOT
+	addr add ${POD4[mover]}/32 dev eth0
+	addr add ${POD6[mover]}/128 dev eth0 nodad
+	addr add ${POD4[victim]}/32 dev eth0
+	link set eth0 up
+	route add $GW4 dev eth0
+	route add $GW6 dev eth0
+	route add default via $GW4 src ${POD4[mover]}
+	route add default via $GW6 src ${POD6[mover]}
+EOT
+serve mover 80/tcp
+pod_manifest victim bank
+sync
+born mover shop "app: mover, tier: back"
+check "a device stays its pod's wherever its other side was" until_true 20 in_state mover enforce
+check "and gives no other pod a device" until_true 20 told "carries ${POD4[victim]}, the address of pod bank/victim, which waits"
+expect "with its policy" <<-EOT
+	open   web   mover 80 tcp
+	silent world mover 80 tcp
+EOT
+cni DEL mover
+manifest_rm pod-victim
 
 # ---- many at once -------------------------------------------------------------------------------------------------------
 many=()

@@ -7,7 +7,7 @@
 #include "agent/endpoint/attachment.h"
 
 #define GOOD \
-	"'container':'c1','ifname':'eth0','namespace':'shop','name':'web','uid':'u-1','ifindex':7,'peer_ifindex':2," \
+	"'container':'c1','ifname':'eth0','namespace':'shop','name':'web','uid':'u-1','ifindex':7," \
 	"'addresses':['10.1.0.5','fd00:1::5'],'netns':'/run/netns/x','device':'v7'"
 
 static void a_request_is_read(void **state)
@@ -21,7 +21,6 @@ static void a_request_is_read(void **state)
 	assert_str(a.ns, "shop");
 	assert_str(a.uid, "u-1");
 	assert_int_equal(a.ifindex, 7);
-	assert_int_equal(a.peer_ifindex, 2);
 	assert_int_equal(a.naddrs, 2);
 	assert_false(a.due);
 }
@@ -55,7 +54,7 @@ static void what_is_wrong_is_named(void **state)
 		{ "'uid':'a/b'", "uid: \"a/b\" is no such name" },
 		{ "'ifindex':0", "ifindex: " },
 		{ "'ifindex':'7'", "ifindex: is a string, not an integer" },
-		{ "'peer_ifindex':null", "peer_ifindex: is missing" },
+		{ "'ifindex':null", "ifindex: is missing" },
 		{ "'addresses':'10.0.0.1'", "addresses: is a string, not a list" },
 		{ "'addresses':['10.0.0']", "addresses[0]: \"10.0.0\" is no address" },
 		{ "'addresses':['1.1.1.1','1.1.1.1','1.1.1.1','1.1.1.1','1.1.1.1','1.1.1.1','1.1.1.1','1.1.1.1','1.1.1.1']",
