@@ -32,6 +32,7 @@ static void folder_fini(struct folder *folder)
 // A configuration as it was read.
 struct conf {
 	char path[PATH_MAX]; // where a link leads to
+	bool linked;
 	struct stat st;
 	char *text;
 	size_t len;
@@ -91,6 +92,17 @@ static const char *first_of_others(const struct folder *folder)
 
 // ---- one configuration -------------------------------------------------------------------------
 
+// -ENOENT is for a folder without configurations.
+static int unreadable(const struct conf *conf, struct err *reterr)
+{
+	if (errno != ENOENT)
+		return err_set(reterr, -errno, "%s: %s", conf->path, strerror(errno));
+	if (conf->linked)
+		return err_set(reterr, -EINVAL, "%s is not there, but a symbolic link leads to it",
+			       conf->path);
+	return err_set(reterr, -ESTALE, "%s was removed meanwhile", conf->path);
+}
+
 // Where a link leads to, if that is a file of this folder.
 static int follow(const char *folder, struct conf *conf, struct err *reterr)
 {
@@ -98,9 +110,8 @@ static int follow(const char *folder, struct conf *conf, struct err *reterr)
 	ssize_t n = readlink(conf->path, target, sizeof(target) - 1);
 
 	if (n < 0)
-		return errno == EINVAL ?
-			       0 :
-			       err_set(reterr, -errno, "%s: %s", conf->path, strerror(errno));
+		return errno == EINVAL ? 0 : unreadable(conf, reterr);
+	conf->linked = true;
 	target[n] = '\0';
 	if (strchr(target, '/') || (size_t)n >= sizeof(target) - 1)
 		return err_set(
@@ -127,7 +138,7 @@ static int conf_read(const char *folder, const char *name, struct conf *conf, st
 		return r;
 	fd = open(conf->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &conf->st) < 0)
-		return err_set(reterr, -errno, "%s: %s", conf->path, strerror(errno));
+		return unreadable(conf, reterr);
 	if (!S_ISREG(conf->st.st_mode))
 		return err_set(reterr, -EINVAL, "%s is no file", conf->path);
 	r = file_read_fd(fd, CONFLIST_BYTES, &conf->text, &conf->len);
@@ -180,13 +191,15 @@ static int insert(const struct folder *folder, const char *name, const char *ent
 	return conf_change(&conf, text, len, only_look, placed, reterr);
 }
 
-// The list that stands for a single configuration. Others may have chained theirs to it, as to any list.
+// The list that stands for a single configuration. Others may have chained theirs to it, as to any list; a link in its
+// place leads to what is theirs.
 static int make(const struct folder *folder, const char *name, const char *made, const char *entry,
 		bool only_look, struct placed *placed, struct err *reterr)
 {
 	_cleanup_(conf_fini) struct conf conf = { 0 }, old = { 0 };
 	_cleanup_free_ char *text = NULL;
 	struct err ignored = { 0 };
+	char path[PATH_MAX];
 	size_t len;
 	int r;
 
@@ -196,14 +209,16 @@ static int make(const struct folder *folder, const char *name, const char *made,
 	r = conflist_wrap(conf.text, conf.len, entry ? entry : "{}", &text, &len, reterr);
 	if (r < 0)
 		return err_wrap(reterr, "%s", conf.path);
-	if (conf_read(folder->path, made, &old, &ignored) >= 0 &&
+	if (conf_read(folder->path, made, &old, &ignored) >= 0 && !old.linked &&
 	    conflist_stands_for(old.text, old.len, conf.text, conf.len))
 		return insert(folder, made, entry, only_look, placed, reterr);
 	placed->changes++;
 	if (only_look)
 		return 0;
-	r = file_write(old.path, text, len, conf.st.st_mode);
-	return r < 0 ? err_set(reterr, r, "%s cannot be written: %s", old.path, strerror(-r)) : 0;
+	if ((size_t)snprintf(path, sizeof(path), "%s/%s", folder->path, made) >= sizeof(path))
+		return err_set(reterr, -ENAMETOOLONG, "%s: the name is too long", folder->path);
+	r = file_write(path, text, len, conf.st.st_mode);
+	return r < 0 ? err_set(reterr, r, "%s cannot be written: %s", path, strerror(-r)) : 0;
 }
 
 // Out of a configuration of others. What cannot be read as one has no entry, as far as a runtime goes; it is an
@@ -240,6 +255,17 @@ static int unmake(const struct folder *folder, const char *name, bool only_look,
 	return 0;
 }
 
+// Whether both names are, or lead to, one file.
+static bool same_file(const struct folder *folder, const char *a, const char *b)
+{
+	_cleanup_close_ int dir = open(folder->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct stat sta, stb;
+
+	return strcmp(a, b) == 0 ||
+	       (fstatat(dir, a, &sta, 0) == 0 && fstatat(dir, b, &stb, 0) == 0 &&
+		sta.st_dev == stb.st_dev && sta.st_ino == stb.st_ino);
+}
+
 // Out of all but `keep` (NULL: none is kept). Goes on past what fails, and says the first.
 static int take_out_others(const struct folder *folder, const char *keep, const char *made,
 			   bool only_look, struct placed *placed, struct err *reterr)
@@ -250,7 +276,8 @@ static int take_out_others(const struct folder *folder, const char *keep, const 
 		struct err err = { 0 };
 		int r;
 
-		if ((keep && strcmp(*name, keep) == 0) || (made && strcmp(*name, made) == 0))
+		if ((keep && same_file(folder, *name, keep)) ||
+		    (made && same_file(folder, *name, made)))
 			continue;
 		if (conflist_is_made(*name))
 			r = unmake(folder, *name, only_look, placed, &err);
@@ -262,12 +289,44 @@ static int take_out_others(const struct folder *folder, const char *keep, const 
 	return first;
 }
 
+// Into the first of the folder, which a runtime takes. *retmade: the list that stands for it, NULL: it is one itself.
+static int put_first(const struct folder *folder, const char *name, const char *entry, bool only_look,
+		     char made[static NAME_MAX + 1], const char **retmade, struct placed *placed,
+		     struct err *reterr)
+{
+	*retmade = NULL;
+	if (conflist_is_list(name))
+		return insert(folder, name, entry, only_look, placed, reterr);
+	*retmade = conflist_made_name(name, made, NAME_MAX + 1);
+	if (!*retmade)
+		return err_set(reterr, -ENAMETOOLONG, "%s/%s: the name is too long", folder->path, name);
+	return make(folder, name, *retmade, entry, only_look, placed, reterr);
+}
+
+// After all was written: a runtime that looks now finds the entry.
+static int look_again(const char *conf_dir, const char *entry, struct err *reterr)
+{
+	_cleanup_(folder_fini) struct folder folder = { 0 };
+	struct placed placed = { 0 };
+	char buf[NAME_MAX + 1];
+	const char *name, *made;
+	int r = folder_read(&folder, conf_dir, reterr);
+
+	if (r < 0)
+		return r;
+	name = first_of_others(&folder);
+	r = name ? put_first(&folder, name, entry, true, buf, &made, &placed, reterr) : -ESTALE;
+	if (r == 0 && placed.changes)
+		r = -ESTALE;
+	return r == -ESTALE ? err_set(reterr, r, "%s was changed meanwhile", conf_dir) : r;
+}
+
 int place_entry(const char *conf_dir, const char *entry, bool only_look, struct placed *ret,
 		struct err *reterr)
 {
 	_cleanup_(folder_fini) struct folder folder = { 0 };
 	char buf[NAME_MAX + 1];
-	const char *name, *made = NULL;
+	const char *name, *made;
 	struct err ignored = { 0 };
 	int r;
 
@@ -283,20 +342,12 @@ int place_entry(const char *conf_dir, const char *entry, bool only_look, struct 
 				       conf_dir);
 	}
 	snprintf(ret->file, sizeof(ret->file), "%s", name);
-	if (conflist_is_list(name)) {
-		r = insert(&folder, name, entry, only_look, ret, reterr);
-	} else {
-		made = conflist_made_name(name, buf, sizeof(buf));
-		if (!made)
-			return err_set(reterr, -ENAMETOOLONG, "%s/%s: the name is too long",
-				       conf_dir, name);
-		r = make(&folder, name, made, entry, only_look, ret, reterr);
-	}
+	r = put_first(&folder, name, entry, only_look, buf, &made, ret, reterr);
 	if (r < 0)
 		return r;
 	// What a runtime does not take does no harm: the next one that looks tries again.
 	take_out_others(&folder, name, made, only_look, ret, &ignored);
-	return 0;
+	return only_look || !ret->changes ? 0 : look_again(conf_dir, entry, reterr);
 }
 
 // ---- the program -------------------------------------------------------------------------------

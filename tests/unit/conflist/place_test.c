@@ -245,6 +245,39 @@ static void links_are_followed_within_the_folder(void **state)
 	assert_int_equal(symlink("second", at("10-a.conflist")), 0);
 	assert_int_equal(symlink("real", at("second")), 0);
 	refused(-ELOOP, "second");
+	assert_int_equal(unlink(at("second")), 0);
+	refused(-EINVAL, "/second is not there");
+}
+
+static void a_link_and_its_file_are_one(void **state)
+{
+	put("20-b.conflist", LIST);
+	assert_int_equal(symlink("20-b.conflist", at("10-a.conflist")), 0);
+	assert_int_equal(place().changes, 1);
+	holds("20-b.conflist", WITH);
+	assert_int_equal(to_do(ENTRY), 0);
+	assert_int_equal(place().changes, 0);
+	holds("20-b.conflist", WITH);
+	unplace(1);
+	holds("20-b.conflist", LIST);
+}
+
+static void a_list_is_made_in_the_place_of_a_link(void **state)
+{
+	struct stat st;
+
+	put("10-x.conf", CONF);
+	assert_int_equal(symlink("10-x.conf", at("10-x.bulkhead.conflist")), 0);
+	assert_int_equal(place().changes, 1);
+	holds("10-x.conf", CONF);
+	assert_int_equal(lstat(at("10-x.bulkhead.conflist"), &st), 0);
+	assert_true(S_ISREG(st.st_mode));
+	assert_int_equal(rename(at("10-x.bulkhead.conflist"), at("theirs")), 0);
+	assert_int_equal(symlink("theirs", at("10-x.bulkhead.conflist")), 0);
+	assert_int_equal(place().changes, 1);
+	assert_int_equal(lstat(at("10-x.bulkhead.conflist"), &st), 0);
+	assert_true(S_ISREG(st.st_mode));
+	assert_int_equal(place().changes, 0);
 }
 
 static void what_is_broken_is_not_touched(void **state)
@@ -348,6 +381,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_stood_for_it_goes_with_it, folder, no_folder),
 		cmocka_unit_test_setup_teardown(links_are_followed_within_the_folder, folder,
 						no_folder),
+		cmocka_unit_test_setup_teardown(a_link_and_its_file_are_one, folder, no_folder),
+		cmocka_unit_test_setup_teardown(a_list_is_made_in_the_place_of_a_link, folder, no_folder),
 		cmocka_unit_test_setup_teardown(what_is_broken_is_not_touched, folder, no_folder),
 		cmocka_unit_test_setup_teardown(the_program_is_put_and_replaced, folder, no_folder),
 		cmocka_unit_test_setup_teardown(the_program_stays_while_it_is_named, folder,
