@@ -117,6 +117,43 @@ static bool unchanged(const char *path, const struct stat *old)
 	       st.st_mtim.tv_nsec == old->st_mtim.tv_nsec;
 }
 
+static int swap(const char *a, const char *b)
+{
+	return renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE) < 0 ? -errno : 0;
+}
+
+static bool is_inode(const char *path, const struct stat *of)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 && st.st_dev == of->st_dev && st.st_ino == of->st_ino;
+}
+
+// What came out of the path is looked at, so that nothing slips in between; if it is not `old`, it goes back. What
+// somebody put there meanwhile is then what comes out, and it is that which has to stay.
+static int replace(const char *temp, const char *path, const struct stat *old)
+{
+	struct stat own;
+	int r = lstat(temp, &own) < 0 ? -errno : 0;
+
+	if (r == 0)
+		r = swap(temp, path);
+	if (r == -EINVAL || r == -ENOSYS) { // a file system that cannot
+		r = unchanged(path, old) ? 0 : -ESTALE;
+		return r == 0 && rename(temp, path) < 0 ? -errno : r;
+	}
+	if (r == -ENOENT)
+		return -ESTALE;
+	if (r < 0)
+		return r;
+	if (!unchanged(temp, old)) {
+		if (swap(temp, path) == 0 && !is_inode(temp, &own))
+			swap(temp, path);
+		return -ESTALE;
+	}
+	return unlink(temp) < 0 ? -errno : 0;
+}
+
 // old NULL: over whatever is there.
 static int write_over(const char *path, mode_t mode, const struct stat *old, const void *data, size_t len)
 {
@@ -129,9 +166,9 @@ static int write_over(const char *path, mode_t mode, const struct stat *old, con
 	if (fd < 0)
 		return -errno;
 	r = fill(fd, mode, old, data, len);
-	if (r == 0 && old && !unchanged(path, old))
-		r = -ESTALE;
-	if (r == 0 && rename(temp, path) < 0)
+	if (r == 0 && old)
+		r = replace(temp, path, old);
+	else if (r == 0 && rename(temp, path) < 0)
 		r = -errno;
 	if (r < 0)
 		unlink(temp);
