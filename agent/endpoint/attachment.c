@@ -97,7 +97,8 @@ static int read_uid(const struct at *root, struct attachment *ret, struct err *r
 	if (r <= 0 || !*text)
 		return r;
 	r = read_text(root, "uid", is_word, ret->uid, sizeof(ret->uid), reterr);
-	if (r >= 0 && uid_is_static(ret->uid))
+	ret->is_static = r >= 0 && uid_is_static(ret->uid);
+	if (ret->is_static)
 		ret->uid[0] = '\0';
 	return r;
 }
@@ -142,6 +143,12 @@ int attachment_parse(struct json_object *json, struct attachment *ret, struct er
 bool attachment_same(const struct attachment *a, const struct attachment *b)
 {
 	return !strcmp(a->container, b->container) && !strcmp(a->ifname, b->ifname);
+}
+
+void attachment_bind(struct attachment *attachment, const char *uid)
+{
+	if (!attachment->uid[0] && !attachment->is_static && uid)
+		snprintf(attachment->uid, sizeof(attachment->uid), "%s", uid);
 }
 
 bool attachment_fits(const struct attachment *attachment, const struct pod *pod)

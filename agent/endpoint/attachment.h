@@ -21,7 +21,8 @@
 struct attachment {
 	char container[ATTACHMENT_CONTAINER_BYTES], ifname[IFNAMSIZ];
 	char ns[64], name[254];
-	char uid[64]; // "": not known, or that of a static pod, which its object does not bear
+	char uid[64]; // "": not said, and no object was matched yet; or a static pod's, which its object does not bear
+	bool is_static;
 	int ifindex; // of the host's device
 	uint32_t naddrs;
 	struct bh_addr addrs[POD_ADDRS_MAX];
@@ -36,7 +37,9 @@ int attachment_parse(struct json_object *json, struct attachment *ret, struct er
 int attachment_parse_name(struct json_object *json, struct attachment *ret, struct err *reterr);
 bool attachment_same(const struct attachment *a, const struct attachment *b); // by name
 
-// Whether the object is the one that it was made for.
+// Whether the object is the one that it was made for. Where the plugin said no UID it is the first that fits:
+// attachment_bind() then, and a later object of that name is another pod.
+void attachment_bind(struct attachment *attachment, const char *uid); // NULL: it has none
 bool attachment_fits(const struct attachment *attachment, const struct pod *pod);
 
 bool uid_is_static(const char *uid); // the hash that a static pod has for one

@@ -88,6 +88,36 @@ static bool is_further(const struct endpoints *endpoints, const struct attachmen
 	return false;
 }
 
+// ---- whose it is, if the plugin did not say ---------------------------------------------------------------------
+
+static void bind_to(struct endpoints *endpoints, struct attachment *a, const char *uid)
+{
+	if (a->uid[0])
+		return;
+	attachment_bind(a, uid);
+	if (a->uid[0] && !is_further(endpoints, a))
+		lend(endpoints, a);
+}
+
+void attachments_bind(struct endpoints *endpoints, const struct pod *pod)
+{
+	struct attachment *a = of_pod(endpoints, pod);
+
+	if (a && pod_is_here(endpoints, pod))
+		bind_to(endpoints, a, pod->object.uid);
+}
+
+// What an agent before this one gave the device to, else the object that is there already.
+static const char *first_uid(const struct endpoints *endpoints, const struct attachment *a)
+{
+	const struct endpoint *e = endpoints_by_device(endpoints, a->ifindex);
+	const struct pod *pod = (const struct pod *)store_find(endpoints->store, KIND_POD, a->ns, a->name);
+
+	if (e && e->uid && !strcmp(e->name, a->name) && !strcmp(e->ns, a->ns))
+		return e->uid;
+	return pod && pod_is_here(endpoints, pod) ? pod->object.uid : NULL;
+}
+
 int endpoints_attachment_add(struct endpoints *endpoints, const struct attachment *attachment)
 {
 	struct attachment *known;
@@ -98,8 +128,10 @@ int endpoints_attachment_add(struct endpoints *endpoints, const struct attachmen
 	if (known)
 		vec_cut(&endpoints->attachments, (size_t)(known - endpoints->attachments.v));
 	vec_push(&endpoints->attachments, *attachment);
-	if (!is_further(endpoints, attachment))
-		lend(endpoints, attachment);
+	known = &endpoints->attachments.v[endpoints->attachments.n - 1];
+	attachment_bind(known, first_uid(endpoints, known));
+	if (!is_further(endpoints, known))
+		lend(endpoints, known);
 	return 0;
 }
 

@@ -98,8 +98,7 @@ static bool lacks_device(const struct endpoints *endpoints, const struct pod *po
 {
 	const struct endpoint *e = record_of(endpoints, pod);
 
-	return pod->node == endpoints->node && !pod->host_network && !pod->finished &&
-	       (!e || e->phase == ENDPOINT_WAITING);
+	return pod_is_here(endpoints, pod) && (!e || e->phase == ENDPOINT_WAITING);
 }
 
 static int guess_pod(void *arg, const struct object *object)

@@ -284,10 +284,14 @@ void endpoints_released(struct endpoints *endpoints, uint32_t slot)
 
 // ---- objects --------------------------------------------------------------------------------------------
 
+bool pod_is_here(const struct endpoints *endpoints, const struct pod *pod)
+{
+	return pod->node == endpoints->node && !pod->host_network && !pod->finished;
+}
+
 bool pod_is_ours(const struct endpoints *endpoints, const struct pod *pod)
 {
-	return pod && pod->node == endpoints->node && !pod->host_network && !pod->finished &&
-	       pod->naddrs > 0;
+	return pod && pod_is_here(endpoints, pod) && pod->naddrs > 0;
 }
 
 static const struct pod *pod_of(const struct object *object)
@@ -358,6 +362,8 @@ static void pod_changed(struct endpoints *endpoints, const struct pod *before, c
 	struct endpoint *old = before ? record_of(endpoints, before) : NULL;
 	struct endpoint *e = after ? record_of(endpoints, after) : NULL;
 
+	if (after)
+		attachments_bind(endpoints, after);
 	if (old && (old != e || !pod_is_ours(endpoints, after)))
 		shut_in(endpoints, old);
 	if (!pod_is_ours(endpoints, after))

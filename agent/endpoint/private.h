@@ -33,7 +33,8 @@ struct endpoint *record_of(const struct endpoints *endpoints, const struct pod *
 struct endpoint *record_add(struct endpoints *endpoints, const char *ns, const char *name, const char *uid);
 void record_remove(struct endpoints *endpoints, struct endpoint *endpoint);
 
-bool pod_is_ours(const struct endpoints *endpoints, const struct pod *pod); // it runs, here, and has addresses
+bool pod_is_here(const struct endpoints *endpoints, const struct pod *pod); // it runs, on this node, with a network of its own
+bool pod_is_ours(const struct endpoints *endpoints, const struct pod *pod); // and has addresses
 
 // The pod that the record stands for, if it is one of ours still.
 const struct pod *record_pod(const struct endpoints *endpoints, const struct endpoint *endpoint);
@@ -59,6 +60,7 @@ void device_refresh(struct endpoints *endpoints, const struct link_view *view, c
 // attachments.c
 // The pod's device is looked at, alone; false: nobody said which it is.
 bool attachment_look(struct endpoints *endpoints, const struct pod *pod);
+void attachments_bind(struct endpoints *endpoints, const struct pod *pod); // those that nobody's UID was said of
 void attachments_device_gone(struct endpoints *endpoints, int ifindex);
 void attachments_check(struct endpoints *endpoints, const struct link_view *view); // drops those whose device is gone
 

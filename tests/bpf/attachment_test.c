@@ -363,6 +363,83 @@ static void r09_an_address_lent_to_a_new_pod_leaves_the_old_one_nothing(void **s
 	assert_true(has_addr(world, "new", "10.0.0.5"));
 }
 
+// Where the runtime says no UID, a sandbox that is left over is not the next pod's of that name.
+static void assert_heir_gets_nothing(struct world *world, const struct link_pod *link)
+{
+	put_pod_uid(world, "db", "u2", "", 2);
+	assert_int_equal(endpoint_of(world, "db")->phase, ENDPOINT_ORPHAN); // it has no address, as nobody lends it one
+	assert_false(endpoints_want_look(world->endpoints));
+	put_pod_uid(world, "db", "u2", "10.0.0.5", 2);
+	scan(world, link, 1);
+	assert_int_equal(endpoint_of(world, "db")->phase, ENDPOINT_WAITING);
+	assert_int_equal(endpoints_by_device(world->endpoints, 9)->phase, ENDPOINT_ORPHAN);
+	assert_str(endpoints_by_device(world->endpoints, 9)->uid, "u1");
+}
+
+static void an_attachment_without_uid_is_its_first_pods_for_good(void **state)
+{
+	struct world *world = *state;
+	struct attachment a = given("c", "db", "", "10.0.0.5", 9);
+	struct link_pod link = link_at("10.0.0.5", 9);
+
+	put_pod_uid(world, "db", "u1", "", 1);
+	tell(world, &a);
+	look(world, &link, 1);
+	assert_int_equal(endpoint_of(world, "db")->phase, ENDPOINT_FOUND);
+	assert_int_equal(store_remove(world->store, KIND_POD, "x", "db"), 1);
+	assert_heir_gets_nothing(world, &link);
+}
+
+static void an_object_that_comes_later_has_it_for_good(void **state)
+{
+	struct world *world = *state;
+	struct attachment a = given("c", "db", "", "10.0.0.5", 9);
+	struct link_pod link = link_at("10.0.0.5", 9);
+
+	tell(world, &a);
+	look(world, &link, 1);
+	put_pod_uid(world, "db", "u1", "", 1);
+	look(world, &link, 1);
+	assert_int_equal(endpoint_of(world, "db")->phase, ENDPOINT_FOUND);
+	assert_heir_gets_nothing(world, &link); // one object follows the other
+}
+
+static void whose_it_is_outlives_the_agent(void **state)
+{
+	struct world *world = *state;
+	struct attachment a = given("c", "db", "", "10.0.0.5", 9);
+	struct link_pod link = link_at("10.0.0.5", 9);
+
+	put_pod_uid(world, "db", "u1", "", 1);
+	tell(world, &a);
+	look(world, &link, 1);
+	assert_int_equal(store_remove(world->store, KIND_POD, "x", "db"), 1);
+	assert_ok(store_recall(world->store, "x", "db"));
+	endpoints_free(world->endpoints);
+	open_registry(world);
+	assert_ok(endpoints_inherit(world->endpoints));
+	assert_ok(endpoints_attachment_add(world->endpoints, &a));
+	scan(world, &link, 1);
+	assert_heir_gets_nothing(world, &link);
+}
+
+// Its object has another UID each time that it is made anew, while its sandbox lives on.
+static void a_static_pods_sandbox_is_any_objects(void **state)
+{
+	struct world *world = *state;
+	struct attachment a = given("c", "db", "", "10.0.0.5", 9);
+	struct link_pod link = link_at("10.0.0.5", 9);
+
+	a.is_static = true;
+	put_pod_uid(world, "db", "u1", "", 1);
+	tell(world, &a);
+	look(world, &link, 1);
+	put_pod_uid(world, "db", "u2", "", 2);
+	look(world, &link, 1);
+	assert_int_equal(endpoint_of(world, "db")->phase, ENDPOINT_FOUND);
+	assert_str(endpoints_by_device(world->endpoints, 9)->uid, "u2");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -382,6 +459,10 @@ int main(void)
 		TEST(a_new_sandbox_takes_the_pod_over),
 		TEST(the_same_one_again_takes_its_own_place),
 		TEST(an_object_that_comes_later_has_its_device_looked_at),
+		TEST(an_attachment_without_uid_is_its_first_pods_for_good),
+		TEST(an_object_that_comes_later_has_it_for_good),
+		TEST(whose_it_is_outlives_the_agent),
+		TEST(a_static_pods_sandbox_is_any_objects),
 		TEST(r09_an_address_lent_to_a_new_pod_leaves_the_old_one_nothing),
 	};
 

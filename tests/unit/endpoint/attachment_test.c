@@ -33,6 +33,9 @@ static void a_static_pods_uid_is_none(void **state)
 
 	assert_ok_err(attachment_parse(json, &a, &err), &err);
 	assert_str(a.uid, "");
+	assert_true(a.is_static);
+	attachment_bind(&a, "u-2");
+	assert_str(a.uid, "");
 }
 
 // Of two fields with one name the later counts.
