@@ -16,6 +16,7 @@
 
 #include "agent/base/option.h"
 #include "tests/conformance/sandbox.h"
+#include "agent/bpf/program.h"
 #include "tests/soak/soak.h"
 
 #define FAILURES_MAX 20 // then it ends
@@ -138,11 +139,12 @@ static int take_once(struct soak *soak, struct census *ret, struct err *reterr)
 			   reterr);
 }
 
-// The netfilter program stays for a while when no Service is mixed any more.
+// The netfilter program stays for a while when no Service is mixed any more, and filters until their device has its
+// turn to be moved to tcx.
 static bool is_leaving(const struct census *census)
 {
 	vec_each(char *, line, &census->lines)
-		if (strstr(*line, " bh_hook/"))
+		if (strstr(*line, " bh_hook/") || (strstr(*line, "_program") && program_can_move()))
 			return true;
 	return false;
 }
