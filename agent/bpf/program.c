@@ -222,13 +222,14 @@ static bool has_other(const struct hook *hook, const struct attach *way)
 }
 
 // What the other way has there, after a change of it or program_shut(), and the quarantine of the pod's start judge
-// until ours is in front of all that is not ours, and then go.
+// until ours is in front of all that is not ours, and then go. Where nothing stands there yet, the watch tells of what
+// is in front.
 static int put_hook(const struct hook *hook, const struct attach *way, int program, struct err *reterr)
 {
 	bool fresh = !has_pin(hook->folder, way->pins[hook->egress]);
 	int r = way->put(hook, program, reterr);
 
-	if (r == 0)
+	if (r == 0 && (has_other(hook, way) || attach_tcx.shut(hook) || attach_clsact.shut(hook)))
 		r = way->check(hook, reterr);
 	for (int i = 0; i < BH_ATTACH_MAX && r == 0; i++)
 		if (ways[i] && ways[i] != way)
