@@ -28,7 +28,7 @@ __attribute__((noinline)) int stall_here(void)
 	if (!stall.armed || stall.loads++ != stall.at)
 		return 0;
 	stall.here = 1;
-	for (int i = 0; i < 16; i++)
+	for (int i = 0; i < 4; i++)
 		bpf_loop(1 << 23, look, 0, 0);
 	stall.lost = !stall.go;
 	stall.left = 1;

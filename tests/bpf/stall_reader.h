@@ -74,12 +74,13 @@ static inline bool reader_start(struct reader *reader, uint32_t at)
 	return stall->here;
 }
 
-static inline void reader_end(struct reader *reader)
+// False: nobody let it go in time, it gave up to save the machine and tells nothing.
+static inline bool reader_end(struct reader *reader)
 {
 	stall->go = 1;
 	pthread_join(reader->thread, NULL);
-	assert_false(stall->lost);
 	stall->armed = 0;
+	return !stall->lost;
 }
 
 static inline int find_denied(void *arg, const struct denied_entry *entry)
