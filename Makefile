@@ -38,7 +38,7 @@ BPF_CFLAGS := -target bpf -mcpu=v3 -g -O2 -Wall -Wextra -Wno-unused-parameter -W
 	      -Iinclude -I. -D__TARGET_ARCH_$(BPF_ARCH) $(BPF_INCLUDES)
 
 # ---- rooms: one static archive each, in the order in which they may use each other -----------------------
-ROOMS := base conflist object kube source store report policy sim bpf endpoint flow metrics control daemon cli
+ROOMS := base conflist object kube source store report policy sim bpf endpoint flow sink recorder metrics control daemon cli
 LIB_base := -ljson-c -lpthread
 LIB_conflist := -ljson-c
 LIB_object := -ljson-c
@@ -48,6 +48,9 @@ LIB_bpf := -lbpf -lelf -lz -lnl-route-3 -lnl-3 -lmnl
 LIB_endpoint := -lnl-route-3 -lnl-3
 LIB_control := -levent
 LIB_report := -ljson-c -levent
+LIB_flow := -levent
+LIB_sink := $(shell pkg-config --libs libevent_openssl libssl libcrypto libcurl zlib)
+LIB_recorder := -ljson-c -levent -lmnl
 LIB_metrics := -levent
 
 room_src = $(sort $(foreach room,$(1),$(wildcard agent/$(room)/*.c)))
@@ -57,8 +60,8 @@ link = -Wl,--start-group $(call archives,$(1)) -Wl,--end-group \
 	$(foreach r,$(1),$(LIB_$(r)))
 
 PURE_ROOMS := base object store policy
-CLI_ROOMS := base conflist object source store policy sim control cli
-AGENT_ROOMS := base conflist object kube source store report policy bpf endpoint flow metrics control daemon
+CLI_ROOMS := base conflist object source store policy sim flow control cli
+AGENT_ROOMS := base conflist object kube source store report policy bpf endpoint flow sink recorder metrics control daemon
 
 BPF_SRC := $(sort $(wildcard datapath/*.bpf.c))
 BPF_OBJ := $(BPF_SRC:datapath/%.bpf.c=$(B)/bpf/%.bpf.o)

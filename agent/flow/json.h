@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+// json.h - a record as one line of JSON: the schema of docs/flows.md and docs/flow.schema.json.
+//
+// World: host. Pure: yes. Owns: nothing.
+#pragma once
+
+#include <event2/buffer.h>
+
+#include "agent/flow/record.h"
+
+// Appends one object, without a newline. node: the name of this node. Strings are escaped, text that is no UTF-8
+// has its bytes replaced by U+FFFD. 0 or -ENOMEM (nothing is appended then).
+int flow_json(struct evbuffer *out, const struct flow_record *record, const char *node);
