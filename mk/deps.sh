@@ -11,7 +11,8 @@ libjson-c-dev libevent-dev libyaml-dev libcurl4-openssl-dev libssl-dev"
 testing="libcmocka-dev
 iproute2 nftables iptables conntrack ipset jq nghttp2-proxy procps util-linux shellcheck clang-format libclang-rt-14-dev libasan8 libubsan1
 yq runc systemd curl openssl
-podman conmon containernetworking-plugins busybox-static"
+podman conmon containernetworking-plugins busybox-static
+prometheus"
 packages=$building
 [ "${1:-}" = build ] || packages="$building $testing"
 # Manifests are rendered by whatever kubectl there is, else by Debian's.
@@ -31,6 +32,13 @@ if [ "$(id -u)" != 0 ]; then
 fi
 echo "installing:$missing"
 export DEBIAN_FRONTEND=noninteractive
+# Some bring a daemon: tests start it themselves, where and how they want it.
+policy=/usr/sbin/policy-rc.d
+[ -e "$policy" ] || {
+	trap 'rm -f "$policy"' EXIT
+	printf '#!/bin/sh\nexit 101\n' >"$policy"
+	chmod 0755 "$policy"
+}
 # shellcheck disable=SC2086 # a list of words
 apt-get install -y -qq --no-install-recommends $missing >/dev/null 2>&1 || {
 	apt-get update -qq
