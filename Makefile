@@ -146,6 +146,7 @@ install: all man completion $(B)/bulkheadd.service ## install under DESTDIR and 
 	install -m 0644 $(B)/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 	install -m 0644 $(B)/man/*.8 $(DESTDIR)$(PREFIX)/share/man/man8/
 	install -D -m 0644 $(B)/completion/bulkhead.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/bulkhead
+	install -D -m 0644 docs/flow.schema.json $(DESTDIR)$(PREFIX)/share/bulkhead/flow.schema.json
 	install -D -m 0644 $(B)/completion/bulkheadd.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/bulkheadd
 	install -D -m 0644 $(B)/bulkheadd.service $(DESTDIR)$(PREFIX)/lib/systemd/system/bulkheadd.service
 	[ -e $(DESTDIR)$(SYSCONFDIR)/bulkhead/bulkheadd.conf ] || \

@@ -12,7 +12,7 @@ testing="libcmocka-dev
 iproute2 nftables iptables conntrack ipset jq nghttp2-proxy procps util-linux shellcheck clang-format libclang-rt-14-dev libasan8 libubsan1
 yq runc systemd curl openssl
 podman conmon containernetworking-plugins busybox-static
-prometheus"
+prometheus python3-jsonschema"
 packages=$building
 [ "${1:-}" = build ] || packages="$building $testing"
 # Manifests are rendered by whatever kubectl there is, else by Debian's.

@@ -9,8 +9,7 @@
 #define ESCAPED "\\\\x%02x"
 #define ESCAPED_BYTES 5
 
-// Bytes of the character that begins here; 0: none does (cut off, overlong, a surrogate, beyond Unicode).
-static size_t character(const unsigned char *at, size_t left)
+size_t utf8_character(const unsigned char *at, size_t left)
 {
 	size_t bytes = at[0] < 0x80 ? 1 :
 		       at[0] < 0xc2 ? 0 :
@@ -37,14 +36,14 @@ char *utf8_escape_json(const char *text, size_t len, size_t *retlen)
 	char *ret;
 
 	for (size_t i = 0; i < len; i += bytes ? bytes : 1) {
-		bytes = character(at + i, len - i);
+		bytes = utf8_character(at + i, len - i);
 		odd += !bytes;
 	}
 	ret = malloc(len + odd * (ESCAPED_BYTES - 1) + 1);
 	if (!ret)
 		return NULL;
 	for (size_t i = 0; i < len; i += bytes ? bytes : 1) {
-		bytes = character(at + i, len - i);
+		bytes = utf8_character(at + i, len - i);
 		memcpy(ret + n, at + i, bytes);
 		n += bytes ? bytes : (size_t)snprintf(ret + n, ESCAPED_BYTES + 1, ESCAPED, at[i]);
 	}

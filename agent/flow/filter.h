@@ -4,15 +4,19 @@
 // World: host. Pure: yes. Owns: a filter its terms.
 //
 // A filter is terms separated by spaces; a term is [!]field=value[,value...]. All terms must hold; of one term's
-// values one must; `!` turns the term round. Fields: verdict, type, reason, direction, protocol (name or number),
-// pod ("ns/name", or "name" in any namespace; a trailing * is a prefix), namespace, workload ("Kind/name" or "name"),
-// label ("key" or "key:value"), node, service ("ns/name" or "name"), address, cidr, port, policy ("ns/name" or
-// "name"), each meaning either end, and from-X / to-X of all that ends have, meaning the source or the destination
-// (its backend included). since and until take RFC 3339 or a duration before now ("5m").
+// values one must; `!` turns the term round. Fields of the record: verdict, type, reason, direction, protocol (name or
+// number), over, policy ("ns/name" or "name": what decided, or would by audit), since and until (RFC 3339, or a duration
+// before now: "5m"). Fields of its ends: pod and service ("ns/name", or "name" in any namespace), namespace, workload
+// ("Kind/name" or "name"), label ("key" or "key:value"), node, kind (pod, node, service, world), address, cidr, port (or a
+// range): X means either end, from-X the source, to-X the destination, which is also its Service and its backend. Names
+// and values of labels may end in *: all that begin so.
 #pragma once
 
 #include "agent/base/err.h"
 #include "agent/flow/record.h"
+
+#define FLOW_FILTER_BYTES 4096 // of a text, with its end
+#define FLOW_FILTER_SAID_BYTES 64 // of a term, in the sentence that refuses it
 
 struct flow_filter;
 

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+// jsonw.c - escapes and commas.
+#include "agent/base/jsonw.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/base/utf8.h"
+
+#define ESCAPE_BYTES 6 // \u001f: what one byte becomes at most
+#define NUMBER_BYTES 20
+#define REPLACEMENT "\xef\xbf\xbd"
+
+void jsonw_init(struct jsonw *w)
+{
+	w->v = w->first;
+	w->n = 0;
+	w->cap = sizeof(w->first);
+	w->comma = w->failed = false;
+}
+
+void jsonw_fini(struct jsonw *w)
+{
+	if (w->v != w->first)
+		free(w->v);
+	w->v = w->first;
+}
+
+static bool grow(struct jsonw *w, size_t want)
+{
+	size_t cap = w->cap * 2 > want ? w->cap * 2 : want;
+	char *v = w->failed ? NULL : realloc(w->v == w->first ? NULL : w->v, cap);
+
+	if (!v) {
+		w->failed = true;
+		return false;
+	}
+	if (w->v == w->first)
+		memcpy(v, w->first, w->n);
+	w->v = v;
+	w->cap = cap;
+	return true;
+}
+
+static inline bool room(struct jsonw *w, size_t more)
+{
+	return w->n + more <= w->cap || grow(w, w->n + more);
+}
+
+static inline void put(struct jsonw *w, const void *bytes, size_t n)
+{
+	memcpy(w->v + w->n, bytes, n);
+	w->n += n;
+}
+
+static void escape(struct jsonw *w, unsigned char c)
+{
+	static const char hex[] = "0123456789abcdef", plain[] = "btn\0fr"; // from \b on
+	char text[ESCAPE_BYTES] = { '\\', 'u', '0', '0', hex[c >> 4], hex[c & 15] };
+
+	if (c == '"' || c == '\\')
+		text[1] = (char)c;
+	else if (c >= '\b' && c <= '\r' && plain[c - '\b'])
+		text[1] = plain[c - '\b'];
+	put(w, text, text[1] == 'u' ? ESCAPE_BYTES : 2);
+}
+
+static void quote(struct jsonw *w, const char *text)
+{
+	size_t left = strlen(text), bytes;
+	const unsigned char *c = (const unsigned char *)text;
+
+	if (!room(w, left * ESCAPE_BYTES + 2))
+		return;
+	w->v[w->n++] = '"';
+	for (; left; c += bytes, left -= bytes) {
+		bytes = 1;
+		if (*c < ' ' || *c == '"' || *c == '\\' || *c == 0x7f) {
+			escape(w, *c);
+		} else if (*c < 0x80) {
+			w->v[w->n++] = (char)*c;
+		} else {
+			bytes = utf8_character(c, left);
+			put(w, bytes ? (const void *)c : REPLACEMENT, bytes ? bytes : strlen(REPLACEMENT));
+			bytes += !bytes;
+		}
+	}
+	w->v[w->n++] = '"';
+}
+
+static void begin(struct jsonw *w, const char *key)
+{
+	if (w->comma && room(w, 1))
+		w->v[w->n++] = ',';
+	w->comma = true;
+	if (!key)
+		return;
+	quote(w, key);
+	if (room(w, 1))
+		w->v[w->n++] = ':';
+}
+
+static void put_one(struct jsonw *w, char c)
+{
+	if (room(w, 1))
+		w->v[w->n++] = c;
+}
+
+void jsonw_open(struct jsonw *w, const char *key, char bracket)
+{
+	begin(w, key);
+	put_one(w, bracket);
+	w->comma = false;
+}
+
+void jsonw_close(struct jsonw *w, char bracket)
+{
+	put_one(w, bracket);
+	w->comma = true;
+}
+
+void jsonw_text(struct jsonw *w, const char *key, const char *text)
+{
+	if (!text)
+		return;
+	begin(w, key);
+	quote(w, text);
+}
+
+void jsonw_number(struct jsonw *w, const char *key, uint64_t value)
+{
+	char text[NUMBER_BYTES], *at = text + sizeof(text);
+
+	begin(w, key);
+	do
+		*--at = (char)('0' + value % 10);
+	while (value /= 10);
+	if (room(w, NUMBER_BYTES))
+		put(w, at, (size_t)(text + sizeof(text) - at));
+}
+
+void jsonw_bool(struct jsonw *w, const char *key, bool value)
+{
+	const char *text = value ? "true" : "false";
+
+	begin(w, key);
+	if (room(w, strlen(text)))
+		put(w, text, strlen(text));
+}
+
+const char *jsonw_get(const struct jsonw *w, size_t *retlen)
+{
+	*retlen = w->n;
+	return w->failed ? NULL : w->v;
+}
