@@ -8,6 +8,8 @@
 #include <sys/socket.h>
 #include <time.h>
 
+#include <openssl/ssl.h>
+
 #include "agent/kube/http_private.h"
 
 #define KEEPALIVE_SEC 10L // of silence, then a probe as often
@@ -253,6 +255,13 @@ static void set_secret(CURL *easy, CURLoption option, const struct kube_secret *
 		curl_easy_setopt(easy, option, &blob);
 }
 
+// libcurl has OpenSSL free its 16 KiB of buffer after each record that was read whole: a watch reads one per event.
+static CURLcode keep_buffers(CURL *easy, void *context, void *arg)
+{
+	SSL_CTX_clear_mode(context, SSL_MODE_RELEASE_BUFFERS);
+	return CURLE_OK;
+}
+
 static void set_tls(struct http_call *call, const struct kube_config *config)
 {
 	CURL *easy = call->easy;
@@ -260,6 +269,7 @@ static void set_tls(struct http_call *call, const struct kube_config *config)
 	curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
 	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
+	curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, keep_buffers);
 	set_secret(easy, CURLOPT_CAINFO_BLOB, &config->ca);
 	if (config->ca.text) // beside it libcurl would go on believing whom the system believes
 		curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
