@@ -12,7 +12,7 @@ testing="libcmocka-dev
 iproute2 nftables iptables conntrack ipset jq nghttp2-proxy procps util-linux shellcheck clang-format libclang-rt-14-dev libasan8 libubsan1
 yq runc systemd curl openssl
 podman conmon containernetworking-plugins busybox-static
-prometheus python3-jsonschema"
+prometheus python3-jsonschema nfdump rsyslog rsyslog-openssl"
 packages=$building
 [ "${1:-}" = build ] || packages="$building $testing"
 # Manifests are rendered by whatever kubectl there is, else by Debian's.
@@ -45,3 +45,9 @@ apt-get install -y -qq --no-install-recommends $missing >/dev/null 2>&1 || {
 	# shellcheck disable=SC2086
 	apt-get install -y -qq --no-install-recommends $missing >/dev/null
 }
+# Nor does one that is new here start with the machine.
+for daemon in prometheus nfdump rsyslog; do
+	case " $missing " in
+	*" $daemon "*) systemctl disable --quiet "$daemon" 2>/dev/null || true ;;
+	esac
+done
