@@ -8,6 +8,11 @@
 
 #include "datapath/half.bpf.h"
 
+/* Between the two tables of flows: as STALL() (policy.bpf.h). */
+#ifndef STALL_BETWEEN
+#define STALL_BETWEEN()
+#endif
+
 INLINE int is_open(const struct bh_endpoint *ep, __u32 dir)
 {
 	return READ_ONCE(ep->policy[dir & 1]) == BH_POLICY_ALLOW;
@@ -161,6 +166,53 @@ INLINE int flow_may_open(const struct work *work, const struct bh_ct *seen, enum
 	       ((work->pkt.tcp & BH_TCP_SYN) && work->initiator == dir);
 }
 
+/* A packet of a connection that is known. */
+INLINE enum bh_reason flow_known(struct __sk_buff *skb, struct work *work, struct bh_endpoint *ep,
+				 struct bh_ct *ct, const struct bh_ct *seen)
+{
+	enum bh_reason reason;
+
+	if (unlikely(node_is_stranger(skb, work, ep, seen->flags))) {
+		reason = stranger_judge(work, ep);
+		if (reason)
+			return reason;
+	}
+	if (unlikely(seen->gen != READ_ONCE(ep->gen[work->initiator & 1]) ||
+		     BH_CELL_VERDICT(seen->rule) != BH_VERDICT_ALLOW ||
+		     ep->state != BH_STATE_ACTIVE)) {
+		reason = ct_again(skb, work, ep, ct);
+		if (reason != BH_REASON_ESTABLISHED)
+			return reason;
+	}
+	flow_record(skb, work, ct, work->dir);
+	if (unlikely(work->pkt.flags & BH_PKT_ERROR))
+		return BH_REASON_RELATED;
+	if (!flow_is_quiet(work, seen))
+		ct_move(work, ct);
+	return BH_REASON_ESTABLISHED;
+}
+
+/*
+ * A packet that found neither a connection nor a half-open flow, though its flow may have become the one from the other
+ * between the two looks: its entry is made before its place is freed, so one more look finds it. NONE: it has none.
+ */
+BH_SUBPROG int flow_settled(struct __sk_buff *skb, struct work *work, struct bh_endpoint *ep)
+{
+	struct bh_ct seen = {}, *ct;
+
+	if (!work || !ep || (work->pkt.flags & BH_PKT_OPENER))
+		return BH_REASON_NONE;
+	ct = ct_find(work, work->dir);
+	if (!ct || bh_ct_expired(ct, work->pkt.proto, work->now, ct_scale))
+		return BH_REASON_NONE;
+	seen.judgement = READ_ONCE(ct->judgement);
+	seen.word = READ_ONCE(ct->word);
+	if (READ_ONCE(ct->check) != work->check)
+		return BH_REASON_INTERNAL;
+	work->initiator = seen.flags & BH_CT_EGRESS ? BH_EGRESS : BH_INGRESS;
+	return flow_known(skb, work, ep, ct, &seen);
+}
+
 INLINE enum bh_reason flow_pass(struct __sk_buff *skb, struct work *work, struct bh_endpoint *ep,
 				enum bh_dir dir)
 {
@@ -190,26 +242,13 @@ INLINE enum bh_reason flow_pass(struct __sk_buff *skb, struct work *work, struct
 		if (reason)
 			return reason;
 	}
-	if (unlikely(node_is_stranger(skb, work, ep, seen.flags))) {
-		reason = stranger_judge(work, ep);
-		if (reason)
-			return reason;
-	}
-	if (unlikely(seen.gen != READ_ONCE(ep->gen[work->initiator & 1]) ||
-		     BH_CELL_VERDICT(seen.rule) != BH_VERDICT_ALLOW ||
-		     ep->state != BH_STATE_ACTIVE)) {
-		reason = ct_again(skb, work, ep, ct);
-		if (reason != BH_REASON_ESTABLISHED)
-			return reason;
-	}
-	flow_record(skb, work, ct, dir);
-	if (unlikely(work->pkt.flags & BH_PKT_ERROR))
-		return BH_REASON_RELATED;
-	if (!flow_is_quiet(work, &seen))
-		ct_move(work, ct);
-	return BH_REASON_ESTABLISHED;
+	return flow_known(skb, work, ep, ct, &seen);
 miss:
+	STALL_BETWEEN();
 	reason = half_meet(skb, work, ep, ct);
+	if (reason)
+		return reason;
+	reason = flow_settled(skb, work, ep);
 	if (reason)
 		return reason;
 begin: /* of no flow, half-open ones included; ct: an entry that does not count as a hit for it */

@@ -67,6 +67,7 @@ INLINE void half_put(struct work *work, __u32 flags)
 		return;
 	i = bh_half_victim(bucket, work->tag, work->ident, work->now, ct_scale) & (BH_HALF_WAYS - 1);
 	WRITE_ONCE(bucket->place[i].check, 0);
+	bh_ct6_key_of(&work->pkt, work->dir, work->ident, work->local, &work->key6);
 	bucket->place[i].key = work->key6;
 	bucket->place[i].flow = flow;
 	WRITE_ONCE(bucket->place[i].check, bh_half_check(&work->key6, &flow));

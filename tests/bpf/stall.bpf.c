@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * stall.bpf.c - the judges once more, with a place before each load of a judgement where a test holds them.
+ * stall.bpf.c - the judges once more, with places where a test holds them: before each load
+ * of a judgement, and between the two tables of flows.
  *
  * World: BPF, tests. Owns: the variable `stall`, which the test maps. A held reader spins within its
  * read-side critical section until it is let go; it gives up after some seconds and says so.
  */
 #define STALL() stall_here()
+#define STALL_BETWEEN() stall_between()
 
 #include <linux/bpf.h>
 
@@ -23,15 +25,26 @@ static long look(__u32 i, void *ctx)
 	return stall.go != 0;
 }
 
-__attribute__((noinline)) int stall_here(void)
+static void hold(void)
 {
-	if (!stall.armed || stall.loads++ != stall.at)
-		return 0;
 	stall.here = 1;
 	for (int i = 0; i < 4; i++)
 		bpf_loop(1 << 23, look, 0, 0);
 	stall.lost = !stall.go;
 	stall.left = 1;
+}
+
+__attribute__((noinline)) int stall_here(void)
+{
+	if (stall.armed && stall.loads++ == stall.at)
+		hold();
+	return 0;
+}
+
+__attribute__((noinline)) int stall_between(void)
+{
+	if (__sync_val_compare_and_swap(&stall.between, 1, 0))
+		hold();
 	return 0;
 }
 

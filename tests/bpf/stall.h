@@ -16,5 +16,5 @@ struct stall {
 	__u32 go;
 	__u32 left; /* it went on */
 	__u32 lost; /* nobody let it go in time */
-	__u32 pad;
+	__u32 between; /* the first that finds no connection stops before it looks for a half-open flow */
 };

@@ -1,17 +1,78 @@
 // SPDX-License-Identifier: Apache-2.0
 // stall_reader.h - one packet on a CPU of its own, held before a load of its judgement; what it came to.
 //
-// World: host, tests; root.
+// World: host, tests; root. Owns: the judges.
 #pragma once
 
 #include "tests/bpf/stall.h"
 #include "tests/bpf/stall_scene.h"
 
+#include <bpf/bpf.h>
 #include <pthread.h>
 #include <sched.h>
 
+#include "tests/bpf/stall.skel.h"
+
 static int cpus[2]; // who changes, who reads
+static struct stall_bpf *skel;
 static volatile struct stall *stall; // shared with the judges
+
+// The pods of `live` are judged by programs that can be held. half_scale: of datapath/config.bpf.h.
+static inline void load_judges(uint32_t half_scale)
+{
+	struct bpf_program *judges[BH_DIR_MAX];
+	struct bpf_map *map;
+
+	skel = stall_bpf__open();
+	assert_non_null(skel);
+	skel->rodata->half_scale = half_scale;
+	bpf_object__for_each_map(map, skel->obj)
+	{
+		int fd = tables_fd(live.tables, bpf_map__name(map));
+
+		if (fd >= 0)
+			assert_ok(bpf_map__reuse_fd(map, fd));
+	}
+	assert_ok(stall_bpf__load(skel));
+	judges[IN] = skel->progs.bh_judge_to;
+	judges[OUT] = skel->progs.bh_judge_from;
+	for (uint32_t dir = 0; dir < BH_DIR_MAX; dir++) {
+		uint32_t index = BH_JUDGE(BH_FEATURE_TRACK, dir);
+		int fd = bpf_program__fd(judges[dir]);
+
+		assert_ok(bpf_map_update_elem(tables_fd(live.tables, "bh_judge"), &index, &fd, 0));
+	}
+	stall = &skel->bss->stall;
+}
+
+static inline int find_cpus(void)
+{
+	cpu_set_t set;
+	int n = 0;
+
+	if (sched_getaffinity(0, sizeof(set), &set) < 0)
+		return 0;
+	for (int cpu = 0; cpu < CPU_SETSIZE && n < 2; cpu++)
+		if (CPU_ISSET(cpu, &set))
+			cpus[n++] = cpu;
+	return n;
+}
+
+// First of all in a test's main(): a CPU for who changes, one for who reads, a namespace of its own.
+static inline int reader_main(void)
+{
+	cpu_set_t set;
+
+	if (find_cpus() < 2) {
+		fprintf(stderr,
+			"one CPU for who changes and one for who reads: there are not two\n");
+		return -1;
+	}
+	CPU_ZERO(&set);
+	CPU_SET(cpus[0], &set);
+	sched_setaffinity(0, sizeof(set), &set);
+	return net_private();
+}
 
 struct reader {
 	pthread_t thread;
@@ -58,20 +119,33 @@ static inline void reader_init(struct reader *reader, const struct live_flow *fl
 	}
 }
 
-// True: it stands before its load number `at`. False: it makes fewer.
-static inline bool reader_start(struct reader *reader, uint32_t at)
+static inline bool reader_send(struct reader *reader)
 {
 	pthread_attr_t attr;
 
-	memset((void *)stall, 0, sizeof(*stall));
-	stall->at = at;
-	stall->armed = 1;
 	on_cpu(&attr, cpus[1]);
 	assert_int_equal(pthread_create(&reader->thread, &attr, read_once, reader), 0);
 	pthread_attr_destroy(&attr);
 	while (!stall->here && !is_done(reader))
 		sched_yield();
 	return stall->here;
+}
+
+// True: it stands before its load number `at`. False: it makes fewer.
+static inline bool reader_start(struct reader *reader, uint32_t at)
+{
+	memset((void *)stall, 0, sizeof(*stall));
+	stall->at = at;
+	stall->armed = 1;
+	return reader_send(reader);
+}
+
+// True: it stands between the table of connections, which has no entry for it, and that of half-open flows.
+static inline bool reader_start_between(struct reader *reader)
+{
+	memset((void *)stall, 0, sizeof(*stall));
+	stall->between = 1;
+	return reader_send(reader);
 }
 
 // False: nobody let it go in time, it gave up to save the machine and tells nothing.

@@ -5,43 +5,12 @@
 #include "tests/bpf/stall_plan.h"
 #include "tests/bpf/stall_reader.h"
 
-#include <bpf/bpf.h>
 #include <sys/syscall.h>
-
-#include "tests/bpf/stall.skel.h"
 
 #define WORDS 8
 #define LOST_MAX 3 // readers that the machine did not let go in time: each is tried again
 
-static struct stall_bpf *skel;
-
 // ---- the scene: pods under judges that can be held, and peers that two labels tell apart -------------------------
-
-static void load_judges(void)
-{
-	struct bpf_program *judges[BH_DIR_MAX];
-	struct bpf_map *map;
-
-	skel = stall_bpf__open();
-	assert_non_null(skel);
-	bpf_object__for_each_map(map, skel->obj)
-	{
-		int fd = tables_fd(live.tables, bpf_map__name(map));
-
-		if (fd >= 0)
-			assert_ok(bpf_map__reuse_fd(map, fd));
-	}
-	assert_ok(stall_bpf__load(skel));
-	judges[IN] = skel->progs.bh_judge_to;
-	judges[OUT] = skel->progs.bh_judge_from;
-	for (uint32_t dir = 0; dir < BH_DIR_MAX; dir++) {
-		uint32_t index = BH_JUDGE(BH_FEATURE_TRACK, dir);
-		int fd = bpf_program__fd(judges[dir]);
-
-		assert_ok(bpf_map_update_elem(tables_fd(live.tables, "bh_judge"), &index, &fd, 0));
-	}
-	stall = &skel->bss->stall;
-}
 
 static void scene_start(void)
 {
@@ -49,7 +18,7 @@ static void scene_start(void)
 	live_pod(&live, "a", "p", "'app':'p'", "10.1.0.5", "fd00:1::5");
 	live_pod(&live, "a", "q", "'app':'q'", "10.1.0.6", "fd00:1::6");
 	live_pod(&live, "a", "r", "'app':'r'", "10.1.0.7", "fd00:1::7");
-	load_judges();
+	load_judges(0);
 	peer("a1", "'g':'1','h':'1'", "10.2.0.1 fd00:2::1");
 	peer("a2", "'g':'1','h':'2'", "10.2.0.2 fd00:2::2");
 	peer("a3", "'g':'2','h':'1'", "10.2.0.3 fd00:2::3");
@@ -514,19 +483,6 @@ static void when_addresses_move_first_a_class_is_unknown(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, stall_setup, stall_teardown)
 
-static int find_cpus(void)
-{
-	cpu_set_t set;
-	int n = 0;
-
-	if (sched_getaffinity(0, sizeof(set), &set) < 0)
-		return 0;
-	for (int cpu = 0; cpu < CPU_SETSIZE && n < 2; cpu++)
-		if (CPU_ISSET(cpu, &set))
-			cpus[n++] = cpu;
-	return n;
-}
-
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -551,15 +507,6 @@ int main(void)
 		TEST(when_pods_flip_first_new_cells_judge_old_classes),
 		TEST(when_addresses_move_first_a_class_is_unknown),
 	};
-	cpu_set_t set;
 
-	if (find_cpus() < 2) {
-		fprintf(stderr,
-			"one CPU for who changes and one for who reads: there are not two\n");
-		return 1;
-	}
-	CPU_ZERO(&set);
-	CPU_SET(cpus[0], &set);
-	sched_setaffinity(0, sizeof(set), &set);
-	return net_private() < 0 ? 1 : cmocka_run_group_tests_name("stall", tests, NULL, NULL);
+	return reader_main() < 0 ? 1 : cmocka_run_group_tests_name("stall", tests, NULL, NULL);
 }
