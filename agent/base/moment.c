@@ -125,7 +125,7 @@ int moment_parse(const char *text, int64_t now_ns, int64_t *ret)
 		return 0;
 	}
 	rest = isdigit((unsigned char)*text) ? strptime(text, "%Y-%m-%dT%H:%M:%S", &tm) : NULL;
-	if (!rest || tm.tm_year < 70 || tm.tm_year >= 300)
+	if (!rest || tm.tm_year < 70 || tm.tm_year >= 362)
 		return -EINVAL;
 	rest = parse_fraction(rest, &fraction);
 	if (parse_offset(rest, &offset) < 0)

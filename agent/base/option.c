@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/base/moment.h"
+
 struct parse {
 	const struct option_page *page;
 	void *values;
@@ -64,11 +66,20 @@ static int set_flag(const struct option *option, void *values, const char *text,
 	return 0;
 }
 
+static int set_bounded(const struct option *option, void *values, const char *text, uint64_t number, struct err *reterr)
+{
+	uint64_t max = option->max ? option->max : UINT64_MAX;
+
+	if (number < option->min || number > max)
+		return err_set(reterr, -EINVAL, "--%s: %s is not in %llu..%llu", option->name, text,
+			       (unsigned long long)option->min, (unsigned long long)max);
+	*(uint64_t *)value_of(option, values) = number;
+	return 0;
+}
+
 static int set_number(const struct option *option, void *values, const char *text,
 		      struct err *reterr)
 {
-	uint64_t *value = value_of(option, values);
-	uint64_t max = option->max ? option->max : UINT64_MAX;
 	unsigned long long number;
 	char *end = NULL;
 
@@ -77,11 +88,31 @@ static int set_number(const struct option *option, void *values, const char *tex
 	if (!isdigit((unsigned char)text[0]) || *end || errno)
 		return err_set(reterr, -EINVAL, "--%s: '%s' is not a whole number", option->name,
 			       text);
-	if (number < option->min || number > max)
-		return err_set(reterr, -EINVAL, "--%s: %s is not in %llu..%llu", option->name, text,
-			       (unsigned long long)option->min, (unsigned long long)max);
-	*value = number;
-	return 0;
+	return set_bounded(option, values, text, number, reterr);
+}
+
+static int set_size(const struct option *option, void *values, const char *text, struct err *reterr)
+{
+	static const char units[] = "KMG";
+	unsigned long long number;
+	const char *unit;
+	char *end = NULL;
+
+	errno = 0;
+	number = strtoull(text, &end, 10);
+	unit = *end ? strchr(units, *end) : NULL;
+	if (!isdigit((unsigned char)text[0]) || errno || (*end && (!unit || end[1])) || number > UINT64_MAX >> 30)
+		return err_set(reterr, -EINVAL, "--%s: '%s' is not a number of bytes (K, M, G may follow)", option->name, text);
+	return set_bounded(option, values, text, unit ? number << 10 * (unit - units + 1) : number, reterr);
+}
+
+static int set_duration(const struct option *option, void *values, const char *text, struct err *reterr)
+{
+	int64_t ns = 0;
+
+	if (strcmp(text, "0") && duration_parse(text, &ns) < 0)
+		return err_set(reterr, -EINVAL, "--%s: '%s' is not a duration (30s, 5m, 2h, 7d)", option->name, text);
+	return set_bounded(option, values, text, (uint64_t)(ns / MOMENT_SEC_NS), reterr);
 }
 
 static int set_choice(const struct option *option, void *values, const char *text,
@@ -122,6 +153,10 @@ int option_set(const struct option *option, void *values, const char *text, stru
 		return 0;
 	case OPTION_NUMBER:
 		return set_number(option, values, text, reterr);
+	case OPTION_SIZE:
+		return set_size(option, values, text, reterr);
+	case OPTION_DURATION:
+		return set_duration(option, values, text, reterr);
 	case OPTION_CHOICE:
 		return set_choice(option, values, text, reterr);
 	case OPTION_LIST:

@@ -27,6 +27,8 @@ enum option_kind {
 	OPTION_FLAG, // bool; given: true. "true" and "false" where a value is set by name
 	OPTION_TEXT, // const char *, borrowed
 	OPTION_NUMBER, // uint64_t in min..max (max 0: no bound)
+	OPTION_SIZE, // the same in bytes: "64K", "10M", "1G"
+	OPTION_DURATION, // the same in seconds: "90", "30s", "5m", "1h30m", "7d"
 	OPTION_CHOICE, // int: index into choices
 	OPTION_LIST, // struct option_list; may be given many times
 	OPTION_HELP, // no value: option_parse() stops and returns OPTION_WANTS_HELP

@@ -7,12 +7,12 @@
 //   json, hubble      + stdout: | file:///PATH | unix:///PATH
 //   ipfix             + udp://HOST:PORT | tcp://HOST:PORT
 //   syslog            + udp://HOST:PORT | tcp://HOST:PORT | tls://HOST:PORT
-// Options of all: filter (filter.h, percent-encoded), queue (bytes). Of file: max-size (bytes, K, M, G), max-age
+// Options of all: filter (filter.h, percent-encoded), queue (bytes, K, M, G). Of file: max-size (bytes, K, M, G), max-age
 // (seconds, m, h, d), max-files, compress (true|false). Of tls: ca, cert, key, server-name. Of ipfix: domain,
 // template-refresh (seconds), mtu. docs/flows.md explains each and its default.
 //
-// What cannot be handed on in time is dropped, counted and said: delivered + lost is every record that the filter let
-// through. A peer that is gone is tried again with back-off; what is queued waits for it within the queue's bound.
+// What cannot be handed on in time is dropped, counted and said: delivered + lost + queued is every record that the filter
+// let through. A peer that is gone is tried again with back-off; what is queued waits for it within the queue's bound.
 #pragma once
 
 #include <event2/event.h>
@@ -30,8 +30,9 @@ struct sink;
 struct sink_stats {
 	uint64_t offered; // records that its filter let through
 	uint64_t delivered; // handed to the kernel, in the file, or on the stream
-	uint64_t lost_full; // the queue was full
-	uint64_t lost_error; // the transport failed with them in hand
+	uint64_t lost_full; // the queue was full, since the peer takes less than there is
+	uint64_t lost_error; // the queue was full, since there was no peer; or it went away in the middle of a record
+	uint64_t queued; // records that wait
 	uint64_t bytes, connects, failures;
 	uint64_t queued_bytes;
 	char problem[ERR_TEXT_BYTES]; // why it cannot deliver now; "": it can

@@ -24,7 +24,7 @@ equal "it installs" "$?" 0
 [ -z "$said" ] || echo "$said"
 equal "programs, pages, completion, unit, configuration" \
 	"$(cd "$work/a" && find . -type f ! -name 'bulkhead-*.1' -printf '%P %m\n' | sort | tr '\n' ';')" \
-	"etc/bulkhead/bulkheadd.conf 600;opt/cni/bin/bulkhead-cni 755;usr/bin/bulkhead 755;usr/lib/systemd/system/bulkheadd.service 644;usr/sbin/bulkheadd 755;usr/share/bash-completion/completions/bulkhead 644;usr/share/bash-completion/completions/bulkheadd 644;usr/share/man/man1/bulkhead.1 644;usr/share/man/man8/bulkhead-cni.8 644;usr/share/man/man8/bulkheadd.8 644;"
+	"etc/bulkhead/bulkheadd.conf 600;opt/cni/bin/bulkhead-cni 755;usr/bin/bulkhead 755;usr/lib/systemd/system/bulkheadd.service 644;usr/sbin/bulkheadd 755;usr/share/bash-completion/completions/bulkhead 644;usr/share/bash-completion/completions/bulkheadd 644;usr/share/bulkhead/flow.schema.json 644;usr/share/man/man1/bulkhead.1 644;usr/share/man/man8/bulkhead-cni.8 644;usr/share/man/man8/bulkheadd.8 644;"
 equal "a page for every verb" \
 	"$(find "$work/a/usr/share/man/man1" -name 'bulkhead-*.1' -printf '%f\n' | sed 's/^bulkhead-//; s/\.1$//' | sort | tr '\n' ' ')" \
 	"$("$B/bulkhead" help | sed -nE '1,/^Verbs:/d; s/^  ([a-z]+( [a-z]+)?) .*/\1/p' | tr ' ' - | sort | tr '\n' ' ')"

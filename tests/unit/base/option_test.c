@@ -109,6 +109,41 @@ static void defaults_come_from_environment_first(void **state)
 	unsetenv("OPTION_TEST_NODE");
 }
 
+static void sizes_and_durations(void **state)
+{
+	static const struct {
+		enum option_kind kind;
+		const char *text;
+		uint64_t want;
+	} cases[] = {
+		{ OPTION_SIZE, "7", 7 }, { OPTION_SIZE, "64K", 65536 }, { OPTION_SIZE, "1M", 1 << 20 }, { OPTION_SIZE, "2G", 2ull << 30 },
+		{ OPTION_DURATION, "0", 0 }, { OPTION_DURATION, "90", 90 }, { OPTION_DURATION, "1h30m", 5400 }, { OPTION_DURATION, "7d", 604800 },
+	};
+	static const struct {
+		enum option_kind kind;
+		const char *text, *want;
+	} bad[] = {
+		{ OPTION_SIZE, "", "--x: '' is not a number of bytes (K, M, G may follow)" }, { OPTION_SIZE, "1T", "--x: '1T' is not" },
+		{ OPTION_SIZE, "1KB", "--x: '1KB' is not" }, { OPTION_SIZE, "-1", "--x: '-1' is not" }, { OPTION_SIZE, "M", "--x: 'M' is not" },
+		{ OPTION_SIZE, "99999999999999999G", "--x: '99999999999999999G' is not" }, { OPTION_SIZE, "3G", "--x: 3G is not in 0..2147483648" },
+		{ OPTION_DURATION, "5x", "--x: '5x' is not a duration (30s, 5m, 2h, 7d)" }, { OPTION_DURATION, "", "--x: '' is not" },
+	};
+	struct option option = { .name = "x", .max = 2ull << 30 };
+	struct err err = { 0 };
+	uint64_t value = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		option.kind = cases[i].kind;
+		assert_ok_err(option_set(&option, &value, cases[i].text, &err), &err);
+		assert_int_equal(value, cases[i].want);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		option.kind = bad[i].kind;
+		assert_err(option_set(&option, &value, bad[i].text, &err), -EINVAL);
+		assert_str_starts(err.text, bad[i].want);
+	}
+}
+
 static void mistakes_are_named(void **state)
 {
 	static const struct {
@@ -252,6 +287,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(reads_every_form),
 		cmocka_unit_test(defaults_come_from_environment_first),
+		cmocka_unit_test(sizes_and_durations),
 		cmocka_unit_test(mistakes_are_named),
 		cmocka_unit_test(required_things_are_asked_for),
 		cmocka_unit_test(lists_have_an_end),
