@@ -59,11 +59,14 @@ struct sink_format {
 	const struct option *options;
 
 	int (*check)(void *self, const struct sink_where *where, struct err *reterr); // as above; may be NULL
+	// Whether such records are its business: what is not counts as if the filter had said no. NULL: all are.
+	bool (*wants)(void *self, const struct flow_record *record);
 	// Hands units to sink_emit(), at once or later, all of them by flush(). 0; -errno: this record is lost.
 	int (*put)(void *self, struct sink *sink, const struct flow_record *record);
 	void (*flush)(void *self, struct sink *sink); // may be NULL
-	// The unit that each connection begins with, before those that wait: no byte is no unit. May be NULL.
-	int (*hello)(void *self, struct sink *sink, struct evbuffer *out);
+	// Unit number index (from 0) of those that each connection begins with, before those that wait, since a datagram
+	// is one unit; no byte: there are no more. May be NULL.
+	int (*hello)(void *self, struct sink *sink, unsigned int index, struct evbuffer *out);
 	void (*fini)(void *self);
 };
 
