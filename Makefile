@@ -51,7 +51,7 @@ LIB_report := -ljson-c -levent
 LIB_flow := -levent
 LIB_sink := $(shell pkg-config --libs libevent_openssl libssl libcrypto libcurl zlib)
 LIB_recorder := -ljson-c -levent -lmnl
-LIB_metrics := -levent
+LIB_metrics := $(shell pkg-config --libs libevent_openssl libssl libcrypto)
 
 room_src = $(sort $(foreach room,$(1),$(wildcard agent/$(room)/*.c)))
 room_obj = $(patsubst %.c,$(B)/%.o,$(call room_src,$(1)))

@@ -146,6 +146,29 @@ int tables_count_get(const struct tables *tables, uint32_t slot, enum bh_dir dir
 	return r;
 }
 
+struct counts {
+	const struct map *map;
+	count_each_fn fn;
+	void *arg;
+};
+
+static int tell_count(void *arg, const void *key, const void *value)
+{
+	const struct counts *counts = arg;
+	struct bh_count all = sum(value, counts->map->value_bytes);
+	uint32_t index;
+
+	memcpy(&index, key, sizeof(index));
+	return counts->fn(counts->arg, index / BH_DIR_MAX, (enum bh_dir)(index % BH_DIR_MAX), &all);
+}
+
+int tables_count_each(const struct tables *tables, count_each_fn fn, void *arg)
+{
+	struct counts counts = { &tables->maps[TABLE_COUNT], fn, arg };
+
+	return map_each(counts.map, tell_count, &counts);
+}
+
 int tables_count_clear(struct tables *tables, uint32_t slot)
 {
 	const struct map *map = &tables->maps[TABLE_COUNT];

@@ -14,7 +14,7 @@
 
 #include "agent/bpf/state.h"
 
-#define SEED_SHARE 8 // seeds of one endpoint stop at this part of a table, as its quota does
+#define QUOTA_SHARE 8 // the part of a table that one endpoint may have; its seeds stop there as well
 
 uint32_t tables_now(void)
 {
@@ -150,7 +150,7 @@ int tables_ct_seed(struct tables *tables, const struct ct_entry *entry)
 	union key key;
 	int r;
 
-	if (endpoint && endpoint->ct_count >= map->max_entries / SEED_SHARE)
+	if (endpoint && endpoint->ct_count >= map->max_entries / QUOTA_SHARE)
 		return -ENOSPC;
 	value.check = key_of(entry, &key);
 	value.gen = 0; // judged at its first packet
@@ -230,6 +230,7 @@ static int sweep_entry(void *arg, const void *key, const void *value)
 	}
 	tally = &sweep->tallies[BH_SLOT(entry.ident)];
 	tally->count++;
+	sweep->stats.live[sweep->table == TABLE_CT6]++;
 	if (tally->count > sweep->stats.live_per_slot_max)
 		sweep->stats.live_per_slot_max = tally->count;
 	return 0;
@@ -272,11 +273,17 @@ static void correct(struct sweep *sweep, uint32_t slot)
 // What is left alone for 52 days would be young again.
 static bool half_is_over(void *arg, const struct bh_half *half, uint32_t last)
 {
-	const struct sweep *sweep = arg;
+	struct sweep *sweep = arg;
+	bool over = !owner(sweep->tables, half->key.ident) ||
+		    bh_half_expired(last, half->key.proto, half->flow.replied, sweep->now, sweep->tables->ct_scale);
 
-	return !owner(sweep->tables, half->key.ident) ||
-	       bh_half_expired(last, half->key.proto, half->flow.replied, sweep->now,
-			       sweep->tables->ct_scale);
+	sweep->stats.half += !over;
+	return over;
+}
+
+uint32_t tables_ct_quota(const struct tables *tables)
+{
+	return tables->maps[TABLE_CT].max_entries / QUOTA_SHARE;
 }
 
 int tables_ct_sweep(struct tables *tables, const bool *hurry, struct ct_sweep_stats *ret)

@@ -190,6 +190,21 @@ static int64_t matrices_bytes(const struct tables *tables)
 	return bytes;
 }
 
+bool tables_use(const struct tables *tables, int index, struct table_use *ret)
+{
+	if (index < 0 || index >= TABLE_MAX)
+		return false;
+	*ret = (struct table_use){ table_names[index], tables->maps[index].max_entries };
+	if (index == TABLE_HALF)
+		ret->max_entries *= BH_HALF_WAYS;
+	return true;
+}
+
+uint64_t tables_use_bytes(const struct tables *tables, int index)
+{
+	return (uint64_t)kernel_bytes(tables->maps[index].fd);
+}
+
 struct json_object *tables_memory(const struct tables *tables)
 {
 	struct json_object *json = json_object_new_object();

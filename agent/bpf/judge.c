@@ -22,7 +22,7 @@ static void set_knobs(struct pod_bpf *skel, const struct tables *tables, uint32_
 {
 	skel->rodata->features = features;
 	skel->rodata->ct_scale = tables->ct_scale;
-	skel->rodata->ct_quota = tables->maps[TABLE_CT].max_entries / 8;
+	skel->rodata->ct_quota = tables_ct_quota(tables);
 	skel->rodata->half_buckets = tables->maps[TABLE_HALF].max_entries;
 	skel->rodata->half_scale = tables->ct_scale;
 	skel->rodata->frag_share = BH_FRAG_SHARE(tables->maps[TABLE_FRAG].max_entries);

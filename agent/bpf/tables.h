@@ -130,6 +130,8 @@ int tables_half_each(struct tables *tables, ct_each_fn fn, void *arg);
 struct ct_sweep_stats {
 	uint32_t seen, expired, orphans; // orphans: of endpoints that are gone
 	uint32_t live_per_slot_max;
+	uint32_t live[2]; // entries that are left in bh_ct and in bh_ct6
+	uint32_t half; // half-open flows that are left
 	uint32_t corrected; // per-endpoint counts that had drifted and were set right
 };
 // Deletes what is expired by the table's own rule (bulkhead/conntrack.h) at deletion time, and entries of
@@ -176,10 +178,22 @@ int tables_denied_clear(struct tables *tables, uint32_t ident, uint32_t older_th
 
 int tables_count_get(const struct tables *tables, uint32_t slot, enum bh_dir dir,
 		     struct bh_count *ret);
+// Of every slot, used or not.
+typedef int (*count_each_fn)(void *arg, uint32_t slot, enum bh_dir dir, const struct bh_count *count);
+int tables_count_each(const struct tables *tables, count_each_fn fn, void *arg);
 int tables_count_clear(struct tables *tables, uint32_t slot);
 int tables_stats_get(const struct tables *tables, uint64_t ret[BH_STAT_MAX]);
 
 // Kernel bytes of each table (fdinfo memlock), for status: {"bh_ct": n, ...}; caller puts it.
 struct json_object *tables_memory(const struct tables *tables);
+
+// Of one table, counted from 0. false: there is none.
+struct table_use {
+	const char *name;
+	uint32_t max_entries;
+};
+bool tables_use(const struct tables *tables, int index, struct table_use *ret);
+uint64_t tables_use_bytes(const struct tables *tables, int index); // as tables_memory() has it
+uint32_t tables_ct_quota(const struct tables *tables); // connections that one endpoint may have
 
 uint32_t tables_now(void); // bh_now()

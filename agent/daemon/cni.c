@@ -78,10 +78,12 @@ static void request_free(struct add_request *request)
 	free(request);
 }
 
-static void request_end(struct daemon *daemon, size_t at, struct json_object *json, const struct err *err)
+static void request_end(struct daemon *daemon, size_t at, enum meter_add outcome, struct json_object *json,
+			const struct err *err)
 {
 	struct add_request *request = daemon->adds.v[at];
 
+	meter_since(&daemon->meter.adds[outcome], request->since_ns);
 	vec_cut(&daemon->adds, at);
 	control_answer(request->answer, json, err);
 	request_free(request);
@@ -117,7 +119,7 @@ void daemon_cni_answer(struct daemon *daemon)
 {
 	for (size_t i = 0; i < daemon->adds.n; i++)
 		if (!request_why(daemon, daemon->adds.v[i]))
-			request_end(daemon, i--, state_json(NULL), NULL);
+			request_end(daemon, i--, METER_ADD_ENFORCED, state_json(NULL), NULL);
 }
 
 static void request_late(evutil_socket_t fd, short what, void *arg)
@@ -129,7 +131,8 @@ static void request_late(evutil_socket_t fd, short what, void *arg)
 	for (size_t i = 0; i < daemon->adds.n; i++) {
 		if (daemon->adds.v[i] != request)
 			continue;
-		request_end(daemon, i, state_json(why && request->why[0] ? request->why : why), NULL);
+		request_end(daemon, i, why ? METER_ADD_QUARANTINE : METER_ADD_ENFORCED,
+			    state_json(why && request->why[0] ? request->why : why), NULL);
 		return;
 	}
 }
@@ -143,6 +146,7 @@ static int request_new(struct daemon *daemon, const struct attachment *name, int
 		return -ENOMEM;
 	request->daemon = daemon;
 	request->name = *name;
+	request->since_ns = meter_now_ns();
 	request->generation = store_generation(daemon->store);
 	request->late = evtimer_new(daemon->base, request_late, request);
 	if (!request->late || event_add(request->late, &late) < 0 || vec_reserve(&daemon->adds, 1) < 0) {
@@ -196,7 +200,7 @@ void daemon_cni_refuse(struct daemon *daemon)
 
 	err_set(&err, -ECANCELED, "the agent is leaving");
 	while (daemon->adds.n)
-		request_end(daemon, 0, NULL, &err);
+		request_end(daemon, 0, METER_ADD_FAILED, NULL, &err);
 }
 
 void daemon_cni_refused(struct daemon *daemon, const struct attachment *attachment, int r, const char *why)
@@ -207,7 +211,7 @@ void daemon_cni_refused(struct daemon *daemon, const struct attachment *attachme
 		attachment->container, why);
 	for (size_t i = 0; i < daemon->adds.n; i++)
 		if (attachment_same(&daemon->adds.v[i]->name, attachment))
-			request_end(daemon, i--, NULL, &err);
+			request_end(daemon, i--, METER_ADD_FAILED, NULL, &err);
 }
 
 // ---- objects that were asked for --------------------------------------------------------------------------------
@@ -240,7 +244,7 @@ void daemon_cni_fetched(struct daemon *daemon, const char *ns, const char *name,
 		if (r != -ENOENT)
 			continue;
 		gone = request->name;
-		request_end(daemon, i--, NULL, &err);
+		request_end(daemon, i--, METER_ADD_FAILED, NULL, &err);
 		endpoints_attachment_remove(daemon->endpoints, &gone);
 	}
 	daemon_kick(daemon);

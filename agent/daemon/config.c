@@ -12,6 +12,7 @@
 #include "agent/base/option.h"
 #include "agent/kube/config.h"
 #include "agent/metrics/http.h"
+#include "agent/metrics/verdicts.h"
 
 #define CONFIG_FILE_BYTES 65536
 #define TEXT_(x) #x
@@ -64,7 +65,13 @@ static const struct option options[] = {
 	{ "log-format", 0, OPTION_CHOICE, FIELD(log_format), "FORMAT", "shape of log lines", "text",
 	  .choices = "text|json" },
 	{ "http", 0, OPTION_TEXT, FIELD(http), "ADDRESS:PORT",
-	  "where /healthz and /readyz are answered, to whoever asks; or off", "127.0.0.1:9964" },
+	  "where /healthz, /readyz and /metrics are answered, to whoever asks; or off", "127.0.0.1:9964" },
+	{ "http-cert", 0, OPTION_TEXT, FIELD(http_tls.cert), "FILE",
+	  "answer there by TLS with this certificate, its chain behind it; read anew when it changes",
+	  .complete = "file" },
+	{ "http-key", 0, OPTION_TEXT, FIELD(http_tls.key), "FILE", "the certificate's key", .complete = "file" },
+	{ "http-client-ca", 0, OPTION_TEXT, FIELD(http_tls.client_ca), "FILE",
+	  "answer only clients that have a certificate of these CAs", .complete = "file" },
 	{ "cleanup", 0, OPTION_FLAG, FIELD(cleanup), NULL,
 	  "remove programs, links, tables and files of this node, then leave", NULL },
 	{ "version", 0, OPTION_FLAG, FIELD(version), NULL, "print the version and leave", NULL },
@@ -97,6 +104,9 @@ static const struct option limits[] = {
 	LIMIT("max-fragments", frags, BH_LIMIT_FRAGS, "fragmented datagrams in flight"),
 	LIMIT("max-denied", denied, BH_LIMIT_DENIED, "kinds of denied flows kept in detail"),
 	LIMIT("max-totals", totals, BH_LIMIT_TOTALS, "exact counters"),
+	{ "metrics-policies", 0, OPTION_NUMBER, FIELD(metrics_policies), "N",
+	  "policies with numbers of their own in /metrics; those of all others are summed", TEXT(VERDICTS_POLICIES),
+	  .max = 100000 },
 	{ "policy-share", 0, OPTION_NUMBER, FIELD(policy_share), "PERCENT",
 	  "of a table, for one policy", TEXT(BH_LIMIT_SHARE), .min = 1, .max = 100 },
 	{ "namespace-share", 0, OPTION_NUMBER, FIELD(namespace_share), "PERCENT",
@@ -246,6 +256,10 @@ static int check(const struct config *config, struct err *reterr)
 		return err_set(reterr, -EINVAL, "--max-port-classes: at most %u", BH_MAX_PORT_CLASSES);
 	if (http_address_check(config->http, reterr) < 0)
 		return err_wrap(reterr, "--http");
+	if (!config->http_tls.cert != !config->http_tls.key)
+		return err_set(reterr, -EINVAL, "--http-cert and --http-key: one without the other");
+	if (config->http_tls.client_ca && !config->http_tls.cert)
+		return err_set(reterr, -EINVAL, "--http-client-ca: needs --http-cert");
 	return 0;
 }
 

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "agent/base/err.h"
+#include "agent/metrics/tls.h"
 
 #define CNI_TIMEOUT_SEC 10 // the plugin's own default
 
@@ -16,6 +17,7 @@ enum before_sync { BEFORE_SYNC_SHUT, BEFORE_SYNC_OPEN };
 
 struct config {
 	const char *source, *node, *pin_dir, *run_dir, *state_dir, *cni_records, *log_level, *file, *http;
+	struct tls_files http_tls; // cert NULL: plain HTTP
 	int attach; // enum config_attach
 	int log_format; // index in "text|json"
 	int router_advertisements; // index in "pass|drop"
@@ -27,7 +29,7 @@ struct config {
 	uint64_t endpoints, peers, cidrs, policies, peer_classes, port_classes, sparse_cells, dense_cells, dense_total,
 		ct, half, frags, denied, totals, services, selves, backends;
 	uint64_t policy_share, namespace_share;
-	uint64_t sweep_sec, watch_sec, hook_grace_sec;
+	uint64_t sweep_sec, watch_sec, hook_grace_sec, metrics_policies;
 
 	const char *service_account;
 	int report; // index in "off|on"

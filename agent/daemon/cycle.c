@@ -239,6 +239,11 @@ void daemon_hook_told(struct daemon *daemon, int r, const struct err *err)
 static void in_force(struct daemon *daemon, struct cycle_job *job)
 {
 	daemon->planned = job->plan->generation;
+	meter_in_force(&daemon->meter, daemon->planned);
+	if (job->plan->nsteps) {
+		histogram_add(&daemon->meter.work, job->stats.work_ns);
+		histogram_add(&daemon->meter.grace, job->stats.wait_ns);
+	}
 	daemon->lacking = any_lacks(daemon);
 	if (!daemon->lacking)
 		daemon->applied = job->plan->generation;
@@ -257,6 +262,7 @@ static void in_force(struct daemon *daemon, struct cycle_job *job)
 static void hold(struct daemon *daemon)
 {
 	daemon->stopped = daemon->held = true;
+	daemon->meter.plans_stopped++;
 	daemon_plan_in(daemon, daemon->plan_ms);
 	if (daemon->plan_ms < PLAN_RETRY_MAX_MS)
 		daemon->plan_ms *= 2;
@@ -383,6 +389,15 @@ static int collect_leaving(struct daemon *daemon, struct cycle_job *job)
 	return r;
 }
 
+static int compile(struct daemon *daemon, struct plan **ret)
+{
+	int64_t start = meter_now_ns();
+	int r = policy_compile(daemon->policy, ret);
+
+	meter_since(&daemon->meter.compile, start);
+	return r;
+}
+
 static struct cycle_job *job_new(struct daemon *daemon)
 {
 	struct cycle_job *job = calloc(1, sizeof(*job));
@@ -394,8 +409,9 @@ static struct cycle_job *job_new(struct daemon *daemon)
 	job->daemon = daemon;
 	job->tables = daemon->tables;
 	job->closed = &daemon->closed;
+	job->meter = &daemon->meter;
 	if (!daemon->held && is_synced(daemon))
-		r = policy_compile(daemon->policy, &job->plan);
+		r = compile(daemon, &job->plan);
 	daemon_problem(daemon, "compile", r < 0 ? strerror(-r) : NULL);
 	daemon_report_compiled(daemon);
 	if (r < 0) {

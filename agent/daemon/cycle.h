@@ -35,6 +35,7 @@ struct cycle_job {
 	struct daemon *daemon; // not touched by the helper thread
 	struct tables *tables;
 	const struct program_pair *closed; // the daemon's
+	struct meter *meter; // for meter_forget()
 	VEC(struct program_task) before; // the plan may enforce only what these made able to judge
 	struct plan *plan; // NULL: programs only, while plans are held
 	// new endpoints; those whose quarantine ends or begins; open ones, whose programs need to track no more

@@ -41,6 +41,8 @@ static void on_store(void *arg, const struct object *before, const struct object
 		daemon_node_changed(daemon, (const struct node *)before, (const struct node *)after);
 	if (any->kind == KIND_CLUSTERNETPOL || any->kind == KIND_NETPOL)
 		daemon_report_policy(daemon);
+	if (daemon->source && source_synced(daemon->source))
+		meter_changed(&daemon->meter, store_generation(daemon->store), any->kind);
 	daemon->dirty = true;
 }
 
@@ -314,7 +316,9 @@ static int tables_and_policy_open(struct daemon *daemon, struct err *reterr)
 	r = tables_open(&sizes, &daemon->tables, &daemon->adopted, reterr);
 	if (r < 0)
 		return r;
-	r = store_new(&daemon->store);
+	r = meter_open(&daemon->meter, daemon->tables, (uint32_t)c->metrics_policies);
+	if (r >= 0)
+		r = store_new(&daemon->store);
 	if (r >= 0)
 		r = daemon_policy_new(daemon, &daemon->policy);
 	return r < 0 ? err_set(reterr, r, "%s", strerror(-r)) : 0;
@@ -519,6 +523,7 @@ void daemon_close(struct daemon *daemon)
 	policy_free(daemon->policy);
 	store_free(daemon->store);
 	program_pair_close(&daemon->closed);
+	meter_close(&daemon->meter);
 	tables_close(daemon->tables);
 	for (size_t i = 0; i < ARRAY_SIZE(daemon->signals); i++)
 		event_drop(daemon->signals[i]);

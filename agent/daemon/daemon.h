@@ -21,6 +21,7 @@
 #include "agent/bpf/tables.h"
 #include "agent/control/control.h"
 #include "agent/daemon/config.h"
+#include "agent/daemon/meter.h"
 #include "agent/endpoint/endpoint.h"
 #include "agent/metrics/http.h"
 #include "agent/policy/policy.h"
@@ -53,6 +54,7 @@ struct add_request {
 	struct control_deferred *answer;
 	struct attachment name; // its container and interface count
 	uint64_t generation; // the store's, when it came
+	int64_t since_ns; // when it came
 	struct event *late;
 	char why[ERR_TEXT_BYTES]; // its object could not be asked for; "": it was not, or it is there
 };
@@ -113,6 +115,7 @@ struct daemon {
 	} repair; // the watchdog's last
 	uint32_t strangers; // processes that the last scan could not ask whose they are
 	struct ct_sweep_stats sweep;
+	struct meter meter;
 
 	// early.c
 	VEC(int) spared; // devices that were there when it started: left as they are until pods are known

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "agent/metrics/expo.h"
+
 bool daemon_hung(const struct daemon *daemon)
 {
 	return worker_busy_ms(daemon->worker) > HUNG_AFTER_MS;
@@ -78,18 +80,24 @@ void daemon_unready_each(const struct daemon *daemon, daemon_unready_fn fn, void
 			fn(arg, checks[i].name, checks[i].otherwise);
 }
 
+void daemon_condition_each(const struct daemon *daemon, daemon_condition_fn fn, void *arg)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(checks); i++)
+		fn(arg, checks[i].name, checks[i].holds(daemon));
+}
+
 // ---- pages -------------------------------------------------------------------------------------------------------
 
 // The loop runs, as it answers.
-static int healthz(void *arg, struct evbuffer *page)
+static int healthz(void *arg, struct http_reply *reply)
 {
 	bool hung = daemon_hung(arg);
 
-	evbuffer_add_printf(page, hung ? "helper-thread: its work does not come back\n" : "ok\n");
+	evbuffer_add_printf(reply->page, hung ? "helper-thread: its work does not come back\n" : "ok\n");
 	return hung ? 503 : 200;
 }
 
-static int readyz(void *arg, struct evbuffer *page)
+static int readyz(void *arg, struct http_reply *reply)
 {
 	const struct daemon *daemon = arg;
 	bool ready = true;
@@ -97,11 +105,11 @@ static int readyz(void *arg, struct evbuffer *page)
 	for (size_t i = 0; i < ARRAY_SIZE(checks); i++) {
 		bool holds = checks[i].holds(daemon);
 
-		evbuffer_add_printf(page, holds ? "[+]%s ok\n" : "[-]%s failed: %s\n",
+		evbuffer_add_printf(reply->page, holds ? "[+]%s ok\n" : "[-]%s failed: %s\n",
 				    checks[i].name, checks[i].otherwise);
 		ready &= holds;
 	}
-	evbuffer_add_printf(page, ready ? "ready\n" : "not ready\n");
+	evbuffer_add_printf(reply->page, ready ? "ready\n" : "not ready\n");
 	return ready ? 200 : 503;
 }
 
@@ -110,18 +118,24 @@ static int readyz(void *arg, struct evbuffer *page)
 static const struct http_page pages[] = {
 	{ "/healthz", TEXT_PLAIN, healthz },
 	{ "/readyz", TEXT_PLAIN, readyz },
+	{ "/metrics", EXPO_TYPE_TEXT, daemon_metrics },
 	{ NULL },
 };
 
 // Enforcing does not depend on it: a port that is taken is a problem, and tried again.
 void daemon_http_open(struct daemon *daemon)
 {
-	const char *address = daemon->config->http;
+	const struct config *c = daemon->config;
 	struct err err = { 0 };
 	int r;
 
-	if (daemon->http || strcmp(address, HTTP_OFF) == 0)
+	if (strcmp(c->http, HTTP_OFF) == 0)
 		return;
-	r = http_server_new(daemon->base, address, pages, daemon, &daemon->http, &err);
+	if (daemon->http) {
+		daemon_problem(daemon, "http", http_server_problem(daemon->http));
+		return;
+	}
+	r = http_server_new(daemon->base, c->http, c->http_tls.cert ? &c->http_tls : NULL, pages, daemon, &daemon->http,
+			    &err);
 	daemon_problem(daemon, "http", r < 0 ? err.text : NULL);
 }

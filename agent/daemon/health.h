@@ -10,5 +10,12 @@
 typedef void (*daemon_unready_fn)(void *arg, const char *name, const char *text);
 void daemon_unready_each(const struct daemon *daemon, daemon_unready_fn fn, void *arg);
 
-// Serves /healthz and /readyz at --http, unless it does so already.
+// Every part of readiness.
+typedef void (*daemon_condition_fn)(void *arg, const char *name, bool holds);
+void daemon_condition_each(const struct daemon *daemon, daemon_condition_fn fn, void *arg);
+
+// The page /metrics: metrics.c.
+int daemon_metrics(void *arg, struct http_reply *reply);
+
+// Serves /healthz, /readyz and /metrics at --http, unless it does so already.
 void daemon_http_open(struct daemon *daemon);

@@ -3,27 +3,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "agent/base/file.h"
 #include "agent/daemon/health.h"
 #include "agent/daemon/install.h"
 #include "agent/daemon/json.h"
 #include "agent/daemon/report.h"
+#include "agent/metrics/process.h"
 #include "commit.h"
-
-static uint64_t rss_bytes(void)
-{
-	_cleanup_free_ char *text = NULL;
-	unsigned long long pages = 0;
-	size_t len;
-
-	if (file_read("/proc/self/statm", 4096, &text, &len) < 0)
-		return 0;
-	if (sscanf(text, "%*u %llu", &pages) != 1)
-		return 0;
-	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
-}
 
 static void add_endpoints(struct json_object *json, struct daemon *daemon)
 {
@@ -216,7 +202,7 @@ int op_status(void *arg, struct json_object *request, struct json_object **ret, 
 	add_repair(json, daemon);
 	add_policy(json, daemon);
 	json_object_object_add(json, "tables", tables_memory(daemon->tables));
-	add_number(json, "rss_bytes", rss_bytes());
+	add_number(json, "rss_bytes", process_rss_bytes());
 	add_stats(json, daemon);
 	add_problems(json, daemon);
 	*ret = json;

@@ -25,6 +25,14 @@ static void sweep_run(void *arg)
 	job->r = tables_ct_sweep(job->tables, job->hurry, &job->stats);
 }
 
+static void note_sweep(struct daemon *daemon, const struct ct_sweep_stats *stats)
+{
+	daemon->sweep = *stats;
+	daemon->meter.sweeps++;
+	daemon->meter.swept_expired += stats->expired;
+	daemon->meter.swept_orphans += stats->orphans;
+}
+
 static void sweep_done(void *arg)
 {
 	struct sweep_job *job = arg;
@@ -38,7 +46,7 @@ static void sweep_done(void *arg)
 		log_debug("swept connections: %u seen, %u expired, %u of pods that are gone",
 			  job->stats.seen, job->stats.expired, job->stats.orphans);
 	if (job->r >= 0)
-		job->daemon->sweep = job->stats;
+		note_sweep(job->daemon, &job->stats);
 	job->daemon->sweeping = false;
 	free(job);
 }

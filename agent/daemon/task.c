@@ -150,14 +150,13 @@ static void quarantine_bare(struct cycle_job *job)
 }
 
 // What bears the ident goes; connections are left to the sweeper, since no program can match them any more.
-static void forget(struct tables *tables, const struct endpoint_leaving *leaving)
+static void forget(struct meter *meter, struct tables *tables, const struct endpoint_leaving *leaving)
 {
-	tables_total_clear(tables, leaving->ident);
+	meter_forget(meter, tables, leaving);
 	tables_denied_clear(tables, leaving->ident, 0);
 	tables_extra_clear(tables, leaving->ident);
 	if (leaving->stays)
 		return;
-	tables_count_clear(tables, leaving->slot);
 	tables_identity_del(tables, leaving->slot);
 }
 
@@ -192,5 +191,5 @@ void cycle_job_run(struct cycle_job *job)
 	if (job->leaving.n)
 		tables_wait(job->tables);
 	vec_each(struct endpoint_leaving, leaving, &job->leaving)
-		forget(job->tables, leaving);
+		forget(job->meter, job->tables, leaving);
 }

@@ -6,11 +6,13 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
 #include <event2/listener.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
 
@@ -32,6 +34,7 @@ struct http_server {
 	struct event_base *base;
 	struct evconnlistener *listener;
 	struct event *again;
+	struct tls *tls; // NULL: plain
 	const struct http_page *pages;
 	void *arg;
 	uint16_t port;
@@ -118,7 +121,31 @@ static void send_status(struct visit *visit, int status, struct evbuffer *page)
 	send_page(visit, status, "text/plain; charset=utf-8", page, true);
 }
 
-static void answer(struct visit *visit, char *line, struct evbuffer *page)
+// The value of the first Accept header behind the first line, malloc'd; NULL: there is none.
+static char *read_accept(struct evbuffer *in)
+{
+	static const char name[] = "accept:";
+
+	for (;;) {
+		_cleanup_free_ char *line = evbuffer_readln(in, NULL, EVBUFFER_EOL_CRLF);
+
+		if (!line || !*line)
+			return NULL;
+		if (strncasecmp(line, name, sizeof(name) - 1) == 0)
+			return strdup(line + sizeof(name) - 1);
+	}
+}
+
+static void send_found(struct visit *visit, const struct http_page *found, const char *accept,
+		       struct evbuffer *page, bool body)
+{
+	struct http_reply reply = { accept, found->type, page };
+	int status = found->write(visit->server->arg, &reply);
+
+	send_page(visit, status, reply.type, page, body);
+}
+
+static void answer(struct visit *visit, char *line, const char *accept, struct evbuffer *page)
 {
 	const struct http_page *found;
 	struct request request;
@@ -135,19 +162,20 @@ static void answer(struct visit *visit, char *line, struct evbuffer *page)
 	else if (!found)
 		send_status(visit, 404, page);
 	else
-		send_page(visit, found->write(visit->server->arg, page), found->type, page, !head);
+		send_found(visit, found, accept, page, !head);
 }
 
-// All headers are there or too many: only the first line says something.
+// All headers are there or too many: the first line says what, and Accept in which form.
 static void headers_read(struct visit *visit, struct evbuffer *in, bool whole)
 {
 	struct evbuffer *page = evbuffer_new();
 	_cleanup_free_ char *line = whole ? evbuffer_readln(in, NULL, EVBUFFER_EOL_CRLF) : NULL;
+	_cleanup_free_ char *accept = line ? read_accept(in) : NULL;
 
 	if (!page)
 		visit_free(visit);
 	else if (whole)
-		answer(visit, line, page);
+		answer(visit, line, accept, page);
 	else
 		send_status(visit, 431, page);
 	if (page)
@@ -179,13 +207,19 @@ static void can_read(struct bufferevent *socket, void *arg)
 // would make the kernel throw the answer away.
 static void has_written(struct bufferevent *socket, void *arg)
 {
-	if (((struct visit *)arg)->answered)
-		shutdown(bufferevent_getfd(socket), SHUT_WR);
+	SSL *ssl = ((struct visit *)arg)->server->tls ? bufferevent_openssl_get_ssl(socket) : NULL;
+
+	if (!((struct visit *)arg)->answered)
+		return;
+	if (ssl)
+		SSL_shutdown(ssl);
+	shutdown(bufferevent_getfd(socket), SHUT_WR);
 }
 
 static void has_ended(struct bufferevent *socket, short what, void *arg)
 {
-	visit_free(arg);
+	if (!(what & BEV_EVENT_CONNECTED)) // TLS is agreed on
+		visit_free(arg);
 }
 
 static void out_of_time(evutil_socket_t fd, short what, void *arg)
@@ -195,13 +229,33 @@ static void out_of_time(evutil_socket_t fd, short what, void *arg)
 
 // ---- connections -------------------------------------------------------------------------------------------------
 
+// NULL: no memory; fd is still the caller's.
+static struct bufferevent *visit_socket(struct http_server *server, evutil_socket_t fd)
+{
+	struct bufferevent *socket;
+	SSL *ssl;
+
+	if (!server->tls)
+		return bufferevent_socket_new(server->base, fd, BEV_OPT_CLOSE_ON_FREE);
+	ssl = tls_accept(server->tls);
+	if (!ssl)
+		return NULL;
+	socket = bufferevent_openssl_socket_new(server->base, fd, ssl, BUFFEREVENT_SSL_ACCEPTING,
+						BEV_OPT_CLOSE_ON_FREE);
+	if (!socket)
+		SSL_free(ssl);
+	else
+		bufferevent_openssl_set_allow_dirty_shutdown(socket, 1);
+	return socket;
+}
+
 static void visit_new(struct http_server *server, evutil_socket_t fd)
 {
 	struct timeval deadline = { HTTP_DEADLINE_SEC, 0 };
 	struct visit *visit = calloc(1, sizeof(*visit));
 
 	if (visit)
-		visit->socket = bufferevent_socket_new(server->base, fd, BEV_OPT_CLOSE_ON_FREE);
+		visit->socket = visit_socket(server, fd);
 	if (!visit || !visit->socket) {
 		close(fd);
 		free(visit);
@@ -327,8 +381,8 @@ static int serve(struct http_server *server, int *fd)
 	return 0;
 }
 
-int http_server_new(struct event_base *base, const char *address, const struct http_page *pages,
-		    void *arg, struct http_server **ret, struct err *reterr)
+int http_server_new(struct event_base *base, const char *address, const struct tls_files *tls,
+		    const struct http_page *pages, void *arg, struct http_server **ret, struct err *reterr)
 {
 	_cleanup_(http_server_freep) struct http_server *server = calloc(1, sizeof(*server));
 	struct sockaddr_storage parsed;
@@ -344,6 +398,9 @@ int http_server_new(struct event_base *base, const char *address, const struct h
 	server->base = base;
 	server->pages = pages;
 	server->arg = arg;
+	r = tls ? tls_new(tls, &server->tls, reterr) : 0;
+	if (r < 0)
+		return r;
 	fd = listen_on(&parsed);
 	if (fd < 0)
 		return err_set(reterr, fd, "%s: %s", address, strerror(-fd));
@@ -365,7 +422,13 @@ void http_server_free(struct http_server *server)
 		evconnlistener_free(server->listener);
 	if (server->again)
 		event_free(server->again);
+	tls_free(server->tls);
 	free(server);
+}
+
+const char *http_server_problem(const struct http_server *server)
+{
+	return server->tls ? tls_problem(server->tls) : NULL;
 }
 
 uint16_t http_server_port(const struct http_server *server)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// http.h - the agent's pages for probes and collectors: a table of paths, answered by plain HTTP.
+// http.h - the agent's pages for probes and collectors: a table of paths, answered by HTTP, plain or in TLS.
 //
 // World: host, one thread (events of the agent's loop). Pure: no. Owns: its socket and connections.
 //
@@ -13,14 +13,21 @@
 
 #include "agent/base/cleanup.h"
 #include "agent/base/err.h"
+#include "agent/metrics/tls.h"
 
 #define HTTP_HEADER_BYTES 8192 // of a request, all together; longer: 431
 #define HTTP_CONNECTIONS 32 // at once; one more, and the oldest is cut
 #define HTTP_DEADLINE_SEC 5 // from connecting to the last byte read
 #define HTTP_OFF "off"
 
+struct http_reply {
+	const char *accept; // what the client said it takes; NULL: nothing
+	const char *type; // Content-Type: the table's, to be changed where there are several
+	struct evbuffer *page;
+};
+
 // Writes the page; returns its status: 200, or 503 for "no".
-typedef int (*http_page_fn)(void *arg, struct evbuffer *page);
+typedef int (*http_page_fn)(void *arg, struct http_reply *reply);
 
 struct http_page {
 	const char *path; // "/healthz"; NULL ends a table
@@ -30,14 +37,15 @@ struct http_page {
 
 struct http_server;
 
-// address: "127.0.0.1:9964", "[::1]:9964"; it need not be one of this host yet. -EINVAL: none; else what
-// keeps it from listening, with a sentence.
-int http_server_new(struct event_base *base, const char *address, const struct http_page *pages,
-		    void *arg, struct http_server **ret, struct err *reterr);
+// address: "127.0.0.1:9964", "[::1]:9964"; it need not be one of this host yet. tls: outlives it; NULL: plain.
+// -EINVAL: no address, or files that cannot be used; else what keeps it from listening, with a sentence.
+int http_server_new(struct event_base *base, const char *address, const struct tls_files *tls,
+		    const struct http_page *pages, void *arg, struct http_server **ret, struct err *reterr);
 void http_server_free(struct http_server *server); // NULL is fine
 DEFINE_CLEANUP(struct http_server *, http_server_free)
 
 // 0 or -EINVAL with a sentence.
 int http_address_check(const char *address, struct err *reterr);
 
+const char *http_server_problem(const struct http_server *server); // of its TLS: tls_problem()
 uint16_t http_server_port(const struct http_server *server); // of port 0: the one it got

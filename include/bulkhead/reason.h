@@ -22,6 +22,7 @@
 	X(OPEN, 7, "open", "no policy selects the pod")                                             \
 	X(ADOPTED, 8, "adopted", "a connection older than enforcement, judged in one direction")    \
 	X(SERVICE, 9, "service", "to a Service of which only some backends are allowed: judged when one is chosen") \
+	X(AUDIT, 10, "audit", "it passes, and would not if the policies in audit mode were enforced")    \
 	X(POLICY_DENIED, 32, "policy-denied", "a rule denies it, or no rule of the isolating policies allows it") \
 	X(CUT, 33, "cut", "a policy change cut this connection")                                    \
 	X(QUARANTINE, 34, "quarantine", "the pod's policy is not known yet, or its programs cannot judge by it yet")                        \

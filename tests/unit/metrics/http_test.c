@@ -9,22 +9,22 @@
 
 #include "agent/metrics/http.h"
 
-static int fine(void *arg, struct evbuffer *page)
+static int fine(void *arg, struct http_reply *reply)
 {
-	evbuffer_add_printf(page, "fine\n");
+	evbuffer_add_printf(reply->page, "fine\n");
 	return 200;
 }
 
-static int broken(void *arg, struct evbuffer *page)
+static int broken(void *arg, struct http_reply *reply)
 {
-	evbuffer_add_printf(page, "[-]tables\n");
+	evbuffer_add_printf(reply->page, "[-]tables\n");
 	return 503;
 }
 
-static int large(void *arg, struct evbuffer *page)
+static int large(void *arg, struct http_reply *reply)
 {
 	for (int i = 0; i < 1 << 20; i++)
-		evbuffer_add(page, "0123456789abcdef", 16);
+		evbuffer_add(reply->page, "0123456789abcdef", 16);
 	return 200;
 }
 
@@ -46,7 +46,7 @@ static int rig_up(void **state)
 	struct err err = { 0 };
 
 	rig->base = event_base_new();
-	assert_ok_err(http_server_new(rig->base, "127.0.0.1:0", pages, NULL, &rig->server, &err), &err);
+	assert_ok_err(http_server_new(rig->base, "127.0.0.1:0", NULL, pages, NULL, &rig->server, &err), &err);
 	*state = rig;
 	return 0;
 }
@@ -275,7 +275,7 @@ static void a_port_in_use_is_said(void **state)
 	char address[32];
 
 	snprintf(address, sizeof(address), "127.0.0.1:%u", http_server_port(rig->server));
-	assert_err(http_server_new(rig->base, address, pages, NULL, &other, &err), -EADDRINUSE);
+	assert_err(http_server_new(rig->base, address, NULL, pages, NULL, &other, &err), -EADDRINUSE);
 	assert_str_contains(err.text, address);
 	assert_null(other);
 }
