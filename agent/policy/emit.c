@@ -136,7 +136,7 @@ static void grow_all(struct publish *pub)
 	wait_here(pub);
 }
 
-// ---- a, b: new matrices, lanes for fresh ids --------------------------------------------------------------------------
+// ---- a: lanes for fresh ids --------------------------------------------------------------------------------------------
 
 static void write_lanes(struct publish *pub, struct matrix *matrix)
 {
@@ -153,13 +153,25 @@ static void write_lanes(struct publish *pub, struct matrix *matrix)
 
 static void prepare(struct publish *pub)
 {
-	vec_each(struct matrix *, matrix, &pub->fresh)
-		if ((*matrix)->id != IDS_NONE)
-			install(pub, *matrix);
 	vec_each(struct matrix *, matrix, &pub->staying)
 		write_lanes(pub, *matrix);
 	vec_each(struct matrix *, matrix, &pub->replaced)
 		write_lanes(pub, *matrix);
+}
+
+// ---- c: new matrices ---------------------------------------------------------------------------------------------------
+
+// True: there are some, and with them came a grace period.
+static bool install_fresh(struct publish *pub)
+{
+	bool some = false;
+
+	vec_each(struct matrix *, matrix, &pub->fresh)
+		if ((*matrix)->id != IDS_NONE) {
+			install(pub, *matrix);
+			some = true;
+		}
+	return some;
 }
 
 // ---- d: flips -------------------------------------------------------------------------------------------------------------
@@ -180,10 +192,10 @@ static bool bumps(const struct publish *pub)
 }
 
 // A reader whose loads overtake each other may have the class from before a move and the generation from after
-// it: then nobody who has that class may be left when the generation is written.
-static void bump(struct publish *pub, bool moved)
+// it: then nobody who has that class may be left when the generation is written. held: somebody may have it.
+static void bump(struct publish *pub, bool held)
 {
-	if (moved && bumps(pub) && (!LOADS_KEEP_ORDER || pub->policy->limits.loads_reorder))
+	if (held && bumps(pub) && (!LOADS_KEEP_ORDER || pub->policy->limits.loads_reorder))
 		wait_here(pub);
 	vec_each(struct matrix *, at, &pub->staying) {
 		struct matrix *matrix = *at;
@@ -223,17 +235,18 @@ static bool refresh(struct policy *policy, struct endpoint *endpoint, bool *rets
 	return changed;
 }
 
-static bool flip(struct publish *pub, bool moved)
+// held: a reader may still have a class from before the moves.
+static bool flip(struct publish *pub, bool held)
 {
 	struct policy *policy = pub->policy;
 	VEC(struct endpoint *) list = { 0 };
 	bool switches = false;
 
-	bump(pub, moved);
+	bump(pub, held);
 	vec_each(struct endpoint *, endpoint, &policy->slots)
 		if (*endpoint && (*endpoint)->next[0] && refresh(policy, *endpoint, &switches))
 			must_push(&list, *endpoint);
-	if (switches && moved)
+	if (switches && held)
 		wait_here(pub);
 	vec_each(struct endpoint *, endpoint, &list)
 		endpoint_step(pub, *endpoint);
@@ -299,8 +312,7 @@ static bool crowded(const struct policy *policy)
 static bool moved_since(const struct plan *plan, uint32_t from)
 {
 	for (uint32_t i = from; i < plan->nsteps; i++)
-		if (plan->steps[i].kind != STEP_MATRIX_NEW && plan->steps[i].kind != STEP_CELL_SET &&
-		    plan->steps[i].kind != STEP_RESOLVE)
+		if (plan->steps[i].kind != STEP_CELL_SET && plan->steps[i].kind != STEP_RESOLVE)
 			return true;
 	return false;
 }
@@ -324,6 +336,7 @@ static void finish(struct publish *pub, bool switched)
 
 void emit(struct publish *pub)
 {
+	bool held;
 	uint32_t first;
 
 	forget(pub);
@@ -333,5 +346,7 @@ void emit(struct publish *pub)
 	svcmoves_before(pub);
 	moves_run(pub);
 	svcmoves_run(pub);
-	finish(pub, flip(pub, moved_since(pub->plan, first)));
+	held = moved_since(pub->plan, first);
+	held &= !install_fresh(pub);
+	finish(pub, flip(pub, held));
 }

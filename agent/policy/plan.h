@@ -7,15 +7,15 @@
 // THE PUBLISHING ORDER. A reader takes endpoint -> matrix -> head -> classes -> cell, in this order, and
 // may stall anywhere. Every (endpoint, direction, address, port) must be judged wholly by the old or
 // wholly by the new policy, and each endpoint's switch is one store. So:
-//   a. New matrices are installed under policy ids that no endpoint uses.
-//   b. Every live matrix gets rows and columns for fresh classes: an old matrix that this plan replaces
+//   a. Every live matrix gets rows and columns for fresh classes: an old matrix that this plan replaces
 //      gets the row of the class that the address comes from, a matrix that stays gets the row the
 //      address goes to.
-//   c. Addresses, prefixes and ports move to their new classes one by one: under a replaced matrix no
+//   b. Addresses, prefixes and ports move to their new classes one by one: under a replaced matrix no
 //      verdict changes; under one that stays only what truly changed (a relabel) changes. An address
 //      whose old row and new row could not be served by one class id gets a fragment: an id of its own
 //      for this (old class, new class) pair.
-//   -  STEP_WAIT: one RCU grace period.
+//   c. New matrices are installed under policy ids that no endpoint uses.
+//   -  One RCU grace period: that which STEP_MATRIX_NEW ends with, else a STEP_WAIT.
 //   d. Endpoints flip: one 64-bit store of policy[], then one of gen[]. Where a move changed a verdict
 //      under a matrix that stays, its head and then its endpoints get a new generation.
 //   -  STEP_WAIT.
@@ -30,8 +30,8 @@
 //
 // Services. A key in bh_service (address, port, protocol) is a location as an address is, read at the same place of
 // the order: after endpoint, matrix and head, and in the place of the address's and the port's class. Its class's row is
-// one cell for every column, computed from the rows of its backends. So a key moves as an address does (b: the
-// fresh class has its row, from the old class under a matrix that is replaced; c: one store of the word that holds class
+// one cell for every column, computed from the rows of its backends. So a key moves as an address does (a: the
+// fresh class has its row, from the old class under a matrix that is replaced; b: one store of the word that holds class
 // and BH_SERVICE_EMPTY; d: a new generation where the row lets less pass than it did; e: fragments are
 // merged), and a reader that stalls has either class, each with a row under the matrix that it holds. What differs:
 //   - A key that comes or goes changes what its address is judged as, which no row of a replaced matrix says. So while
@@ -69,7 +69,7 @@
 
 enum step_kind {
 	STEP_WAIT, // grace period for every program that runs now
-	STEP_MATRIX_NEW, // install units[] as matrix `policy`, or in the place of its smaller image
+	STEP_MATRIX_NEW, // install units[] as matrix `policy`, or in the place of its smaller image; a run of them ends with a grace period
 	STEP_MATRIX_UNIT, // replace the unit at `index` of matrix `policy` (one lane or the head changes)
 	STEP_MATRIX_FREE, // empty slot `policy`
 	STEP_CELL_SET, // bh_cell[cell_key] = cell

@@ -254,6 +254,8 @@ static void run_watched(struct watch *watch, const struct plan *plan)
 					 plan->steps[j].endpoint.slot == s->endpoint.slot;
 			watch->flipped[s->endpoint.slot] = !later;
 		}
+		if (s->kind == STEP_MATRIX_NEW && (step + 1 == plan->nsteps || s[1].kind != s->kind))
+			finish_readers(watch); // of a run of them the kernel waits once
 		stir_readers(watch);
 		for (uint32_t i = 0; i < FLOWS; i += 1 + world_below(watch->rig->world, 4))
 			check_flow(watch, i, step);
