@@ -53,6 +53,16 @@ uint32_t tables_next_incarnation(struct tables *tables)
 	return incarnation;
 }
 
+uint32_t tables_told(const struct tables *tables)
+{
+	return __atomic_load_n(&tables->node->told, __ATOMIC_RELAXED);
+}
+
+void tables_set_told(struct tables *tables, uint32_t told)
+{
+	__atomic_store_n(&tables->node->told, told, __ATOMIC_RELAXED);
+}
+
 void tables_node_flag(struct tables *tables, enum bh_node_flag flag, bool on)
 {
 	if (on)

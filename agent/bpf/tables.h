@@ -54,6 +54,10 @@ int tables_fd(const struct tables *tables, const char *map_name); // borrowed; -
 void tables_node_flag(struct tables *tables, enum bh_node_flag flag, bool on);
 bool tables_node_has(const struct tables *tables, enum bh_node_flag flag);
 
+// bh_node.told: until when flows that began were told, for the agent after this one; 0: none ever. Any thread.
+uint32_t tables_told(const struct tables *tables);
+void tables_set_told(struct tables *tables, uint32_t told);
+
 // ---- endpoints: plain stores into the mapping -------------------------------------------------------------------
 // NULL beyond the end.
 volatile struct bh_endpoint *tables_endpoint(struct tables *tables, uint32_t slot);

@@ -13,6 +13,7 @@
 #include "agent/kube/config.h"
 #include "agent/metrics/http.h"
 #include "agent/metrics/verdicts.h"
+#include "agent/recorder/recorder.h"
 
 #define CONFIG_FILE_BYTES 65536
 #define TEXT_(x) #x
@@ -156,6 +157,21 @@ static const struct option server[] = {
 	{ NULL },
 };
 
+static const struct option flows[] = {
+	{ "flows", 0, OPTION_CHOICE, FIELD(flows), "HOW",
+	  "whether the flows of pods are recorded: packets and bytes of each, who with whom, and what decided", "on",
+	  .choices = "off|on", .env = "BULKHEAD_FLOWS" },
+	{ "flow-sinks", 0, OPTION_TEXT, FIELD(flow_sinks), "URLS",
+	  "where records go, URLs separated by spaces, as json+file:///var/log/flows.json or ipfix+udp://HOST:PORT",
+	  .env = "BULKHEAD_FLOW_SINKS" },
+	{ "flow-history", 0, OPTION_NUMBER, FIELD(flow_history), "N",
+	  "records kept in memory for `bulkhead flows`", TEXT(RECORDER_HISTORY), .min = 1, .max = 1048576 },
+	{ "flow-update", 0, OPTION_NUMBER, FIELD(flow_update_sec), "SEC",
+	  "how often a flow that lasts is told again while it is used", TEXT(RECORDER_UPDATE_SEC), .min = 1,
+	  .max = 86400 },
+	{ NULL },
+};
+
 static const struct option cni[] = {
 	{ "cni-conf-dir", 0, OPTION_TEXT, FIELD(cni_conf_dir), "DIR",
 	  "folder of the runtime's network configurations, mostly /etc/cni/net.d: bulkhead-cni is kept the last "
@@ -177,7 +193,7 @@ static const struct option cni[] = {
 	{ NULL },
 };
 
-static const struct option *const tables[] = { options, cni, server, limits, NULL };
+static const struct option *const tables[] = { options, flows, cni, server, limits, NULL };
 
 static const struct option_note notes[] = {
 	{ "SIGNALS", "SIGTERM and SIGINT end the daemon; what is in force stays in force, and the next "

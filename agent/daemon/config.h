@@ -13,6 +13,7 @@
 #define CNI_TIMEOUT_SEC 10 // the plugin's own default
 
 enum config_attach { CONFIG_ATTACH_AUTO, CONFIG_ATTACH_TCX, CONFIG_ATTACH_CLSACT };
+enum config_flows { FLOWS_OFF, FLOWS_ON };
 enum before_sync { BEFORE_SYNC_SHUT, BEFORE_SYNC_OPEN };
 
 struct config {
@@ -36,6 +37,10 @@ struct config {
 	const char *report_namespace, *startup_taint;
 	uint64_t report_lease_sec, report_repeat_sec;
 	uint64_t api_pause_sec, api_watch_sec, api_absent_sec, api_cut_off_sec;
+
+	int flows; // enum config_flows
+	const char *flow_sinks; // URLs, separated by spaces; NULL: none
+	uint64_t flow_history, flow_update_sec;
 
 	const char *cni_conf_dir, *cni_bin_dir; // NULL: not given; without the first no plugin is installed
 	int cni_on_agent_down; // index in "fail|quarantine"

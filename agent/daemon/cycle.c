@@ -410,8 +410,10 @@ static struct cycle_job *job_new(struct daemon *daemon)
 	job->tables = daemon->tables;
 	job->closed = &daemon->closed;
 	job->meter = &daemon->meter;
+	pthread_mutex_lock(&daemon->naming);
 	if (!daemon->held && is_synced(daemon))
 		r = compile(daemon, &job->plan);
+	pthread_mutex_unlock(&daemon->naming);
 	daemon_problem(daemon, "compile", r < 0 ? strerror(-r) : NULL);
 	daemon_report_compiled(daemon);
 	if (r < 0) {
@@ -443,8 +445,10 @@ static int policy_renew(struct daemon *daemon)
 		policy_free(policy);
 		return r;
 	}
+	pthread_mutex_lock(&daemon->naming);
 	policy_free(daemon->policy);
 	daemon->policy = policy;
+	pthread_mutex_unlock(&daemon->naming);
 	return 0;
 }
 
@@ -458,8 +462,10 @@ static int adopt(struct daemon *daemon)
 		r = daemon->stale ? policy_renew(daemon) : 0;
 		if (r >= 0)
 			r = tables_dump(daemon->tables, &dump);
+		pthread_mutex_lock(&daemon->naming);
 		if (r >= 0)
 			r = policy_adopt(daemon->policy, &dump);
+		pthread_mutex_unlock(&daemon->naming);
 		policy_tables_fini(&dump);
 		if (r >= 0)
 			log_info("took over the tables");

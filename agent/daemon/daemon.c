@@ -16,6 +16,7 @@
 #include "agent/daemon/health.h"
 #include "agent/daemon/install.h"
 #include "agent/daemon/report.h"
+#include "agent/recorder/recorder.h"
 #include "agent/source/keep.h"
 
 LOG_ROOM("daemon");
@@ -33,7 +34,11 @@ static void on_store(void *arg, const struct object *before, const struct object
 	struct daemon *daemon = arg;
 	const struct object *any = after ? after : before;
 
+	pthread_mutex_lock(&daemon->naming);
 	policy_changed(daemon->policy, before, after);
+	pthread_mutex_unlock(&daemon->naming);
+	if (daemon->recorder)
+		recorder_changed(daemon->recorder, before, after);
 	endpoints_changed(daemon->endpoints, before, after);
 	if (any->kind == KIND_POD)
 		daemon_retry_soon(daemon);
@@ -52,6 +57,8 @@ static void on_batch(void *arg)
 
 	if (daemon->held)
 		daemon_plan_in(daemon, PLAN_CHANGED_MS);
+	if (daemon->recorder && daemon->source && source_synced(daemon->source))
+		recorder_begin(daemon->recorder);
 	daemon_kick(daemon);
 	daemon_sync_answer(daemon);
 	daemon_cni_answer(daemon);
@@ -97,6 +104,8 @@ static void on_address(void *arg, const struct bh_addr *addr, bool present)
 	struct daemon *daemon = arg;
 
 	daemon_host_addr(daemon, addr, present);
+	if (daemon->recorder)
+		recorder_host(daemon->recorder, addr, present);
 	daemon->readdressed = true;
 }
 
@@ -439,6 +448,8 @@ static int open_all(struct daemon *daemon, struct err *reterr)
 	if (r >= 0)
 		r = closed_open(daemon, reterr);
 	if (r >= 0)
+		r = daemon_flows_open(daemon, reterr);
+	if (r >= 0)
 		r = endpoints_open(daemon, reterr);
 	if (r >= 0)
 		r = daemon_cni_open(daemon, reterr);
@@ -477,6 +488,7 @@ int daemon_open(struct daemon *daemon, const struct config *config, struct err *
 	daemon->closed = (struct program_pair){ -1, -1 };
 	daemon->mixed = -1;
 	daemon->started_ms = daemon_now_ms();
+	pthread_mutex_init(&daemon->naming, NULL);
 	r = open_all(daemon, reterr);
 	if (r < 0) {
 		bool fresh = daemon->tables && !daemon->adopted;
@@ -501,6 +513,7 @@ void daemon_close(struct daemon *daemon)
 		event_drop(TAKE_PTR(daemon->timers[i]));
 	daemon_sync_refuse(daemon);
 	daemon_cni_refuse(daemon);
+	daemon_flows_refuse(daemon);
 	install_close(daemon->install);
 	daemon->install = NULL;
 	control_server_free(daemon->control);
@@ -519,6 +532,7 @@ void daemon_close(struct daemon *daemon)
 	event_drop(daemon->worker_event);
 	event_drop(daemon->links_event);
 	link_monitor_free(daemon->links);
+	daemon_flows_close(daemon);
 	endpoints_free(daemon->endpoints);
 	policy_free(daemon->policy);
 	store_free(daemon->store);
@@ -536,6 +550,7 @@ void daemon_close(struct daemon *daemon)
 	vec_fini(&daemon->host_addrs);
 	vec_fini(&daemon->syncs);
 	vec_fini(&daemon->adds);
+	pthread_mutex_destroy(&daemon->naming);
 }
 
 int daemon_run(struct daemon *daemon)

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <event2/event.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -35,6 +36,8 @@
 
 struct report;
 struct install;
+struct recorder;
+struct flows_request;
 
 #define DAEMON_PROBLEM_HOOK "netfilter" // where: the hook for mixed Services cannot be had
 
@@ -73,12 +76,15 @@ struct daemon {
 	bool adopted; // the tables hold a previous agent's state
 	struct store *store;
 	struct policy *policy;
+	pthread_mutex_t naming; // held while names of rules change: the recorder asks for them
 	struct endpoints *endpoints;
 	struct link_monitor *links;
 	struct event *links_event;
 	struct source *source;
 	struct report *report; // NULL: nobody to report to
 	struct install *install; // NULL: the CNI plugin is others' care
+	struct recorder *recorder; // NULL: flows are not recorded
+	struct event *flows_event;
 	struct control_server *control;
 	struct http_server *http; // NULL: off, or it cannot listen
 	struct event *timers[6]; // enum daemon_timer; NULL: never
@@ -132,6 +138,7 @@ struct daemon {
 
 	VEC(struct sync_request) syncs; // not answered yet
 	VEC(struct add_request *) adds;
+	VEC(struct flows_request *) flows; // that wait for records
 };
 
 // Opens everything and registers its events; on failure reterr says what to do and *daemon is taken down.
@@ -196,6 +203,11 @@ extern const struct control_op daemon_ops[];
 // Answers sync requests whose time has come; all of them, with an error, before the end.
 void daemon_sync_answer(struct daemon *daemon);
 void daemon_sync_refuse(struct daemon *daemon);
+
+// flows.c: the recorder, and who waits for its records.
+int daemon_flows_open(struct daemon *daemon, struct err *reterr);
+void daemon_flows_refuse(struct daemon *daemon); // all of them, before the end
+void daemon_flows_close(struct daemon *daemon); // once nothing runs on the helper thread
 
 // cni.c: what the CNI plugin says, and what it waits for.
 #define CNI_WAIT_MAX_MS 600000

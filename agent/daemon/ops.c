@@ -9,6 +9,7 @@
 #include "agent/daemon/json.h"
 #include "agent/daemon/report.h"
 #include "agent/metrics/process.h"
+#include "agent/recorder/recorder.h"
 #include "commit.h"
 
 static void add_endpoints(struct json_object *json, struct daemon *daemon)
@@ -203,6 +204,8 @@ int op_status(void *arg, struct json_object *request, struct json_object **ret, 
 	add_policy(json, daemon);
 	json_object_object_add(json, "tables", tables_memory(daemon->tables));
 	add_number(json, "rss_bytes", process_rss_bytes());
+	if (daemon->recorder)
+		json_object_object_add(json, "flows", recorder_status(daemon->recorder));
 	add_stats(json, daemon);
 	add_problems(json, daemon);
 	*ret = json;
@@ -300,6 +303,7 @@ const struct control_op daemon_ops[] = {
 	{ "explain", op_explain },
 	{ "ct.list", op_ct_list },
 	{ "ct.flush", op_ct_flush },
+	{ "flows", op_flows },
 	{ "cni.add", op_cni_add },
 	{ "cni.del", op_cni_del },
 	{ "cni.check", op_cni_check },

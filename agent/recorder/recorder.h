@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // recorder.h - the thread that reads what the datapath counted, names it and tells it: to the history and to sinks.
 //
-// World: host; its own thread and loop. Pure: no. Owns: the history, the sinks, what it remembers of denies.
-// Threads: calls come from the agent's loop unless said otherwise; names are handed over under a lock that is held
-// for moments only.
+// World: host; its own thread and loop. Pure: no. Owns: the book, the history, the sinks, what it remembers of denies.
+// Threads: calls come from the agent's loop unless said otherwise. No call waits for the recorder's work: locks are held
+// for moments.
 //
-//   bh_ct, bh_half, bh_denied, ring ──► read ──► named by the book ──► history ──► observers
-//                                                                 └──► sinks
+//   bh_half, bh_ct, bh_denied ──► tick ──► named by the book ──► history ──► observers
+//   what left the tables      ──►                           └──► sinks
 //
-// Names are those of the time of the flow: the book (book.h) remembers who had an address from when until when, for
-// as long as a flow of that time may be told.
+// Nothing is kept of a flow that lasts. A flow has begun for this reader when its first packet is older than one tick
+// and younger than the tick before (when.h), so each is told once, and one time stamp beside the tables is all that an
+// agent's successor needs in order not to tell anew what was told. A flow that is over is handed over by who takes
+// it out of the tables; if it lived between two ticks, its start is told then.
+//
+// Names are those of the time of the flow: see book.h.
 #pragma once
 
 #include <json-c/json.h>
@@ -19,43 +23,63 @@
 #include "agent/store/store.h"
 
 #define RECORDER_HISTORY 16384 // records kept: default of --flow-history
-#define RECORDER_TICK_MS 1000 // between two readings
+#define RECORDER_TICK_MS 1000 // between two readings; longer where reading takes more than a twentieth of it
 #define RECORDER_UPDATE_SEC 60 // a flow that lasts is told again so often, if it was used: default of --flow-update
+#define RECORDER_GONE 32768 // flows that left the tables and wait for the next reading
 
 struct recorder;
 
 struct recorder_config {
-	struct tables *tables; // borrowed; read only
+	struct tables *tables; // borrowed; read only, but for what was told
 	const char *node;
-	const char *sinks; // URLs separated by spaces
-	uint32_t history, update_sec;
+	const char *sinks; // URLs separated by spaces; NULL: none
+	uint32_t history, update_sec; // 0: the defaults above
 	// What a rule's number stands for, one new reference, NULL: unknown. Called on the recorder's thread.
 	struct flow_policy *(*policy)(void *arg, uint32_t rule);
 	void *arg;
 };
 
+// It waits for recorder_begin() before it reads anything.
 int recorder_new(const struct recorder_config *config, struct recorder **ret, struct err *reterr);
 void recorder_free(struct recorder *recorder); // tells what there is, once more
 DEFINE_CLEANUP(struct recorder *, recorder_free)
 
-// The store's changes (pods, Services, nodes): who has an address from now on.
-void recorder_changed(struct recorder *recorder, const struct object *before, const struct object *after);
+// Names are known: the store holds what the cluster has. Idempotent.
+void recorder_begin(struct recorder *recorder);
 
-// Entries that leave the tables by the host's hand, on the helper thread: told as ended with these numbers.
+// Who has an address from now on: the store's changes (pods, Services, nodes), addresses of this host.
+void recorder_changed(struct recorder *recorder, const struct object *before, const struct object *after);
+void recorder_host(struct recorder *recorder, const struct bh_addr *addr, bool present);
+
+// Entries that leave the tables by the host's hand, on any thread: told as ended with these numbers. Never waits; what
+// finds no room is counted.
 void recorder_gone(void *recorder, const struct ct_entry *entry, enum flow_over why);
 
-// Records behind `after` (a seq; 0: the oldest kept) that the filter lets through, oldest first, as JSON: what the
-// control operation `flows` answers. *retnext: the seq to go on behind; *retlost: that were overwritten unseen.
-int recorder_read(struct recorder *recorder, const char *filter, uint64_t after, uint32_t max, struct json_object **ret,
-		  uint64_t *retnext, uint64_t *retlost, struct err *reterr);
-// Calls fn once on the agent's loop when there are records behind `after`.
-void recorder_wait(struct recorder *recorder, uint64_t after, void (*fn)(void *arg), void *arg);
+// ---- the history ---------------------------------------------------------------------------------------------------
+
+// Records behind `after` (a seq; 0: the oldest kept) that the filter lets through, oldest first.
+struct recorder_page {
+	struct json_object *records; // an array, the caller's
+	uint32_t n; // of them
+	uint64_t next; // the seq to go on behind
+	uint64_t lost; // overwritten behind `after`, so that nobody can read them any more
+	uint64_t oldest, newest; // seqs kept now; 0: none
+	bool anew; // `after` is of an earlier agent: this is its successor's history from the beginning
+};
+int recorder_read(struct recorder *recorder, const char *filter, uint64_t after, uint32_t max,
+		  struct recorder_page *ret, struct err *reterr);
+
+// Readable when there are records behind those that were the newest at recorder_await(); recorder_woken() takes
+// it back. Borrowed.
+int recorder_fd(const struct recorder *recorder);
+void recorder_await(struct recorder *recorder);
+void recorder_woken(struct recorder *recorder);
 
 struct recorder_stats {
 	uint64_t told[FLOW_TYPE_MAX];
-	uint64_t lost_ring; // flows that ended in the datapath and found no room in the ring
-	uint64_t lost_names; // told with a name that was forgotten
-	uint64_t denied_overflow; // denied packets without detail
+	uint64_t lost_gone; // flows that ended while RECORDER_GONE others waited: no end is told of them
+	uint64_t lost_names; // told without a name that was known once
+	uint64_t lost_memory; // records that memory did not suffice for
 	uint64_t flows; // known now
 	uint32_t tick_ms; // the last reading took so long
 };

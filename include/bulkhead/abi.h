@@ -172,7 +172,8 @@ struct bh_node {
 	__u32 secret[BH_SECRET_WORDS]; /* what spreads flows over bh_half; random, as old as the tables */
 	__u32 flags; /* enum bh_node_flag */
 	__u32 any_ports; /* lowest | highest << 16 of bh_service keys of address 0: bh_any_ports_add() */
-	__u64 pad;
+	__u32 told; /* bh_now() until which flows that began were told by the agent; 0: none was; programs never read it */
+	__u32 pad;
 };
 
 /* Host addresses: bh_host, by bh_addr. */

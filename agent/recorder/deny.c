@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+// deny.c - what was denied since the last reading: the kernel's sums, less what was told of them.
+#include "agent/recorder/private.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+
+struct deny {
+	struct bh_denied_key key;
+	uint64_t packets, bytes; // told
+	uint32_t first; // of the sum: another one is another sum
+	uint32_t round; // in which it was met
+};
+
+static uint64_t key_hash(const struct bh_denied_key *key)
+{
+	return hash_bytes(key, sizeof(*key));
+}
+
+static bool deny_is(const void *item, const void *key)
+{
+	return memcmp(&((const struct deny *)item)->key, key, sizeof(struct bh_denied_key)) == 0;
+}
+
+static struct deny *deny_get(struct recorder *recorder, const struct denied_entry *entry)
+{
+	uint64_t hash = key_hash(&entry->key);
+	struct deny *deny = hash_find(&recorder->denied, hash, deny_is, &entry->key);
+
+	if (deny)
+		return deny;
+	deny = calloc(1, sizeof(*deny));
+	if (!deny || hash_add(&recorder->denied, hash, deny) < 0) {
+		free(deny);
+		return NULL;
+	}
+	deny->key = entry->key;
+	return deny;
+}
+
+static void fill(struct recorder *recorder, const struct denied_entry *entry, struct flow_record *ret)
+{
+	const struct bh_denied_key *key = &entry->key;
+	uint32_t last = entry->value.last ? entry->value.last : entry->value.first; // just made
+	int64_t when_ns = recorder_mono(recorder, last);
+	struct flow_end *own = key->dir == BH_EGRESS ? &ret->src : &ret->dst;
+	struct flow_end *peer = key->dir == BH_EGRESS ? &ret->dst : &ret->src;
+	struct bh_addr remote;
+
+	memcpy(&remote, key->remote, sizeof(remote));
+	ret->type = FLOW_DENY;
+	ret->verdict = FLOW_DENIED;
+	ret->reason = (enum bh_reason)key->reason;
+	ret->dir = (enum bh_dir)key->dir;
+	ret->proto = key->proto;
+	ret->first_ns = recorder_real(recorder, entry->value.first);
+	ret->last_ns = recorder_real(recorder, last);
+	*own = recorder_own(recorder, key->ident, !bh_addr_is4(&remote), when_ns);
+	*peer = recorder_peer(recorder, &remote, 0, when_ns);
+	ret->dst.port = ntohs(key->port);
+	if (key->dir == BH_EGRESS && peer->card && peer->card->who == FLOW_SERVICE)
+		ret->service = flow_card_get(peer->card);
+	if (key->rule)
+		ret->policy = recorder_policy(recorder, key->rule);
+}
+
+static int deny_one(void *arg, const struct denied_entry *entry)
+{
+	struct recorder *recorder = arg;
+	struct flow_record record = { 0 };
+	struct deny *deny = deny_get(recorder, entry);
+
+	if (!deny) {
+		recorder_count(recorder, &recorder->stats.lost_memory);
+		return 0;
+	}
+	deny->round = recorder->round;
+	if (deny->first != entry->value.first || entry->value.packets < deny->packets)
+		deny->packets = deny->bytes = 0;
+	if (entry->value.packets == deny->packets)
+		return 0;
+	fill(recorder, entry, &record);
+	record.packets[FLOW_FORWARD] = entry->value.packets - deny->packets;
+	record.bytes[FLOW_FORWARD] = entry->value.bytes - deny->bytes;
+	deny->packets = entry->value.packets;
+	deny->bytes = entry->value.bytes;
+	deny->first = entry->value.first;
+	recorder_tell(recorder, &record);
+	return 0;
+}
+
+// Sums that the tables have no more.
+static void forget(struct recorder *recorder, bool all)
+{
+	VEC(struct deny *) gone = { 0 };
+	struct deny *deny;
+
+	for (size_t at = 0; (deny = hash_next(&recorder->denied, &at));)
+		if ((all || deny->round != recorder->round) && vec_push(&gone, deny) < 0)
+			break;
+	vec_each(struct deny *, one, &gone) {
+		hash_remove(&recorder->denied, key_hash(&(*one)->key), *one);
+		free(*one);
+	}
+	vec_fini(&gone);
+}
+
+void recorder_denies(struct recorder *recorder)
+{
+	recorder->round++;
+	if (tables_denied_each(recorder->config.tables, deny_one, recorder) == 0)
+		forget(recorder, false);
+}
+
+void recorder_denies_fini(struct recorder *recorder)
+{
+	forget(recorder, true);
+	hash_fini(&recorder->denied);
+}

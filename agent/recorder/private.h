@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// private.h - the recorder's parts. Private to this room.
+//
+// World: host. Pure: no. Owns: see each. Threads: the recorder's own, but for what `lock` is of.
+#pragma once
+
+#include <event2/event.h>
+#include <pthread.h>
+
+#include "agent/base/hash.h"
+#include "agent/base/vec.h"
+#include "agent/flow/book.h"
+#include "agent/recorder/history.h"
+#include "agent/recorder/recorder.h"
+#include "agent/recorder/when.h"
+
+#define NAMES_MAX 16384 // rules whose names are kept at hand; then all are asked for anew
+#define OWN_MAX 16384 // pods of this node, gone ones too, whose name is kept at hand
+#define NS_PER_UNIT (1ll << BH_TIME_SHIFT)
+
+// A flow that left the tables.
+struct gone {
+	struct ct_entry entry;
+	enum flow_over why;
+};
+
+// Both clocks at one moment, so that a flow's times are the same in all its records.
+struct moment {
+	int64_t mono_ns, real_ns;
+	uint32_t now; // bh_now()
+};
+
+struct recorder {
+	struct recorder_config config;
+	char *node, *sinks;
+	uint64_t boot; // of this boot of the node: part of a flow's id
+	struct book *book;
+	struct history *history;
+
+	pthread_t thread;
+	bool started;
+	int stop_fd; // readable: end
+	struct event_base *base;
+	struct event *stop, *tick;
+
+	pthread_mutex_t lock; // of all to the next blank line
+	VEC(struct gone) queue;
+	bool begun, awaited;
+	int wake_fd;
+	struct recorder_stats stats;
+
+	// tick.c
+	struct moment moment; // of this reading
+	struct when when;
+	struct hash begun_now; // ids that this reading told the start of: what came while it read may be met twice
+	uint64_t flows; // met in this reading
+	bool whole; // the last reading met all
+
+	// name.c
+	struct hash own; // struct own *, by ident
+	struct hash names; // struct flow_policy *, by id
+
+	// deny.c
+	struct hash denied; // struct deny *, by key
+	uint32_t round;
+};
+
+void recorder_tick(struct recorder *recorder); // tick.c
+void recorder_tick_fini(struct recorder *recorder);
+
+void recorder_count(struct recorder *recorder, uint64_t *stat); // one more, of `stats`
+
+// record.seq is set; to the history and the sinks; the record is let go of. The recorder's thread.
+void recorder_tell(struct recorder *recorder, struct flow_record *record);
+
+// name.c. The pod of this node that an ident was given to, and its address of a family.
+struct flow_end recorder_own(struct recorder *recorder, uint32_t ident, bool v6, int64_t when_ns);
+struct flow_end recorder_peer(struct recorder *recorder, const struct bh_addr *addr, uint16_t port, int64_t when_ns);
+const struct flow_policy *recorder_policy(struct recorder *recorder, uint32_t rule); // a new reference, or NULL
+void recorder_names_fini(struct recorder *recorder);
+
+// deny.c. Tells what was denied since the last time.
+void recorder_denies(struct recorder *recorder);
+void recorder_denies_fini(struct recorder *recorder);
+
+int64_t recorder_mono(const struct recorder *recorder, uint32_t t); // CLOCK_MONOTONIC of a bh_now(), in ns
+int64_t recorder_real(const struct recorder *recorder, uint32_t t); // since 1970

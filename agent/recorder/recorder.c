@@ -1,0 +1,407 @@
+// SPDX-License-Identifier: Apache-2.0
+// recorder.c - the thread, its queue from others, and what it says of itself.
+#include "agent/recorder/recorder.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "agent/base/file.h"
+#include "agent/flow/json.h"
+#include "agent/recorder/private.h"
+
+void recorder_count(struct recorder *recorder, uint64_t *stat)
+{
+	pthread_mutex_lock(&recorder->lock);
+	(*stat)++;
+	pthread_mutex_unlock(&recorder->lock);
+}
+
+static void ring(int fd)
+{
+	uint64_t one = 1;
+	ssize_t n = write(fd, &one, sizeof(one));
+
+	(void)n; // full: it is readable
+}
+
+// ---- the recorder's thread -------------------------------------------------------------------------------------
+
+void recorder_tell(struct recorder *recorder, struct flow_record *record)
+{
+	record->time_ns = recorder->moment.real_ns;
+	if (!record->src.card || !record->dst.card) {
+		recorder_count(recorder, &recorder->stats.lost_memory);
+	} else {
+		recorder_count(recorder, &recorder->stats.told[record->type]);
+		history_put(recorder->history, record);
+	}
+	flow_record_fini(record);
+}
+
+static uint32_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint32_t)(now.tv_sec * 1000 + now.tv_nsec / 1000000);
+}
+
+static bool take_turn(struct recorder *recorder)
+{
+	bool begun;
+
+	pthread_mutex_lock(&recorder->lock);
+	begun = recorder->begun;
+	pthread_mutex_unlock(&recorder->lock);
+	return begun;
+}
+
+// Whoever waits for records is told that there may be some.
+static void end_turn(struct recorder *recorder, uint32_t ms)
+{
+	bool awaited;
+
+	pthread_mutex_lock(&recorder->lock);
+	recorder->stats.tick_ms = ms;
+	recorder->stats.flows = recorder->flows;
+	awaited = recorder->awaited;
+	recorder->awaited = false;
+	pthread_mutex_unlock(&recorder->lock);
+	if (awaited)
+		ring(recorder->wake_fd);
+}
+
+// Returns ms until the next one: a reading takes a twentieth of the time at most.
+static uint32_t turn(struct recorder *recorder)
+{
+	uint32_t began = now_ms(), took;
+
+	if (!take_turn(recorder))
+		return RECORDER_TICK_MS / 10;
+	recorder_tick(recorder);
+	took = now_ms() - began;
+	end_turn(recorder, took);
+	return took * 20 > RECORDER_TICK_MS ? took * 20 : RECORDER_TICK_MS;
+}
+
+static void tick_due(evutil_socket_t fd, short what, void *arg)
+{
+	struct recorder *recorder = arg;
+	uint32_t ms = turn(recorder);
+	struct timeval delay = { ms / 1000, ms % 1000 * 1000 };
+
+	event_add(recorder->tick, &delay);
+}
+
+static void stop_due(evutil_socket_t fd, short what, void *arg)
+{
+	struct recorder *recorder = arg;
+
+	turn(recorder);
+	event_base_loopbreak(recorder->base);
+}
+
+static void *thread_main(void *arg)
+{
+	struct recorder *recorder = arg;
+
+	event_base_dispatch(recorder->base);
+	return NULL;
+}
+
+// ---- life --------------------------------------------------------------------------------------------------------
+
+// Signals belong to the agent's loop.
+static int thread_start(struct recorder *recorder)
+{
+	sigset_t all, before;
+	int r;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	r = pthread_create(&recorder->thread, NULL, thread_main, recorder);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (r)
+		return -r;
+	recorder->started = true;
+	pthread_setname_np(recorder->thread, "bulkhead-flows");
+	return 0;
+}
+
+static int loop_open(struct recorder *recorder)
+{
+	struct timeval now = { 0 };
+
+	recorder->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	recorder->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (recorder->stop_fd < 0 || recorder->wake_fd < 0)
+		return -errno;
+	recorder->base = event_base_new();
+	if (!recorder->base)
+		return -ENOMEM;
+	recorder->tick = evtimer_new(recorder->base, tick_due, recorder);
+	recorder->stop = event_new(recorder->base, recorder->stop_fd, EV_READ, stop_due, recorder);
+	if (!recorder->tick || !recorder->stop || event_add(recorder->tick, &now) < 0 ||
+	    event_add(recorder->stop, NULL) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+// Flows of this boot are others than those of the last, whatever their time stamps.
+static int boot_read(uint64_t *ret)
+{
+	_cleanup_free_ char *text = NULL;
+	uint64_t id = 0;
+	size_t len;
+	int r;
+
+	r = file_read("/proc/sys/kernel/random/boot_id", 64, &text, &len);
+	if (r < 0)
+		return r;
+	for (const char *c = text; *c; c++)
+		id = id * 31 + (unsigned char)*c;
+	*ret = id;
+	return 0;
+}
+
+static int open_all(struct recorder *recorder, const struct recorder_config *config)
+{
+	int r;
+
+	recorder->config = *config;
+	recorder->config.history = config->history ? config->history : RECORDER_HISTORY;
+	recorder->config.update_sec = config->update_sec ? config->update_sec : RECORDER_UPDATE_SEC;
+	recorder->node = strdup(config->node);
+	if (!recorder->node)
+		return -ENOMEM;
+	r = boot_read(&recorder->boot);
+	if (r >= 0)
+		r = book_new(NULL, &recorder->book);
+	if (r >= 0)
+		r = history_new(recorder->config.history, &recorder->history);
+	if (r >= 0)
+		r = loop_open(recorder);
+	return r < 0 ? r : thread_start(recorder);
+}
+
+int recorder_new(const struct recorder_config *config, struct recorder **ret, struct err *reterr)
+{
+	_cleanup_(recorder_freep) struct recorder *recorder = calloc(1, sizeof(*recorder));
+	int r;
+
+	assert(config->policy);
+
+	if (!recorder)
+		return err_set(reterr, -ENOMEM, "out of memory");
+	pthread_mutex_init(&recorder->lock, NULL);
+	recorder->stop_fd = recorder->wake_fd = -1;
+	recorder->whole = true;
+	r = open_all(recorder, config);
+	if (r < 0)
+		return err_set(reterr, r, "recording flows: %s", strerror(-r));
+	*ret = TAKE_PTR(recorder);
+	return 0;
+}
+
+static void loop_close(struct recorder *recorder)
+{
+	if (recorder->tick)
+		event_free(recorder->tick);
+	if (recorder->stop)
+		event_free(recorder->stop);
+	if (recorder->base)
+		event_base_free(recorder->base);
+	if (recorder->stop_fd >= 0)
+		close(recorder->stop_fd);
+	if (recorder->wake_fd >= 0)
+		close(recorder->wake_fd);
+}
+
+void recorder_free(struct recorder *recorder)
+{
+	if (!recorder)
+		return;
+	if (recorder->started) {
+		ring(recorder->stop_fd);
+		pthread_join(recorder->thread, NULL);
+	}
+	recorder_tick_fini(recorder);
+	recorder_names_fini(recorder);
+	recorder_denies_fini(recorder);
+	loop_close(recorder);
+	history_free(recorder->history);
+	book_free(recorder->book);
+	vec_fini(&recorder->queue);
+	pthread_mutex_destroy(&recorder->lock);
+	free(recorder->node);
+	free(recorder);
+}
+
+// ---- from other threads --------------------------------------------------------------------------------------------
+
+void recorder_begin(struct recorder *recorder)
+{
+	pthread_mutex_lock(&recorder->lock);
+	recorder->begun = true;
+	pthread_mutex_unlock(&recorder->lock);
+}
+
+static int64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+void recorder_changed(struct recorder *recorder, const struct object *before, const struct object *after)
+{
+	book_changed(recorder->book, before, after, now_ns());
+}
+
+void recorder_host(struct recorder *recorder, const struct bh_addr *addr, bool present)
+{
+	book_host(recorder->book, recorder->node, addr, present);
+}
+
+void recorder_gone(void *arg, const struct ct_entry *entry, enum flow_over why)
+{
+	struct recorder *recorder = arg;
+	struct gone gone = { *entry, why };
+
+	pthread_mutex_lock(&recorder->lock);
+	if (recorder->queue.n >= RECORDER_GONE || vec_push(&recorder->queue, gone) < 0)
+		recorder->stats.lost_gone++;
+	pthread_mutex_unlock(&recorder->lock);
+}
+
+int recorder_fd(const struct recorder *recorder)
+{
+	return recorder->wake_fd;
+}
+
+void recorder_await(struct recorder *recorder)
+{
+	pthread_mutex_lock(&recorder->lock);
+	recorder->awaited = true;
+	pthread_mutex_unlock(&recorder->lock);
+}
+
+void recorder_woken(struct recorder *recorder)
+{
+	uint64_t count;
+	ssize_t n = read(recorder->wake_fd, &count, sizeof(count));
+
+	(void)n; // nothing: somebody took it
+}
+
+// ---- reading --------------------------------------------------------------------------------------------------------
+
+static int print_as_is(struct json_object *object, struct printbuf *out, int level, int flags)
+{
+	struct evbuffer *text = json_object_get_userdata(object);
+
+	return printbuf_memappend(out, (const char *)evbuffer_pullup(text, -1), (int)evbuffer_get_length(text));
+}
+
+static void let_go(struct json_object *object, void *text)
+{
+	evbuffer_free(text);
+}
+
+// Text that is JSON already, as a value that prints so.
+static struct json_object *as_is(struct evbuffer *text)
+{
+	struct json_object *object = json_object_new_array();
+
+	if (object)
+		json_object_set_serializer(object, print_as_is, text, let_go);
+	else
+		evbuffer_free(text);
+	return object;
+}
+
+static struct json_object *records_json(const struct recorder *recorder, const struct history_page *page)
+{
+	struct evbuffer *text = evbuffer_new();
+	int r = text ? evbuffer_add(text, "[", 1) : -1;
+
+	for (size_t i = 0; r == 0 && i < page->records.n; i++) {
+		r = i ? evbuffer_add(text, ",", 1) : 0;
+		if (r == 0)
+			r = flow_json(text, &page->records.v[i], recorder->node);
+	}
+	if (r == 0)
+		r = evbuffer_add(text, "]", 1);
+	if (r == 0)
+		return as_is(text);
+	if (text)
+		evbuffer_free(text);
+	return NULL;
+}
+
+int recorder_read(struct recorder *recorder, const char *filter_text, uint64_t after, uint32_t max,
+		  struct recorder_page *ret, struct err *reterr)
+{
+	_cleanup_(flow_filter_freep) struct flow_filter *filter = NULL;
+	struct history_page page;
+	struct timespec now;
+	int r;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	r = flow_filter_parse(filter_text, (int64_t)now.tv_sec * 1000000000 + now.tv_nsec, &filter, reterr);
+	if (r < 0)
+		return r;
+	r = history_read(recorder->history, filter, after, max, &page);
+	if (r < 0)
+		return err_set(reterr, r, "out of memory");
+	*ret = (struct recorder_page){ .n = (uint32_t)page.records.n, .next = page.next, .lost = page.lost,
+				       .oldest = page.oldest, .newest = page.newest, .anew = page.anew };
+	ret->records = records_json(recorder, &page);
+	history_page_fini(&page);
+	return ret->records ? 0 : err_set(reterr, -ENOMEM, "out of memory");
+}
+
+// ---- status ------------------------------------------------------------------------------------------------------------
+
+void recorder_stats(struct recorder *recorder, struct recorder_stats *ret)
+{
+	pthread_mutex_lock(&recorder->lock);
+	*ret = recorder->stats;
+	pthread_mutex_unlock(&recorder->lock);
+}
+
+static void add(struct json_object *object, const char *key, uint64_t number)
+{
+	json_object_object_add(object, key, json_object_new_uint64(number));
+}
+
+struct json_object *recorder_status(struct recorder *recorder)
+{
+	struct json_object *json = json_object_new_object(), *told = json_object_new_object(),
+			   *lost = json_object_new_object();
+	struct recorder_stats stats;
+	struct book_stats names;
+
+	recorder_stats(recorder, &stats);
+	book_stats(recorder->book, &names);
+	add(json, "flows", stats.flows);
+	for (int type = 0; type < FLOW_TYPE_MAX; type++)
+		add(told, flow_type_name((enum flow_type)type), stats.told[type]);
+	json_object_object_add(json, "told", told);
+	add(lost, "ends", stats.lost_gone);
+	add(lost, "names", stats.lost_names + names.forgotten);
+	add(lost, "memory", stats.lost_memory);
+	json_object_object_add(json, "lost", lost);
+	add(json, "history", recorder->config.history);
+	add(json, "addresses", names.addresses);
+	add(json, "names", names.cards + names.past);
+	add(json, "tick_ms", stats.tick_ms);
+	return json;
+}

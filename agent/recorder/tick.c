@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: Apache-2.0
+// tick.c - one reading of the tables: flows that began, last and are over.
+#include "agent/recorder/private.h"
+
+#include <string.h>
+#include <time.h>
+
+// ---- time --------------------------------------------------------------------------------------------------------
+
+static int64_t clock_ns(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+int64_t recorder_mono(const struct recorder *recorder, uint32_t t)
+{
+	return recorder->moment.mono_ns - (int64_t)when_age(t, recorder->moment.now) * NS_PER_UNIT;
+}
+
+int64_t recorder_real(const struct recorder *recorder, uint32_t t)
+{
+	return recorder_mono(recorder, t) + recorder->moment.real_ns - recorder->moment.mono_ns;
+}
+
+static void moment_take(struct moment *ret)
+{
+	ret->real_ns = clock_ns(CLOCK_REALTIME);
+	ret->mono_ns = clock_ns(CLOCK_MONOTONIC);
+	ret->now = (uint32_t)(ret->mono_ns >> BH_TIME_SHIFT);
+}
+
+// ---- a flow's record ---------------------------------------------------------------------------------------------
+
+static uint64_t mix(uint64_t a, uint64_t b)
+{
+	uint64_t x = (a ^ b) * 0x9e3779b97f4a7c15ull;
+
+	x ^= x >> 32;
+	x *= 0xbf58476d1ce4e5b9ull;
+	return x ^ x >> 29;
+}
+
+// The same after a restart of the agent, another for the next flow of the same ports. Never 0.
+static uint64_t flow_id(const struct recorder *recorder, const struct ct_entry *entry)
+{
+	const uint32_t *remote = entry->remote.w;
+	uint64_t id = mix(recorder->boot, (uint64_t)entry->ident << 32 | entry->value.created);
+
+	id = mix(id, (uint64_t)remote[0] << 32 | remote[1]);
+	id = mix(id, (uint64_t)remote[2] << 32 | remote[3]);
+	id = mix(id, (uint64_t)entry->remote_port << 48 | (uint64_t)entry->local_port << 32 |
+			     (uint64_t)entry->local << 16 | entry->proto);
+	return id ? id : 1;
+}
+
+static enum bh_reason reason_of(const struct ct_entry *entry, const struct flow_end *own)
+{
+	if (entry->value.flags & BH_CT_CUT)
+		return BH_REASON_CUT;
+	if (entry->value.flags & BH_CT_NODE)
+		return bh_addr_equal(&own->addr, &entry->remote) ? BH_REASON_HAIRPIN : BH_REASON_OWN_NODE;
+	if (!entry->value.gen && entry->value.flags & BH_CT_SEEDED)
+		return BH_REASON_ADOPTED;
+	if (BH_CELL_VERDICT(entry->value.rule) == BH_VERDICT_MIXED)
+		return BH_REASON_SERVICE;
+	return BH_REASON_ALLOWED;
+}
+
+// Whether policies in audit mode would deny what passes; the own node passes the NetworkPolicy tier.
+static bool audited(const struct ct_entry *entry, enum bh_reason reason)
+{
+	enum bh_verdict shadow = BH_CELL_VERDICT(entry->value.shadow);
+
+	if (!entry->value.gen || entry->value.shadow == entry->value.rule || reason == BH_REASON_CUT)
+		return false;
+	if (shadow == BH_VERDICT_DENY)
+		return !(entry->value.flags & BH_CT_NODE);
+	return shadow == BH_VERDICT_DENY_CLUSTER;
+}
+
+static void fill_verdict(struct recorder *recorder, const struct ct_entry *entry, const struct flow_end *own,
+			 struct flow_record *ret)
+{
+	uint32_t rule = BH_CELL_RULE(entry->value.rule);
+
+	ret->reason = reason_of(entry, own);
+	ret->verdict = ret->reason == BH_REASON_CUT ? FLOW_DENIED : FLOW_ALLOWED;
+	if (rule || ret->reason == BH_REASON_ALLOWED)
+		ret->policy = recorder_policy(recorder, rule);
+	if (!audited(entry, ret->reason))
+		return;
+	ret->verdict = FLOW_AUDIT;
+	ret->audit = recorder_policy(recorder, BH_CELL_RULE(entry->value.shadow));
+}
+
+static void fill_service(struct recorder *recorder, const struct ct_entry *entry, int64_t when_ns,
+			 struct flow_record *ret)
+{
+	struct bh_backend backend;
+	struct bh_addr addr;
+
+	if (ret->dir != BH_EGRESS || !ret->dst.card || ret->dst.card->who != FLOW_SERVICE)
+		return;
+	ret->service = flow_card_get(ret->dst.card);
+	if (tables_backend(recorder->config.tables, entry, &backend) < 0)
+		return;
+	memcpy(&addr, backend.addr, sizeof(addr));
+	ret->backend = recorder_peer(recorder, &addr, ntohs(backend.port), when_ns);
+}
+
+// What the table remembers of both sides' flags.
+static void fill_tcp(const struct bh_ct *ct, struct flow_record *ret)
+{
+	bool met = !(ct->flags & BH_CT_SEEDED);
+
+	for (int way = 0; way < FLOW_WAY_MAX; way++)
+		ret->tcp[way] = ct->tcp_seen[way] & BH_CT_SEEN_FIN ? FLOW_TCP_FIN : 0;
+	if (met)
+		ret->tcp[FLOW_FORWARD] |= FLOW_TCP_SYN;
+	if (ct->state >= BH_CT_REPLY && met)
+		ret->tcp[FLOW_REVERSE] |= FLOW_TCP_SYN | FLOW_TCP_ACK;
+	if (ct->state >= BH_CT_ESTABLISHED)
+		ret->tcp[FLOW_FORWARD] |= FLOW_TCP_ACK;
+}
+
+static void fill(struct recorder *recorder, const struct ct_entry *entry, struct flow_record *ret)
+{
+	const struct bh_ct *ct = &entry->value;
+	int64_t when_ns = recorder_mono(recorder, ct->created);
+	bool egress = ct->flags & BH_CT_EGRESS;
+	struct flow_end *own = egress ? &ret->src : &ret->dst, *peer = egress ? &ret->dst : &ret->src;
+
+	ret->id = flow_id(recorder, entry);
+	ret->dir = egress ? BH_EGRESS : BH_INGRESS;
+	ret->proto = entry->proto;
+	ret->first_ns = recorder_real(recorder, ct->created);
+	ret->last_ns = recorder_real(recorder, ct->last);
+	*own = recorder_own(recorder, entry->ident, entry->v6, when_ns);
+	own->port = entry->local_port;
+	*peer = recorder_peer(recorder, &entry->remote, entry->remote_port, when_ns);
+	for (int dir = 0; dir < BH_DIR_MAX; dir++) {
+		enum flow_way way = dir == (int)ret->dir ? FLOW_FORWARD : FLOW_REVERSE;
+
+		ret->packets[way] = ct->packets[dir];
+		ret->bytes[way] = ct->bytes[dir];
+	}
+	fill_verdict(recorder, entry, own, ret);
+	fill_service(recorder, entry, when_ns, ret);
+	if (entry->proto == BH_PROTO_TCP)
+		fill_tcp(ct, ret);
+}
+
+static void tell(struct recorder *recorder, const struct ct_entry *entry, enum flow_type type, enum flow_over over)
+{
+	struct flow_record record = { 0 };
+
+	fill(recorder, entry, &record);
+	record.type = type;
+	record.over = over;
+	recorder_tell(recorder, &record);
+}
+
+// ---- flows that are there ------------------------------------------------------------------------------------------
+
+static bool same_id(const void *item, const void *key)
+{
+	return item == key;
+}
+
+static bool was_told_now(const struct recorder *recorder, uint64_t id)
+{
+	return hash_find(&recorder->begun_now, id, same_id, (const void *)(uintptr_t)id);
+}
+
+static void begin(struct recorder *recorder, const struct ct_entry *entry)
+{
+	uint64_t id = flow_id(recorder, entry);
+
+	if (was_told_now(recorder, id))
+		return;
+	if (hash_add(&recorder->begun_now, id, (void *)(uintptr_t)id) < 0) {
+		recorder_count(recorder, &recorder->stats.lost_memory);
+		return;
+	}
+	tell(recorder, entry, FLOW_START, FLOW_NOT_OVER);
+}
+
+static int meet(void *arg, const struct ct_entry *entry)
+{
+	struct recorder *recorder = arg;
+	uint32_t period = recorder->config.update_sec * (uint32_t)BH_TIME_HZ;
+
+	recorder->flows++;
+	if (when_begins(&recorder->when, entry->value.created))
+		begin(recorder, entry);
+	else if (when_due(&recorder->when, entry->value.created, entry->value.last, period))
+		tell(recorder, entry, FLOW_UPDATE, FLOW_NOT_OVER);
+	return 0;
+}
+
+// ---- flows that are over -------------------------------------------------------------------------------------------
+
+// Why, as far as its entry says.
+static enum flow_over over_of(const struct gone *gone)
+{
+	const struct bh_ct *ct = &gone->entry.value;
+
+	if (gone->why != FLOW_IDLE)
+		return gone->why;
+	if (ct->flags & BH_CT_CUT)
+		return FLOW_CUT;
+	if (gone->entry.proto != BH_PROTO_TCP || ct->state != BH_CT_CLOSED)
+		return FLOW_IDLE;
+	return ct->tcp_seen[0] & ct->tcp_seen[1] & BH_CT_SEEN_FIN ? FLOW_CLOSED : FLOW_RESET;
+}
+
+// Its start was told if it began before the last reading's end, and that reading, had it begun just then, met it.
+static void end(struct recorder *recorder, const struct gone *gone, const struct when *last)
+{
+	uint32_t created = gone->entry.value.created;
+	bool told = when_told(&recorder->when, created);
+
+	if (told && last->now && when_begins(last, created))
+		told = was_told_now(recorder, flow_id(recorder, &gone->entry));
+	if (!told)
+		tell(recorder, &gone->entry, FLOW_START, FLOW_NOT_OVER);
+	tell(recorder, &gone->entry, FLOW_END, over_of(gone));
+}
+
+static void take_gone(struct recorder *recorder, const struct when *last)
+{
+	VEC(struct gone) taken;
+
+	pthread_mutex_lock(&recorder->lock);
+	memcpy(&taken, &recorder->queue, sizeof(taken));
+	memset(&recorder->queue, 0, sizeof(recorder->queue));
+	pthread_mutex_unlock(&recorder->lock);
+	vec_each(const struct gone, gone, &taken)
+		end(recorder, gone, last);
+	vec_fini(&taken);
+}
+
+// ---- a reading -----------------------------------------------------------------------------------------------------
+
+void recorder_tick_fini(struct recorder *recorder)
+{
+	hash_fini(&recorder->begun_now);
+	memset(&recorder->begun_now, 0, sizeof(recorder->begun_now));
+}
+
+// From the end of the last reading to what is settled now. An earlier agent's last one is known by its end alone.
+static void when_next(struct recorder *recorder)
+{
+	struct when *when = &recorder->when;
+	uint32_t told = tables_told(recorder->config.tables);
+
+	when->now = recorder->moment.now;
+	when->from = told;
+	when->ever = told != 0;
+	when->to = when->now - WHEN_SETTLED;
+	when->to += !when->to; // 0 is "never"
+}
+
+// Half-open flows first: one that becomes a connection meanwhile is met in one table or in both.
+void recorder_tick(struct recorder *recorder)
+{
+	struct when last = recorder->when; // all 0: there was none
+	struct tables *tables = recorder->config.tables;
+	int r;
+
+	moment_take(&recorder->moment);
+	when_next(recorder);
+	last.now = last.now ? recorder->when.now : 0;
+	take_gone(recorder, &last);
+	if (recorder->whole)
+		recorder_tick_fini(recorder);
+	recorder->flows = 0;
+	r = tables_half_each(tables, meet, recorder);
+	if (r == 0)
+		r = tables_ct_each(tables, meet, recorder);
+	recorder->whole = r == 0; // else the next one reads the same again, and knows what was told
+	if (recorder->whole)
+		tables_set_told(tables, recorder->when.to);
+	recorder_denies(recorder);
+}
