@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "datapath/record.bpf.h"
 #include "datapath/service.bpf.h"
 
 /* The work's key with its check word, and its entry: one lookup. */
@@ -32,6 +33,15 @@ INLINE int ct_write(struct work *work, const struct bh_ct *ct, __u64 how)
 	return bpf_map_update_elem(&bh_ct6, &work->key6, ct, how);
 }
 
+/* The packet, to the entry that another CPU made. */
+INLINE void ct_count(struct work *work)
+{
+	struct bh_ct *ct = ct_find(work, work->dir);
+
+	if (ct)
+		flow_count(work, ct);
+}
+
 INLINE __u64 ct_judgement(const struct bh_judgement *judged)
 {
 	struct bh_ct ct = {};
@@ -42,8 +52,8 @@ INLINE __u64 ct_judgement(const struct bh_judgement *judged)
 }
 
 /*
- * Writes the flow's entry, over `old` if there is one (it is replaced in place and not counted twice). word:
- * {state, flags, tcp_seen}. NONE or why there is no room.
+ * Writes the flow's entry, over `old` if there is one (it is replaced in place and not counted twice), with what
+ * the packet at hand adds if it is not cut. word: {state, flags, tcp_seen}. NONE or why there is no room.
  */
 BH_SUBPROG int ct_create(struct work *work, struct bh_endpoint *ep, struct bh_ct *old, __u32 word)
 {
@@ -61,17 +71,24 @@ BH_SUBPROG int ct_create(struct work *work, struct bh_endpoint *ep, struct bh_ct
 	ct.tick = bpf_jiffies64();
 	ct.judgement = ct_judgement(&work->judged);
 	ct.shadow = work->judged.shadow;
-	if (HAS(RECORD)) {
+	if (HAS(RECORD) && !(ct.flags & BH_CT_CUT)) {
+		work->counted = 1;
 		ct.packets[work->dir & 1] = work->packets;
 		ct.bytes[work->dir & 1] = work->pkt.bytes;
 	}
 	r = ct_write(work, &ct, old ? BPF_ANY : BPF_NOEXIST);
-	if (r == -17) /* EEXIST: another CPU was first with the same verdict */
+	if (r == -17) { /* EEXIST: another CPU was first with the same verdict */
+		if (HAS(RECORD) && !(ct.flags & BH_CT_CUT))
+			ct_count(work);
 		return BH_REASON_NONE;
+	}
 	if (r) {
+		work->counted = 0;
 		stat_add(BH_STAT_CT_FULL, 1);
 		return BH_REASON_CT_FULL;
 	}
+	if (HAS(RECORD) && old)
+		entry_replaced(work, old);
 	if (!old)
 		__sync_fetch_and_add(&ep->ct_count, 1);
 	return BH_REASON_NONE;

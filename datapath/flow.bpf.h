@@ -109,11 +109,10 @@ BH_SUBPROG int flow_answer(struct __sk_buff *skb, struct work *work, struct bh_e
 }
 
 /* A flow that nobody has seen yet. NONE of it is kept for multicast and broadcast: judged packet by packet. */
-BH_SUBPROG int flow_begin(struct __sk_buff *skb, struct work *work, struct bh_endpoint *ep,
-			  struct bh_ct *old)
+BH_SUBPROG int flow_begin(struct __sk_buff *skb, struct work *work, struct bh_endpoint *ep)
 {
-	enum bh_reason reason, full = BH_REASON_NONE;
 	struct bh_ct first = {};
+	enum bh_reason reason;
 	struct bh_total_key key;
 
 	if (!work || !ep)
@@ -126,26 +125,11 @@ BH_SUBPROG int flow_begin(struct __sk_buff *skb, struct work *work, struct bh_en
 		first.flags |= BH_CT_SERVICE;
 	else if (reason != BH_REASON_ALLOWED)
 		first.flags |= BH_CT_NODE;
-	if (work->pkt.flags & BH_PKT_GROUP)
-		full = BH_REASON_NONE;
-	else if (HAS(RECORD) && !old)
-		full = ct_create(work, ep, old, first.word);
-	else
+	if (!(work->pkt.flags & BH_PKT_GROUP))
 		half_put(work, first.flags);
-	if (full)
-		return full;
 	key = total_key(work, reason);
 	total_count(&key, skb_packets(skb), work->pkt.bytes);
 	return reason;
-}
-
-INLINE void flow_record(struct __sk_buff *skb, const struct work *work, struct bh_ct *ct,
-			enum bh_dir dir)
-{
-	if (!HAS(RECORD) || (work->pkt.flags & BH_PKT_ERROR))
-		return;
-	__sync_fetch_and_add(&ct->packets[dir], skb_packets(skb));
-	__sync_fetch_and_add(&ct->bytes[dir], work->pkt.bytes);
 }
 
 /* Nothing about the connection changes: a plain segment of an established one, or of an answered flow. */
@@ -184,9 +168,10 @@ INLINE enum bh_reason flow_known(struct __sk_buff *skb, struct work *work, struc
 		if (reason != BH_REASON_ESTABLISHED)
 			return reason;
 	}
-	flow_record(skb, work, ct, work->dir);
 	if (unlikely(work->pkt.flags & BH_PKT_ERROR))
 		return BH_REASON_RELATED;
+	if (HAS(RECORD))
+		flow_count(work, ct);
 	if (!flow_is_quiet(work, seen))
 		ct_move(work, ct);
 	return BH_REASON_ESTABLISHED;
@@ -238,14 +223,14 @@ INLINE enum bh_reason flow_pass(struct __sk_buff *skb, struct work *work, struct
 	if (unlikely((__u32)bpf_jiffies64() - READ_ONCE(ct->tick) > ct_fresh) && ct_stale(work, ct))
 		goto miss;
 	if (unlikely(flow_may_open(work, &seen, dir))) {
-		reason = half_meet(skb, work, ep, ct);
+		reason = half_pass(skb, work, ep, ct);
 		if (reason)
 			return reason;
 	}
 	return flow_known(skb, work, ep, ct, &seen);
 miss:
 	STALL_BETWEEN();
-	reason = half_meet(skb, work, ep, ct);
+	reason = half_pass(skb, work, ep, ct);
 	if (reason)
 		return reason;
 	reason = flow_settled(skb, work, ep);
@@ -255,5 +240,5 @@ begin: /* of no flow, half-open ones included; ct: an entry that does not count 
 	work->initiator = dir;
 	if (work->pkt.flags & (BH_PKT_ERROR | BH_PKT_ANSWER))
 		return flow_answer(skb, work, ep, ct);
-	return flow_begin(skb, work, ep, ct);
+	return flow_begin(skb, work, ep);
 }

@@ -50,6 +50,89 @@ INLINE int half_find(const struct work *work, const struct bh_half_bucket *bucke
 	return -1;
 }
 
+/* Another flow may have the place by now: what is stored then is the other one's. */
+INLINE int half_is_still(const struct work *work, const struct bh_half_bucket *bucket, __u32 i)
+{
+	return READ_ONCE(bucket->tag[i]) == work->tag;
+}
+
+/* ---- counting, of the recording variant only ---- */
+INLINE struct bh_half_count *half_counted(const struct work *work, __u32 i)
+{
+	__u32 place = work->place;
+	struct bh_half_counts *counts = bpf_map_lookup_elem(&bh_half_count, &place);
+
+	return counts ? &counts->place[i & (BH_HALF_WAYS - 1)] : NULL;
+}
+
+/* What was counted in a place, to the entry that its flow is now. */
+INLINE void half_hand_over(struct work *work, struct bh_half_count *counted)
+{
+	struct bh_ct *ct = ct_find(work, work->dir);
+
+	if (!ct)
+		return;
+	for (int dir = 0; dir < BH_DIR_MAX; dir++) {
+		__sync_fetch_and_add(&ct->packets[dir],
+				     __sync_lock_test_and_set(&counted->packets[dir], 0));
+		__sync_fetch_and_add(&ct->bytes[dir],
+				     __sync_lock_test_and_set(&counted->bytes[dir], 0));
+	}
+}
+
+/* Tells of the flow that was in the place. */
+INLINE void half_evicted(const struct work *work, const struct bh_half *half, __u32 last,
+			 const struct bh_half_count *counted)
+{
+	struct bh_gone *gone;
+
+	if (half->check != bh_half_check(&half->key, &half->flow))
+		return;
+	gone = gone_reserve(work, BH_GONE_EVICTED);
+	if (!gone)
+		return;
+	gone->key = half->key;
+	gone->flow.check = gone->flow.tick = 0; /* all of it is written: what was in the ring is another one's */
+	gone->flow.last = last;
+	gone->flow.gen = half->flow.gen;
+	gone->flow.rule = half->flow.rule;
+	gone->flow.shadow = half->flow.shadow;
+	gone->flow.created = half->flow.created;
+	gone->flow.state = half->flow.replied ? BH_CT_REPLY : BH_CT_NEW;
+	gone->flow.flags = half->flow.flags;
+	gone->flow.tcp_seen[0] = half->tcp_seen[0];
+	gone->flow.tcp_seen[1] = half->tcp_seen[1];
+	for (int dir = 0; dir < BH_DIR_MAX; dir++) {
+		gone->flow.packets[dir] = counted->packets[dir];
+		gone->flow.bytes[dir] = counted->bytes[dir];
+	}
+	gone_send(gone);
+}
+
+/* Place i is the work's flow's now, which begins with this packet. Who wins the tag tells of whose it was. */
+BH_SUBPROG int half_take(struct work *work, __u32 i)
+{
+	struct bh_half_bucket *bucket;
+	struct bh_half_count *counted;
+	__u32 tag;
+
+	if (!work)
+		return -1;
+	i &= BH_HALF_WAYS - 1;
+	bucket = half_bucket(work);
+	counted = half_counted(work, i);
+	if (!bucket || !counted)
+		return 0;
+	tag = READ_ONCE(bucket->tag[i]);
+	if (tag && __sync_val_compare_and_swap(&bucket->tag[i], tag, 0) == tag)
+		half_evicted(work, &bucket->place[i], READ_ONCE(bucket->last[i]), counted);
+	bucket->place[i].tcp_seen[0] = bucket->place[i].tcp_seen[1] = 0;
+	*counted = (struct bh_half_count){};
+	counted->packets[work->dir & 1] = work->packets;
+	counted->bytes[work->dir & 1] = work->pkt.bytes;
+	return 0;
+}
+
 /* Remembers a flow that begins, as the work judged it. flags: EGRESS, NODE. */
 INLINE void half_put(struct work *work, __u32 flags)
 {
@@ -66,6 +149,8 @@ INLINE void half_put(struct work *work, __u32 flags)
 	if (!bucket || !work->tag)
 		return;
 	i = bh_half_victim(bucket, work->tag, work->ident, work->now, ct_scale) & (BH_HALF_WAYS - 1);
+	if (HAS(RECORD))
+		half_take(work, i);
 	WRITE_ONCE(bucket->place[i].check, 0);
 	bh_ct6_key_of(&work->pkt, work->dir, work->ident, work->local, &work->key6);
 	bucket->place[i].key = work->key6;
@@ -76,12 +161,7 @@ INLINE void half_put(struct work *work, __u32 flags)
 	WRITE_ONCE(bucket->tag[i], work->tag);
 }
 
-/* Another flow may have the place by now: what is stored then is the other one's. */
-INLINE int half_is_still(const struct work *work, const struct bh_half_bucket *bucket, __u32 i)
-{
-	return READ_ONCE(bucket->tag[i]) == work->tag;
-}
-
+/* The flow is an entry now. */
 INLINE void half_free(const struct work *work, struct bh_half_bucket *bucket, __u32 i)
 {
 	__sync_val_compare_and_swap(&bucket->tag[i], work->tag, 0);
@@ -265,6 +345,7 @@ BH_SUBPROG int half_meet(struct __sk_buff *skb, struct work *work, struct bh_end
 	if (found < 0 || !bucket)
 		return BH_REASON_NONE;
 	found &= BH_HALF_WAYS - 1;
+	work->way = found;
 	initiator = seen.flags & BH_CT_EGRESS ? BH_EGRESS : BH_INGRESS;
 	if (half_is_others(work, old, &seen, initiator)) {
 		work->tag = 0; /* judged, and not remembered: who began first stays the one who began */
@@ -279,4 +360,42 @@ BH_SUBPROG int half_meet(struct __sk_buff *skb, struct work *work, struct bh_end
 	if (work->pkt.flags & BH_PKT_ERROR)
 		return BH_REASON_RELATED;
 	return half_move(work, ep, old, bucket, found, &seen);
+}
+
+/*
+ * Counts the packet that half_meet() passed, if no entry was made with it. Where an entry was made of the flow, by this
+ * CPU or by another one that emptied the place before this was added, all that is in the place goes there.
+ */
+BH_SUBPROG int half_count(struct work *work, __u32 reason)
+{
+	struct bh_half_count *counted;
+	struct bh_half_bucket *bucket;
+	__u32 i;
+
+	if (!work || (reason != BH_REASON_ESTABLISHED && reason != BH_REASON_CUT))
+		return 0;
+	i = work->way & (BH_HALF_WAYS - 1);
+	bucket = half_bucket(work);
+	counted = half_counted(work, i);
+	if (!bucket || !counted)
+		return 0;
+	if (reason == BH_REASON_ESTABLISHED && !work->counted) {
+		if (half_shakes(work) && (work->pkt.tcp & BH_TCP_RST) && half_is_still(work, bucket, i))
+			bucket->place[i].tcp_seen[work->dir != work->initiator] |= BH_CT_SEEN_RST;
+		__sync_fetch_and_add(&counted->packets[work->dir & 1], work->packets);
+		__sync_fetch_and_add(&counted->bytes[work->dir & 1], work->pkt.bytes);
+	}
+	if (!half_is_still(work, bucket, i))
+		half_hand_over(work, counted);
+	return 0;
+}
+
+INLINE enum bh_reason half_pass(struct __sk_buff *skb, struct work *work, struct bh_endpoint *ep,
+				struct bh_ct *old)
+{
+	enum bh_reason reason = half_meet(skb, work, ep, old);
+
+	if (HAS(RECORD) && reason)
+		half_count(work, reason);
+	return reason;
 }

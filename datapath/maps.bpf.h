@@ -108,6 +108,21 @@ struct {
 	__type(value, struct bh_half_bucket);
 } bh_half SEC(".maps");
 
+/* Beside bh_half, bucket by bucket. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, BH_LIMIT_HALF / BH_HALF_WAYS);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct bh_half_counts);
+} bh_half_count SEC(".maps");
+
+/* Flows that the datapath itself ended: struct bh_gone. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, BH_LIMIT_GONE);
+} bh_gone SEC(".maps");
+
 /* LRU: datagrams forget themselves, nobody sweeps. No pod has more than its share of it (bh_frag_key). */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

@@ -43,7 +43,9 @@ struct work {
 	__u32 place; /* in bh_half */
 	__u32 tag;
 	struct bh_judgement judged; /* rule 0 where nothing was judged */
-	__u32 packets; /* segments; set for the flow's record only */
+	__u32 packets; /* segments; set for the flow's record only, as are the next two */
+	__u32 counted; /* the packet is in its flow's entry */
+	__u32 way; /* the flow's place in its bucket of bh_half */
 	__u32 cls; /* peer class and port class of a judgement */
 	__u32 pcls;
 	__u32 service; /* bh_service.cls where a Service's row judged, SERVICE_BEHIND where its backend did; else 0 */

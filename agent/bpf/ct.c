@@ -140,6 +140,16 @@ int tables_ct_each(struct tables *tables, ct_each_fn fn, void *arg)
 	return r;
 }
 
+// One that was taken out.
+static void tell(const struct tables *tables, enum table table, const void *key, const struct bh_ct *value,
+		 enum ct_over fallback)
+{
+	struct ct_entry entry;
+
+	entry_of(key, value, table == TABLE_CT6, &entry);
+	gone_tell(tables, &entry, fallback);
+}
+
 // ---- seeding ----------------------------------------------------------------------------------------
 
 int tables_ct_seed(struct tables *tables, const struct ct_entry *entry)
@@ -207,6 +217,17 @@ static void drop_expired(struct sweep *sweep, const void *key, const struct ct_e
 		return;
 	tally_drop(sweep, entry->ident);
 	sweep->stats.expired++;
+	tell(sweep->tables, sweep->table, key, &ct, CT_OVER_IDLE);
+}
+
+static void drop_orphan(struct sweep *sweep, const void *key)
+{
+	struct bh_ct ct;
+
+	if (bpf_map_lookup_and_delete_elem(sweep->tables->maps[sweep->table].fd, key, &ct) < 0)
+		return;
+	sweep->stats.orphans++;
+	tell(sweep->tables, sweep->table, key, &ct, CT_OVER_POD_GONE);
 }
 
 static int sweep_entry(void *arg, const void *key, const void *value)
@@ -220,8 +241,7 @@ static int sweep_entry(void *arg, const void *key, const void *value)
 		return -ECANCELED;
 	sweep->stats.seen++;
 	if (!owner(sweep->tables, entry.ident)) {
-		if (bpf_map_delete_elem(sweep->tables->maps[sweep->table].fd, key) == 0)
-			sweep->stats.orphans++;
+		drop_orphan(sweep, key);
 		return 0;
 	}
 	if (expired(sweep, &entry.value, entry.proto, sweep->now)) {
@@ -305,7 +325,7 @@ int tables_ct_sweep(struct tables *tables, const bool *hurry, struct ct_sweep_st
 		if (tables->endpoints[i].ident)
 			correct(&sweep, i);
 	if (r == 0)
-		r = half_clear(tables, half_is_over, &sweep);
+		r = half_clear(tables, half_is_over, &sweep, CT_OVER_POD_GONE);
 	if (r > 0)
 		r = 0;
 	if (r == 0)
@@ -356,7 +376,7 @@ static bool half_is_outdated(void *arg, const struct bh_half *half, uint32_t las
 
 int ct_forget(struct tables *tables)
 {
-	int r = half_clear(tables, half_is_outdated, tables);
+	int r = half_clear(tables, half_is_outdated, tables, CT_OVER_FORGOTTEN);
 
 	r = r < 0 ? r : 0;
 
@@ -389,6 +409,7 @@ static int flush_entry(void *arg, const void *key, const void *value)
 		return 0;
 	count_entry(flush->tables, ident, -1);
 	flush->deleted++;
+	tell(flush->tables, flush->table, key, &ct, owner(flush->tables, ident) ? CT_OVER_FORGOTTEN : CT_OVER_POD_GONE);
 	return 0;
 }
 
@@ -402,7 +423,7 @@ static bool half_is_of(void *arg, const struct bh_half *half, uint32_t last)
 int tables_ct_flush(struct tables *tables, uint32_t ident)
 {
 	struct flush flush = { .tables = tables, .ident = ident };
-	int r = half_clear(tables, half_is_of, &flush);
+	int r = half_clear(tables, half_is_of, &flush, CT_OVER_FORGOTTEN);
 
 	r = r < 0 ? r : 0;
 

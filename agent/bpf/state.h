@@ -29,6 +29,8 @@ enum table {
 	TABLE_CT,
 	TABLE_CT6,
 	TABLE_HALF,
+	TABLE_HALF_COUNT,
+	TABLE_GONE,
 	TABLE_FRAG,
 	TABLE_EXTRA,
 	TABLE_HOST,
@@ -76,6 +78,11 @@ struct tables {
 	bool hook_ours; // what is attached is this process's
 	uint64_t hook_unwanted_ns; // since then
 
+	struct {
+		tables_gone_fn fn;
+		void *arg;
+	} gone; // helper thread
+
 	int32_t *drift; // by slot: entries counted in the last walk minus what the endpoint said
 };
 
@@ -92,11 +99,17 @@ static inline uint32_t tables_nendpoints(const struct tables *tables)
 // Every connection that is not judged under its endpoint's generation gets generation 0.
 int ct_forget(struct tables *tables);
 
+// ---- gone.c ----
+
+// Tells of an entry that the host has taken out. fallback: why, where the entry itself does not say. Helper thread.
+void gone_tell(const struct tables *tables, const struct ct_entry *entry, enum ct_over fallback);
+
 // ---- half.c ----
 
-// Takes the half-open flows out that fn says true of. How many, or -errno. Helper thread.
+// Takes the half-open flows out that fn says true of, and tells of them. *fn may set the reason that is told where
+// the flow itself says none. How many, or -errno. Helper thread.
 typedef bool (*half_fn)(void *arg, const struct bh_half *half, uint32_t last);
-int half_clear(struct tables *tables, half_fn fn, void *arg);
+int half_clear(struct tables *tables, half_fn fn, void *arg, enum ct_over why);
 
 // ---- inner.c: the inner maps of bh_policy; helper thread ----
 

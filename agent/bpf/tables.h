@@ -26,6 +26,7 @@ struct tables_config {
 	// Sizes; 0: default.
 	uint32_t endpoints, peers, cidrs, policies, sparse_cells, ct, half, frags, denied, totals;
 	uint32_t services, selves, backends;
+	uint32_t gone; // bytes: a power of two, and of whole pages
 	bool beside; // another process has them and keeps them: they must be there (tests, to look at them)
 	uint32_t ct_scale; // time-outs are halved this many times (tests; 0 in production)
 };
@@ -124,11 +125,13 @@ struct ct_entry {
 	uint8_t proto;
 	bool v6; // which table
 	bool half; // only half open: the state is NEW or REPLY, the check word is not filled in
-	struct bh_ct value;
+	struct bh_ct value; // with what was counted, where judges record: what passed, L3 bytes
 };
 typedef int (*ct_each_fn)(void *arg, const struct ct_entry *entry); // non-zero stops
+// Each entry once that is there throughout; others may be missed or seen. fn is given a copy. Any thread, beside every
+// other function.
 int tables_ct_each(struct tables *tables, ct_each_fn fn, void *arg);
-// The same of half-open flows.
+// The same of half-open flows. What another CPU counts at this moment may be in one number and not in the other.
 int tables_half_each(struct tables *tables, ct_each_fn fn, void *arg);
 
 struct ct_sweep_stats {
@@ -153,6 +156,37 @@ int tables_ct_seed(struct tables *tables, const struct ct_entry *entry);
 // Seeds what the host's connection tracking knows of these endpoints' flows (bh_local says whose an address is). Helper
 // thread; reads its whole table.
 int tables_seed_tracked(struct tables *tables, const uint32_t *idents, uint32_t n);
+
+// ---- flows that are over -------------------------------------------------------------------------------------------------
+// By what the entry was last, else by who took it out.
+enum ct_over {
+	CT_OVER_CLOSED, // both sides closed it
+	CT_OVER_RESET,
+	CT_OVER_IDLE, // nobody spoke for longer than its state allows
+	CT_OVER_CUT, // a policy change cut it
+	CT_OVER_REPLACED, // another flow of its key took its place
+	CT_OVER_EVICTED, // half open, and a newcomer took its place
+	CT_OVER_FORGOTTEN, // the agent took it out: its next packet is judged as if it began
+	CT_OVER_POD_GONE,
+	CT_OVER_MAX,
+};
+typedef void (*tables_gone_fn)(void *arg, const struct ct_entry *entry, enum ct_over why);
+
+// Who is told of every entry that the host takes out (sweep, flush, forget), with its last value: on the helper thread,
+// while it works, so fn must be quick and must not call back. NULL: nobody any more. Called on the helper thread, or
+// while it is idle.
+void tables_on_gone(struct tables *tables, tables_gone_fn fn, void *arg);
+
+// Flows that the datapath itself ends (CT_OVER_REPLACED, CT_OVER_EVICTED, or what the flow says) come through a ring,
+// from tables_ring_open() on; what finds no room there is counted (BH_STAT_FLOW_LOST). What was in it before is told,
+// too. One reader at a time. tables_ring_*() belong to one thread, any one.
+struct tables_ring;
+int tables_ring_open(struct tables *tables, tables_gone_fn fn, void *arg, struct tables_ring **ret);
+// Readable when half of it is full. Before that nobody is woken: read at intervals as well.
+int tables_ring_fd(const struct tables_ring *ring); // borrowed
+int tables_ring_read(struct tables_ring *ring); // calls fn with each; how many, or -errno
+void tables_ring_close(struct tables_ring *ring); // the datapath tells no more; what is in it stays
+DEFINE_CLEANUP(struct tables_ring *, tables_ring_close)
 
 // ---- backends ------------------------------------------------------------------------------------------------------------
 // The flows of this node's pods to these Services: their backends, as conntrack tells them, replace what bh_backend

@@ -71,6 +71,7 @@ static void add_stats(struct json_object *json, const struct daemon *daemon)
 		[BH_STAT_CLASS_RETRY] = "class_retries",
 		[BH_STAT_NO_JUDGE] = "no_judge",
 		[BH_STAT_TRANSLATED] = "translated_judged",
+		[BH_STAT_FLOW_LOST] = "flows_lost",
 	};
 	struct json_object *stats = add_object(json, "stats");
 	uint64_t values[BH_STAT_MAX] = { 0 };

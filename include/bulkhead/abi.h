@@ -11,7 +11,7 @@
 
 #include <linux/types.h>
 
-#define BH_ABI_VERSION 5
+#define BH_ABI_VERSION 6
 
 /* Pins. The folder is an option of the agent; this is its default. */
 #define BH_PIN_DIR "/sys/fs/bpf/bulkhead"
@@ -35,6 +35,7 @@
 #define BH_LIMIT_SHARE 25 /* percent of a table that one policy, or one namespace, may use */
 #define BH_LIMIT_CT 131072 /* connections per family */
 #define BH_LIMIT_HALF 65536 /* half-open flows */
+#define BH_LIMIT_GONE 1048576 /* bytes of flows that ended in the datapath and nobody has read (bh_gone) */
 #define BH_LIMIT_SERVICES 65536 /* addresses and ports of Services (bh_service) */
 #define BH_LIMIT_SELF 16384 /* Services of which a pod of this node is a backend, denied to it (bh_self) */
 #define BH_LIMIT_BACKENDS 65536 /* flows whose backend is known (bh_backend) */
@@ -162,6 +163,7 @@ enum bh_attach {
 enum bh_node_flag {
 	BH_NODE_SERVICES = 1 << 0, /* bh_service may hold something; set before its first element is written */
 	BH_NODE_HOOK = 1 << 1, /* the netfilter program is in force: it judges what passes as MIXED */
+	BH_NODE_RECORD = 1 << 2, /* somebody reads bh_gone */
 };
 
 /* Element 0 of bh_node, an mmapable ARRAY: what an agent checks before it adopts pinned tables. */
@@ -255,5 +257,6 @@ enum bh_stat {
 	BH_STAT_CLASS_RETRY, /* a reused element was seen and looked up again */
 	BH_STAT_NO_JUDGE, /* packets dropped: a gate found no judge to jump to */
 	BH_STAT_TRANSLATED, /* judgements behind a Service's translation */
+	BH_STAT_FLOW_LOST, /* flows that ended untold: bh_gone is full */
 	BH_STAT_MAX,
 };

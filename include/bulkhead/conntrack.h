@@ -67,6 +67,7 @@ enum bh_ct_state {
 enum bh_ct_seen {
 	BH_CT_SEEN_FIN = 1 << 0,
 	BH_CT_SEEN_ALIVE = 1 << 1, /* a segment after a reset */
+	BH_CT_SEEN_RST = 1 << 2, /* a reset; nothing follows from it: it is for who tells of the flow */
 };
 
 /*
@@ -100,6 +101,21 @@ struct bh_ct {
 	__u64 packets[BH_DIR_MAX];
 };
 _Static_assert(sizeof(struct bh_ct) == 64, "bh_ct is one cache line");
+
+/* Why the datapath ended a flow by itself. */
+enum bh_gone_why {
+	BH_GONE_REPLACED = 1, /* an entry: another flow of its key took its place */
+	BH_GONE_EVICTED, /* half open: a newcomer took its place */
+};
+
+/* What is told of it through the ring bh_gone, while BH_NODE_RECORD is set. */
+struct bh_gone {
+	struct bh_ct6_key key; /* of both families: IPv4 addresses are mapped */
+	struct bh_ct flow; /* as it was last; half open: the state is NEW or REPLY, no check word */
+	__u32 now; /* bh_now() */
+	__u32 why; /* enum bh_gone_why */
+};
+_Static_assert(sizeof(struct bh_gone) == 104, "bh_gone has no holes");
 
 #define BH_CT_INLINE static inline __attribute__((always_inline))
 
@@ -274,6 +290,7 @@ BH_CT_INLINE __u8 bh_ct_tcp_step(__u8 state, enum bh_ct_side side, enum bh_ct_ev
 		return *other & BH_CT_SEEN_FIN ? BH_CT_CLOSED : BH_CT_FIN;
 	case BH_CT_RESET:
 		*mine &= ~BH_CT_SEEN_ALIVE;
+		*mine |= BH_CT_SEEN_RST;
 		*other &= ~BH_CT_SEEN_ALIVE;
 		return BH_CT_CLOSED;
 	case BH_CT_DATA:
@@ -283,6 +300,8 @@ BH_CT_INLINE __u8 bh_ct_tcp_step(__u8 state, enum bh_ct_side side, enum bh_ct_ev
 		*mine |= BH_CT_SEEN_ALIVE;
 		if (!(*other & BH_CT_SEEN_ALIVE) || (*mine & *other & BH_CT_SEEN_FIN))
 			return BH_CT_CLOSED;
+		*mine &= ~BH_CT_SEEN_RST;
+		*other &= ~BH_CT_SEEN_RST;
 		return (*mine | *other) & BH_CT_SEEN_FIN ? BH_CT_FIN : BH_CT_ESTABLISHED;
 	default:
 		return move;

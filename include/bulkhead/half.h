@@ -39,7 +39,8 @@ struct bh_half {
 	struct bh_ct6_key key; /* of both families: IPv4 addresses are mapped */
 	struct bh_half_flow flow;
 	__u32 check; /* bh_half_check() */
-	__u32 pad;
+	__u8 tcp_seen[2]; /* enum bh_ct_seen, as in bh_ct: RST only, by the recording variant only */
+	__u16 pad;
 };
 _Static_assert(sizeof(struct bh_half) == 64, "bh_half is one cache line");
 
@@ -51,6 +52,17 @@ struct bh_half_bucket {
 	struct bh_half place[BH_HALF_WAYS];
 };
 _Static_assert(sizeof(struct bh_half_bucket) == 320, "bh_half_bucket has no holes");
+
+/* What passed of a bucket's flows, place by place: an element of bh_half_count, of the recording variant only. */
+struct bh_half_count {
+	__u64 bytes[BH_DIR_MAX]; /* by direction seen from the pod */
+	__u64 packets[BH_DIR_MAX];
+};
+
+struct bh_half_counts {
+	struct bh_half_count place[BH_HALF_WAYS];
+};
+_Static_assert(sizeof(struct bh_half_counts) == 128, "bh_half_counts is two cache lines");
 
 /* Where a key belongs. Nobody who does not know the secret can choose keys of one bucket. */
 struct bh_half_place {

@@ -50,6 +50,8 @@ static void set_sizes(struct pod_bpf *skel, const struct bpfprog_options *o)
 	bpf_map__set_max_entries(skel->maps.bh_ct, or_default(o->ct, 4096));
 	bpf_map__set_max_entries(skel->maps.bh_ct6, or_default(o->ct, 4096));
 	bpf_map__set_max_entries(skel->maps.bh_half, or_default(o->half, BPFPROG_HALF) / BH_HALF_WAYS);
+	bpf_map__set_max_entries(skel->maps.bh_half_count, or_default(o->half, BPFPROG_HALF) / BH_HALF_WAYS);
+	bpf_map__set_max_entries(skel->maps.bh_gone, or_default(o->gone, BPFPROG_GONE));
 	bpf_map__set_max_entries(skel->maps.bh_frag, or_default(o->frags, BPFPROG_FRAGS));
 	bpf_map__set_max_entries(skel->maps.bh_denied, or_default(o->denied, 1024));
 	bpf_map__set_max_entries(skel->maps.bh_total, or_default(o->totals, 1024));

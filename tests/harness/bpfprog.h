@@ -36,6 +36,7 @@ extern const uint8_t pod_mac[6], peer_mac[6];
 struct bpfprog;
 
 #define BPFPROG_HALF 1024 // places for half-open flows unless told otherwise
+#define BPFPROG_GONE 65536 // bytes of bh_gone unless told otherwise
 #define BPFPROG_FRAGS 1024 // elements of bh_frag unless told otherwise
 
 struct bpfprog_options { // 0: the default
@@ -46,6 +47,7 @@ struct bpfprog_options { // 0: the default
 	uint32_t ct_scale, ct_quota, denied_quota; // rodata
 	bool settles; // half-open flows without a handshake stay so for BH_HALF_SETTLE_SEC, as in production
 	uint32_t half; // half-open flows; 1024
+	uint32_t gone; // bytes of bh_gone
 	uint32_t ct, frags, denied, totals, peers, cidrs; // elements: 1024 each (ct: 4096)
 	// Another pod of the same node: its maps and its judges, with its features and knobs; is freed later.
 	struct bpfprog *share;
