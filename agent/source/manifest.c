@@ -18,8 +18,11 @@ LOG_ROOM("source");
 #define WHERE_BYTES (PATH_MAX + 512)
 #define LIST_MAX_DEPTH 3 // a List of PodLists at most
 
-// What the sink is going to be told: an object, else one that was refused, else a problem.
+// What the sink is going to be told: a document, else an object, else one that was refused, else a problem.
 struct said {
+	struct json_object *json;
+	size_t line;
+	char *api_version, *kind_name; // of json
 	struct object *object;
 	enum kind kind;
 	char *ns, *name;
@@ -29,6 +32,7 @@ struct said {
 // A document is not needed any more once it is read: its tree is twenty times its text.
 struct reading {
 	const char *path;
+	const struct manifest_sink *sink;
 	VEC(struct said) said;
 	bool starved; // something could not be said
 	size_t line; // of the document
@@ -59,6 +63,9 @@ bool manifest_is_name(const char *name)
 
 static void said_fini(struct said *said)
 {
+	json_object_put(said->json);
+	free(said->api_version);
+	free(said->kind_name);
 	object_put(said->object);
 	free(said->ns);
 	free(said->name);
@@ -87,6 +94,20 @@ static void tell_refused(struct reading *reading, enum kind kind, const char *ns
 	struct said said = { .kind = kind, .ns = ns ? strdup(ns) : NULL, .name = strdup(name) };
 
 	reading->starved |= !said.name || !said.ns != !ns;
+	say(reading, said);
+}
+
+static void tell_document(struct reading *reading, struct json_object *json, const char *api_version,
+			  const char *kind_name)
+{
+	struct said said = { .line = reading->line };
+
+	if (!reading->sink->document)
+		return;
+	said.json = json_object_get(json);
+	said.api_version = strdup(api_version);
+	said.kind_name = strdup(kind_name);
+	reading->starved |= !said.api_version || !said.kind_name;
 	say(reading, said);
 }
 
@@ -191,13 +212,14 @@ static int read_value(struct reading *reading, struct json_object *json, const c
 		tell_line(reading, !kind_name ? "kind: is missing" : "apiVersion: is missing");
 		return 0;
 	}
-	kind = object_kind_find(api_version, kind_name);
-	if (kind != KIND_MAX)
-		return read_object(reading, kind, json);
 	if (ends_with(kind_name, "List")) {
 		json_object_object_get_ex(json, "items", &items);
 		return read_items(reading, items, api_version, kind_name, depth);
 	}
+	tell_document(reading, json, api_version, kind_name);
+	kind = object_kind_find(api_version, kind_name);
+	if (kind != KIND_MAX)
+		return read_object(reading, kind, json);
 	log_debug("%s:%zu: %s %s is not used", reading->path, reading->line, api_version,
 		  kind_name);
 	return 0;
@@ -225,8 +247,14 @@ static int parse_text(struct reading *reading, const char *text, size_t len, str
 	return (json ? json_parse : yaml_parse)(text, len, read_document, reading, reterr);
 }
 
-static int pass_on(const struct manifest_sink *sink, struct said *said)
+static int pass_on(const struct reading *reading, struct said *said)
 {
+	const struct manifest_sink *sink = reading->sink;
+	const struct manifest_document document = { reading->path, said->line, said->api_version,
+						    said->kind_name, said->json };
+
+	if (said->json)
+		return sink->document(sink->arg, &document);
 	if (said->object)
 		return sink->object(sink->arg, TAKE_PTR(said->object));
 	if (said->name)
@@ -240,13 +268,13 @@ static int pass_on(const struct manifest_sink *sink, struct said *said)
 int manifest_parse(const char *path, const char *text, size_t len, const struct manifest_sink *sink,
 		   struct err *reterr)
 {
-	struct reading reading = { .path = path };
+	struct reading reading = { .path = path, .sink = sink };
 	int r;
 
 	r = parse_text(&reading, text, len, reterr);
 	vec_each(struct said, said, &reading.said) {
 		if (r == 0)
-			r = pass_on(sink, said);
+			r = pass_on(&reading, said);
 		said_fini(said);
 	}
 	vec_fini(&reading.said);

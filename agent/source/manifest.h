@@ -9,6 +9,14 @@
 #define MANIFEST_MAX_BYTES (32u << 20) // one file
 #define MANIFEST_MAX_DEPTH 8 // folders in folders
 
+// A document, or an item of a list in it, as it was written: of any kind.
+struct manifest_document {
+	const char *path;
+	size_t line; // where the document begins
+	const char *api_version, *kind;
+	struct json_object *json; // borrowed
+};
+
 // What is told of a file. `where` is "PATH: Kind ns/name".
 struct manifest_sink {
 	void *arg;
@@ -16,6 +24,8 @@ struct manifest_sink {
 	// This object is there but cannot be made sense of: its predecessor counts. May be NULL.
 	int (*refused)(void *arg, enum kind kind, const char *ns, const char *name);
 	void (*problem)(void *arg, const char *where, const char *text); // may be NULL
+	// Told before what is made of it; not 0: stop. May be NULL, as its tree takes twenty times its text.
+	int (*document)(void *arg, const struct manifest_document *document);
 };
 
 // The name ends in .yaml, .yml or .json and does not begin with a dot.

@@ -5,7 +5,7 @@
 
 #include "agent/base/intern.h"
 #include "agent/base/log.h"
-#include "agent/source/source.h"
+#include "agent/source/manifest.h"
 
 static char dir[PATH_MAX];
 static char seen[4096], problems[8192];
@@ -128,6 +128,30 @@ static void folders_are_read_in_the_order_of_paths(void **state)
 	assert_str(seen, "Pod default/b, Pod default/y, Pod default/z");
 }
 
+static int keep_document(void *arg, const struct manifest_document *document)
+{
+	size_t len = strlen(seen);
+
+	snprintf(seen + len, sizeof(seen) - len, "%s:%zu %s %s %d; ", document->path, document->line,
+		 document->api_version, document->kind, json_object_object_length(document->json));
+	return 0;
+}
+
+static void documents_of_any_kind_are_told_before_their_objects(void **state)
+{
+	static const char text[] = "kind: Deployment\napiVersion: apps/v1\nmetadata: {name: d}\n---\n"
+				   "apiVersion: v1\nkind: PodList\nitems: [{metadata: {name: q}}]\n";
+	const struct manifest_sink sink = { .object = keep, .document = keep_document };
+	struct err err = { 0 };
+
+	seen[0] = '\0';
+	assert_ok_err(manifest_parse("f", text, sizeof(text) - 1, &sink, &err), &err);
+	assert_str(seen, "f:1 apps/v1 Deployment 3; f:5 v1 Pod 1; , Pod default/q");
+	seen[0] = '\0';
+	assert_err(manifest_parse("f", "kind: A\napiVersion: v1\n---\n{", 28, &sink, &err), -EBADMSG);
+	assert_str(seen, "");
+}
+
 static int count(void *arg, struct object *object)
 {
 	(*(int *)arg)++;
@@ -178,6 +202,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(documents_and_lists_of_both_kinds),
+		TEST(documents_of_any_kind_are_told_before_their_objects),
 		TEST(problems_name_file_object_and_field),
 		TEST(a_broken_file_gives_nothing),
 		TEST(folders_are_read_in_the_order_of_paths),
