@@ -34,8 +34,8 @@ const struct option_page cli_page = {
 	.program = "bulkhead",
 	.arguments = "VERB [ARGUMENT...]",
 	.summary = "ask the agent that enforces Kubernetes NetworkPolicy on this node",
-	.text = "Every verb but simulate asks the running agent over its control socket, so it "
-		"needs root. simulate reads manifests and needs neither agent nor cluster.\n\n"
+	.text = "Verbs ask the running agent over its control socket, so they need root. "
+		"simulate and lint read manifests and need neither agent nor cluster.\n\n"
 		"`bulkhead help VERB` explains one verb.",
 	.tables = program_tables,
 	.notes = cli_exit_notes,

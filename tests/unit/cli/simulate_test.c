@@ -3,45 +3,13 @@
 #include "tests/harness/test.h"
 
 #include "agent/cli/cli.h"
+#include "tests/harness/bulkhead.h"
 
 static char folder[PATH_MAX];
 
-struct result {
-	int status;
-	char *out, *err;
-};
-
-static void result_fini(struct result *result)
-{
-	free(result->out);
-	free(result->err);
-}
-
-#define _cleanup_result_ _cleanup_(result_fini)
-
-// Words are parted by blanks; '@' begins a path in the test's folder.
 static struct result run(const char *line)
 {
-	struct result result = { 0 };
-	_cleanup_free_ char *copy = strdup(line);
-	char *argv[64], *rest = copy, paths[8][PATH_MAX + 64];
-	size_t out_len, err_len, npaths = 0;
-	FILE *out = open_memstream(&result.out, &out_len);
-	FILE *err = open_memstream(&result.err, &err_len);
-	int argc = 0;
-
-	for (char *word; (word = strsep(&rest, " "));) {
-		if (*word == '@') {
-			snprintf(paths[npaths], sizeof(paths[0]), "%s/%s", folder, word + 1);
-			word = paths[npaths++];
-		}
-		argv[argc++] = word;
-	}
-	argv[argc] = NULL;
-	result.status = cli_run(argc, argv, out, err, "abc");
-	fclose(out);
-	fclose(err);
-	return result;
+	return bulkhead_run(line, folder);
 }
 
 #define POD(ns, name, node, ip4, ip6)                                                              \
