@@ -148,6 +148,12 @@ void jsonw_bool(struct jsonw *w, const char *key, bool value)
 		put(w, text, strlen(text));
 }
 
+void jsonw_newline(struct jsonw *w)
+{
+	put_one(w, '\n');
+	w->comma = false;
+}
+
 const char *jsonw_get(const struct jsonw *w, size_t *retlen)
 {
 	*retlen = w->n;

@@ -36,6 +36,7 @@ void jsonw_close(struct jsonw *w, char bracket); // '}' or ']'
 void jsonw_text(struct jsonw *w, const char *key, const char *text); // NULL: nothing is written, not even the key
 void jsonw_number(struct jsonw *w, const char *key, uint64_t value);
 void jsonw_bool(struct jsonw *w, const char *key, bool value);
+void jsonw_newline(struct jsonw *w); // ends the whole; another may follow
 
 // What was written, borrowed, without a 0 at its end; NULL: there was no memory for it.
 const char *jsonw_get(const struct jsonw *w, size_t *retlen);

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <netinet/in.h>
 
-#include "agent/base/jsonw.h"
 #include "agent/base/moment.h"
 
 #define ID_DIGITS 16
@@ -160,7 +159,7 @@ static void write_policy(struct jsonw *w, const char *key, const struct flow_pol
 	jsonw_close(w, '}');
 }
 
-static void write_record(struct jsonw *w, const struct flow_record *record, const char *node)
+void flow_json_write(struct jsonw *w, const struct flow_record *record, const char *node)
 {
 	jsonw_open(w, NULL, '{');
 	jsonw_number(w, "version", FLOW_SCHEMA_VERSION);
@@ -193,7 +192,7 @@ int flow_json(struct evbuffer *out, const struct flow_record *record, const char
 	int r;
 
 	jsonw_init(&w);
-	write_record(&w, record, node);
+	flow_json_write(&w, record, node);
 	text = jsonw_get(&w, &len);
 	r = text && evbuffer_add(out, text, len) == 0 ? 0 : -ENOMEM;
 	jsonw_fini(&w);

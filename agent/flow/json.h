@@ -6,8 +6,10 @@
 
 #include <event2/buffer.h>
 
+#include "agent/base/jsonw.h"
 #include "agent/flow/record.h"
 
 // Appends one object, without a newline. node: the name of this node. Strings are escaped, text that is no UTF-8
 // has its bytes replaced by U+FFFD. 0 or -ENOMEM (nothing is appended then).
+void flow_json_write(struct jsonw *w, const struct flow_record *record, const char *node); // the same
 int flow_json(struct evbuffer *out, const struct flow_record *record, const char *node);

@@ -64,9 +64,11 @@ struct sink_format {
 	// Hands units to sink_emit(), at once or later, all of them by flush(). 0; -errno: this record is lost.
 	int (*put)(void *self, struct sink *sink, const struct flow_record *record);
 	void (*flush)(void *self, struct sink *sink); // may be NULL
-	// Unit number index (from 0) of those that each connection begins with, before those that wait, since a datagram
-	// is one unit; no byte: there are no more. May be NULL.
-	int (*hello)(void *self, struct sink *sink, unsigned int index, struct evbuffer *out);
+	// A connection begins: hands what it has to begin with to sink_greet(), unit by unit. May be NULL.
+	void (*hello)(void *self, struct sink *sink);
+	// The last word before a unit's first byte is written, perhaps more than once until it is taken; so many records
+	// went before it on this connection. NULL: units are as they were queued.
+	void (*stamp)(void *self, unsigned char *unit, size_t len, uint64_t records);
 	void (*fini)(void *self);
 };
 
@@ -77,8 +79,9 @@ extern const struct sink_transport sink_stdout, sink_file, sink_unix;
 
 // Queues one unit, copied, that holds so many records; without room for it they are lost, and counted.
 void sink_emit(struct sink *sink, const void *data, size_t len, uint32_t records);
+// Queues one unit ahead of all others, of no record; dropped where there is no connection. Not bounded: for templates.
+void sink_greet(struct sink *sink, const void *data, size_t len);
 const char *sink_node(const struct sink *sink);
-// Of this URL, as it was parsed: what its transport is called.
 const struct sink_transport *sink_transport_of(const struct sink *sink);
 
 // ---- for transports --------------------------------------------------------------------------------------------------

@@ -41,7 +41,9 @@ struct sink_stats {
 // Checks the whole URL before anything is opened. A peer that is not there yet is no error.
 int sink_new(struct event_base *base, const char *url, const char *node, struct sink **ret, struct err *reterr);
 int sink_check(const char *url, struct err *reterr); // the same checks only
-void sink_free(struct sink *sink); // flushes what can be handed on at once; the rest is counted as lost
+// Hands on what can be handed on at once; the rest is lost, and counted so. Nothing is taken afterwards.
+void sink_finish(struct sink *sink);
+void sink_free(struct sink *sink); // finishes it, too; NULL is fine
 DEFINE_CLEANUP(struct sink *, sink_free)
 
 void sink_put(struct sink *sink, const struct flow_record *record);
