@@ -16,21 +16,31 @@ struct hook {
 	bool egress; // of the device: what goes to the pod
 };
 
+enum shut {
+	SHUT_NOT,
+	SHUT_BEHIND, // something foreign is in front
+	SHUT_FIRST,
+};
+
 // All are alike in both ways.
 // place: a place at the head whose program passes on, so that put() only has to fill it; NULL: put() is as quick.
-// put: attaches, or replaces in place; brought back to the head if something is in front.
+// put: attaches, or replaces in place; brought back to the head if something is in front. A filter takes the place
+// of the quarantine of a pod's start (OURS_SHUT), if that is one.
 // check: 0, -ENOENT missing, -EXDEV something foreign is in front.
 // take: detaches; a device or attachment that is gone is fine.
 // leave: at the end, what put() made for both hooks goes, unless others use it; NULL: nothing. A qdisc that is added to or
-// taken from a device that is up stops its queue for a moment and loses packets: so it stays until then.
-// shut, unshut: whether the quarantine of a pod's start (OURS_SHUT) is there by this way; takes it off.
+// taken from a device that is up stops its queue for a moment and loses packets, and whoever shuts the device meanwhile
+// loses that, too: so it stays as long as the device, or until all of Bulkhead goes.
+// leave_all: that of every device with a record under pin_dir; not of those that spared() is true of.
+// shut, unshut: whether the quarantine of a pod's start is there by this way; takes it off.
 struct attach {
 	int (*place)(const struct hook *hook, struct err *reterr);
 	int (*put)(const struct hook *hook, int program, struct err *reterr);
 	int (*check)(const struct hook *hook, struct err *reterr);
 	int (*take)(const struct hook *hook, struct err *reterr);
 	int (*leave)(const struct hook *hook, struct err *reterr);
-	bool (*shut)(const struct hook *hook);
+	int (*leave_all)(const char *pin_dir, bool (*spared)(int ifindex), struct err *reterr);
+	enum shut (*shut)(const struct hook *hook);
 	int (*unshut)(const struct hook *hook, struct err *reterr);
 	const char *pins[2]; // names of the records in the folder: ingress, egress
 };

@@ -4,11 +4,13 @@
 // Ours stand at priority 1, the lowest there is, under two handles of their own; cls_bpf runs the newest
 // filter of a priority first. A filter is replaced in its place; when a foreign one came in front, ours is
 // made anew under the other handle and the old one goes after it.
+#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <linux/pkt_cls.h>
 #include <linux/pkt_sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -344,7 +346,7 @@ static bool needs_tcx(const struct hook *hook)
 	bool held = filters_list(hook, &filters) == 0 && is_held(&filters);
 
 	vec_fini(&filters);
-	return held || foreign_tcx(hook) || attach_tcx.shut(hook);
+	return held || foreign_tcx(hook) || attach_tcx.shut(hook) != SHUT_NOT;
 }
 
 bool attach_needs_tcx(int ifindex)
@@ -458,15 +460,38 @@ static int clsact_leave(const struct hook *hook, struct err *reterr)
 		       0;
 }
 
+static int clsact_leave_all(const char *pin_dir, bool (*spared)(int ifindex), struct err *reterr)
+{
+	char path[PATH_MAX], folder[PATH_MAX + NAME_MAX + 2];
+	struct dirent *entry;
+	int r = 0;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "%s/" PIN_QDISCS, pin_dir);
+	dir = opendir(path);
+	while (dir && r == 0 && (entry = readdir(dir))) {
+		int ifindex = (int)strtol(entry->d_name, NULL, 10); // 0: of no device
+
+		snprintf(folder, sizeof(folder), "%s/%s", path, entry->d_name); // as deep as an endpoint's
+		if (ifindex > 0 && !(spared && spared(ifindex)))
+			r = clsact_leave(&(struct hook){ folder, ifindex, false }, reterr);
+	}
+	if (dir)
+		closedir(dir);
+	return r;
+}
+
 // ---- the quarantine of a pod's start -------------------------------------------------------------------
 
-static bool clsact_shut(const struct hook *hook)
+static enum shut clsact_shut(const struct hook *hook)
 {
 	filters_t filters = { 0 };
-	bool shut = filters_list(hook, &filters) == 0 && first_of(&filters, OURS_SHUT);
+	enum shut is = SHUT_NOT;
 
+	if (filters_list(hook, &filters) == 0 && first_of(&filters, OURS_SHUT))
+		is = filters.v[0].ours && !foreign_tcx(hook) ? SHUT_FIRST : SHUT_BEHIND;
 	vec_fini(&filters);
-	return shut;
+	return is;
 }
 
 // The CNI plugin made its qdisc, too, if nobody was there before.
@@ -497,6 +522,7 @@ const struct attach attach_clsact = {
 	.check = clsact_check,
 	.take = clsact_take,
 	.leave = clsact_leave,
+	.leave_all = clsact_leave_all,
 	.shut = clsact_shut,
 	.unshut = clsact_unshut,
 	.pins = { "from_program", "to_program" },

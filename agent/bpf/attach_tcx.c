@@ -187,34 +187,44 @@ static int tcx_take(const struct hook *hook, struct err *reterr)
 
 // ---- the quarantine of a pod's start -------------------------------------------------------------------
 
-// Attached without a link, so that it lives with the device. 0: it is not there.
-static uint32_t shut_program(const struct hook *hook)
+// Attached without a link, so that it lives with the device. Its place; order->n: it is not there.
+static uint32_t shut_at(const struct sys_tcx_order *order)
 {
-	struct sys_tcx_order order;
+	uint32_t i = 0;
 
-	if (sys_tcx_order(hook->ifindex, hook_of(hook), &order) < 0)
-		return 0;
-	for (uint32_t i = 0; i < order.n; i++)
-		if (!order.link[i] && ours_program(order.program[i]) == OURS_SHUT)
-			return order.program[i];
-	return 0;
+	while (i < order->n && (order->link[i] || ours_program(order->program[i]) != OURS_SHUT))
+		i++;
+	return i;
 }
 
-static bool tcx_shut(const struct hook *hook)
+static enum shut tcx_shut(const struct hook *hook)
 {
-	return shut_program(hook);
+	struct sys_tcx_order order;
+	uint32_t at;
+
+	if (sys_tcx_order(hook->ifindex, hook_of(hook), &order) < 0)
+		return SHUT_NOT;
+	at = shut_at(&order);
+	if (at == order.n)
+		return SHUT_NOT;
+	while (at > 0)
+		if (!ours_program(order.program[--at]))
+			return SHUT_BEHIND;
+	return SHUT_FIRST;
 }
 
 static int tcx_unshut(const struct hook *hook, struct err *reterr)
 {
 	char device[ATTACH_DEVICE_BYTES];
-	uint32_t id;
-	int r = 0;
+	struct sys_tcx_order order;
+	int r;
 
-	while (r == 0 && (id = shut_program(hook))) {
-		_cleanup_close_ int program = bpf_prog_get_fd_by_id(id);
+	while ((r = sys_tcx_order(hook->ifindex, hook_of(hook), &order)) == 0 && shut_at(&order) < order.n) {
+		_cleanup_close_ int program = bpf_prog_get_fd_by_id(order.program[shut_at(&order)]);
 
 		r = program < 0 ? program : sys_tcx_detach(program, hook->ifindex, hook_of(hook));
+		if (r < 0)
+			break;
 	}
 	if (r == 0 || r == -ENOENT || r == -ENODEV)
 		return 0;

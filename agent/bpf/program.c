@@ -171,6 +171,13 @@ static int take(const char *folder, int ifindex, const struct attach *way, bool 
 	return r;
 }
 
+static bool lives(int ifindex)
+{
+	char device[IF_NAMESIZE];
+
+	return if_indextoname((unsigned int)ifindex, device) || errno == EMFILE || errno == ENFILE;
+}
+
 static int leave(const char *folder, int ifindex, struct err *reterr)
 {
 	int r = 0;
@@ -181,6 +188,7 @@ static int leave(const char *folder, int ifindex, struct err *reterr)
 	return r;
 }
 
+// A device that lives keeps what leave() takes: the CNI plugin may be about to shut it there.
 static int take_folder(const char *folder, int ifindex, enum bh_attach mode, struct err *reterr)
 {
 	int r = 0;
@@ -188,7 +196,7 @@ static int take_folder(const char *folder, int ifindex, enum bh_attach mode, str
 	for (int i = 0; i < BH_ATTACH_MAX && r == 0; i++)
 		if (ways[i])
 			r = take(folder, ifindex, ways[i], mode == (enum bh_attach)i, reterr);
-	if (r == 0)
+	if (r == 0 && !lives(ifindex))
 		r = leave(folder, ifindex, reterr);
 	if (r < 0)
 		return r;
@@ -221,34 +229,57 @@ static bool has_other(const struct hook *hook, const struct attach *way)
 	return false;
 }
 
-// What the other way has there, after a change of it or program_shut(), and the quarantine of the pod's start judge
-// until ours is in front of all that is not ours, and then go. Where nothing stands there yet, the watch tells of what
-// is in front.
-static int put_hook(const struct hook *hook, const struct attach *way, int program, struct err *reterr)
+// After put(): a filter has taken the place of the filter that the quarantine was.
+static bool is_shut(const struct hook *hook, const struct attach *way)
+{
+	return attach_tcx.shut(hook) != SHUT_NOT ||
+	       (way != &attach_clsact && attach_clsact.shut(hook) != SHUT_NOT);
+}
+
+// What the other way has there, after a change of it or program_shut(), judges until ours is in front of all that is not
+// ours, and then goes. Where nothing stands there yet, the watch tells of what is in front. *retshut: the quarantine of
+// the pod's start is there still.
+static int put_hook(const struct hook *hook, const struct attach *way, int program, bool *retshut,
+		    struct err *reterr)
 {
 	bool fresh = !has_pin(hook->folder, way->pins[hook->egress]);
 	int r = way->put(hook, program, reterr);
 
-	if (r == 0 && (has_other(hook, way) || attach_tcx.shut(hook) || attach_clsact.shut(hook)))
+	*retshut = r == 0 && is_shut(hook, way);
+	if (r == 0 && (*retshut || has_other(hook, way)))
 		r = way->check(hook, reterr);
 	for (int i = 0; i < BH_ATTACH_MAX && r == 0; i++)
 		if (ways[i] && ways[i] != way)
 			r = take_hook(hook, ways[i], fresh, reterr);
+	return r;
+}
+
+static int unshut_hook(const struct hook *hook, struct err *reterr)
+{
+	int r = 0;
+
 	for (int i = 0; i < BH_ATTACH_MAX && r == 0; i++)
 		if (ways[i])
 			r = ways[i]->unshut(hook, reterr);
 	return r;
 }
 
-// Both, whatever comes of the first: one that stands behind another's judges still what that passes on.
+// Both, whatever comes of the first: one that stands behind another's judges still what that passes on. The quarantine
+// goes from neither before both are in force.
 static int put_hooks(const struct hook *from, const struct hook *to, const struct attach *way,
 		     const struct program_pair *pair, struct err *reterr)
 {
 	struct err ignored = { 0 };
-	int r = put_hook(from, way, pair->from_pod, reterr);
-	int also = put_hook(to, way, pair->to_pod, r < 0 ? &ignored : reterr);
+	bool shut_from, shut_to;
+	int r = put_hook(from, way, pair->from_pod, &shut_from, reterr);
+	int also = put_hook(to, way, pair->to_pod, &shut_to, r < 0 ? &ignored : reterr);
 
-	return r < 0 ? r : also;
+	r = r < 0 ? r : also;
+	if (r == 0 && shut_from)
+		r = unshut_hook(from, reterr);
+	if (r == 0 && shut_to)
+		r = unshut_hook(to, reterr);
+	return r;
 }
 
 int program_attach(struct tables *tables, uint32_t slot, int ifindex, enum bh_attach mode,
@@ -302,20 +333,32 @@ int program_move(struct tables *tables, uint32_t slot, int ifindex, struct err *
 
 static int check_hooks(const char *folder, int ifindex, const struct attach *way, struct err *reterr)
 {
-	char device[IF_NAMESIZE];
+	char device[ATTACH_DEVICE_BYTES];
 	int r = 0;
 
-	if (!if_indextoname((unsigned int)ifindex, device) && errno != EMFILE && errno != ENFILE)
+	if (!lives(ifindex))
 		return err_set(reterr, -ENODEV, "device %d is gone", ifindex);
 	for (int egress = 0; egress < 2 && r == 0; egress++) {
 		struct hook hook = { folder, ifindex, egress };
 
-		if (attach_tcx.shut(&hook) || attach_clsact.shut(&hook))
-			return err_set(reterr, -ENOENT, "device '%s': the quarantine of its pod's start is still on its %s",
-				       device, egress ? "egress" : "ingress");
+		if (attach_tcx.shut(&hook) != SHUT_NOT || attach_clsact.shut(&hook) != SHUT_NOT)
+			return err_set(reterr, -ENOENT, "%s: the quarantine of its pod's start is still on its %s",
+				       attach_device(ifindex, device), egress ? "egress" : "ingress");
 		r = way->check(&hook, reterr);
 	}
 	return r;
+}
+
+// The quarantine of its start does as well, where it still holds.
+static int shut_hook(const struct hook *hook, int closed, struct err *reterr)
+{
+	struct err ignored = { 0 };
+
+	attach_clsact.put(hook, closed, &ignored);
+	for (int i = 0; i < BH_ATTACH_MAX; i++)
+		if (ways[i] && ways[i]->shut(hook) == SHUT_FIRST)
+			return 0;
+	return attach_clsact.check(hook, reterr);
 }
 
 int program_shut(struct tables *tables, uint32_t slot, int ifindex, const struct program_pair *closed,
@@ -324,12 +367,14 @@ int program_shut(struct tables *tables, uint32_t slot, int ifindex, const struct
 	char folder[PIN_FOLDER_BYTES];
 	struct hook from = { folder, ifindex, false }, to = { folder, ifindex, true };
 	struct err ignored = { 0 };
+	int r;
 
 	folder_of(tables, slot, folder);
 	folder_open(tables, folder, ifindex, &ignored);
-	attach_clsact.put(&from, closed->from_pod, &ignored);
-	attach_clsact.put(&to, closed->to_pod, &ignored);
-	return check_hooks(folder, ifindex, &attach_clsact, reterr);
+	if (!lives(ifindex))
+		return err_set(reterr, -ENODEV, "device %d is gone", ifindex);
+	r = shut_hook(&from, closed->from_pod, reterr);
+	return shut_hook(&to, closed->to_pod, r < 0 ? &ignored : reterr) ?: r;
 }
 
 // A next agent finds what is attached by them.
@@ -369,9 +414,8 @@ static int unshut(const char *folder, int ifindex, struct err *reterr)
 {
 	int r = 0;
 
-	for (int i = 0; i < 2 * BH_ATTACH_MAX && r == 0; i++)
-		if (ways[i / 2])
-			r = ways[i / 2]->unshut(&(struct hook){ folder, ifindex, i & 1 }, reterr);
+	for (int egress = 0; egress < 2 && r == 0; egress++)
+		r = unshut_hook(&(struct hook){ folder, ifindex, egress }, reterr);
 	return r == 0 ? leave(folder, ifindex, reterr) : r;
 }
 
@@ -389,6 +433,24 @@ static int unshut_all(const char *pin_dir, struct err *reterr)
 		r = unshut(folder, (int)device->if_index, reterr);
 	if_freenameindex(devices);
 	return r;
+}
+
+// Each way is asked for every device that it has a record of.
+static int leave_all(const char *pin_dir, bool gone, struct err *reterr)
+{
+	int r = 0;
+
+	for (int i = 0; i < BH_ATTACH_MAX && r == 0; i++)
+		if (ways[i] && ways[i]->leave_all)
+			r = ways[i]->leave_all(pin_dir, gone ? lives : NULL, reterr);
+	return r;
+}
+
+void program_forget_gone(struct tables *tables)
+{
+	struct err ignored = { 0 };
+
+	leave_all(tables->pin_dir, true, &ignored);
 }
 
 int program_detach_all(const char *pin_dir, struct err *reterr)
@@ -415,5 +477,5 @@ int program_detach_all(const char *pin_dir, struct err *reterr)
 		r = take_folder(folder, folder_ifindex(folder), BH_ATTACH_NONE, reterr);
 	}
 	closedir(dir);
-	return r;
+	return r == 0 ? leave_all(pin_dir, false, reterr) : r;
 }

@@ -65,11 +65,14 @@ int program_shut(struct tables *tables, uint32_t slot, int ifindex, const struct
 int program_check(struct tables *tables, uint32_t slot, int ifindex, enum bh_attach mode,
 		  struct err *reterr);
 
-// Takes both off, removes the pins (and our clsact qdisc when nobody else's filter is on it). Idempotent;
-// a device that is gone is fine.
+// Takes both off and removes the pins. The qdisc that we made stays, empty, as long as the device lives: the CNI plugin
+// may shut the device in that moment. Idempotent; a device that is gone is fine.
 int program_detach(struct tables *tables, uint32_t slot, int ifindex, enum bh_attach mode,
 		   struct err *reterr);
 
-// The netfilter program, every slot that has pins or filters under this pin folder, whatever the layout of its tables, and
+// Records of qdiscs on devices that are gone. Helper thread.
+void program_forget_gone(struct tables *tables);
+
+// The netfilter program, our qdiscs, every slot that has pins or filters under this pin folder, whatever the layout of its tables, and
 // the CNI plugin's quarantine on whatever device: for --cleanup. A folder that is not there is fine; -EBUSY: an agent works on it.
 int program_detach_all(const char *pin_dir, struct err *reterr);

@@ -43,6 +43,7 @@ static void watch_run(void *arg)
 
 	if (job->whole) {
 		job->pins_r = tables_repin(job->tables, &job->pins_err);
+		program_forget_gone(job->tables);
 		job->hook_r = hook_watch(job->tables, job->hook_grace_sec, &job->hook_repaired, &job->hook_err);
 	}
 	vec_each(struct watch_one, one, &job->all) {

@@ -11,6 +11,12 @@
 #include "agent/bpf/attach.h"
 #include "tests/bpf/foreign.h"
 
+static void assert_no_filters(void)
+{
+	net_run("! tc filter show dev " DEVICE " ingress | grep -q .");
+	net_run("! tc filter show dev " DEVICE " egress | grep -q .");
+}
+
 static void attaches_judges_detaches(struct tables *tables, enum bh_attach mode)
 {
 	struct bh_count count = { 0 };
@@ -42,8 +48,7 @@ static void test_tcx_attaches_judges_detaches(void **state)
 static void test_clsact_attaches_judges_detaches(void **state)
 {
 	attaches_judges_detaches(*state, BH_ATTACH_CLSACT);
-	net_run("! tc qdisc show dev " DEVICE
-		" | grep -q clsact"); // ours, and nobody else's was on it
+	assert_no_filters();
 }
 
 // Filters, unless they could not be in front or not be there at all, and the kernel has another way.
@@ -201,12 +206,6 @@ static void test_r4_replacing_loses_nothing(void **state)
 }
 
 // ---- from filters to tcx ----------------------------------------------------------------------------------
-
-static void assert_no_filters(void)
-{
-	net_run("! tc filter show dev " DEVICE " ingress | grep -q .");
-	net_run("! tc filter show dev " DEVICE " egress | grep -q .");
-}
 
 static void move(struct tables *tables)
 {
@@ -374,7 +373,7 @@ static void assert_bare(void)
 
 	assert_ok(sys_tcx_order(net_ifindex(DEVICE), SYS_TCX_INGRESS, &order));
 	assert_int_equal(order.n, 0);
-	net_run("! tc qdisc show dev " DEVICE " | grep -q clsact");
+	assert_no_filters();
 	assert_passes(true);
 }
 
@@ -424,7 +423,7 @@ static void test_the_start_quarantine_stays_in_front_of_a_foreign_tcx_program(vo
 		shut_by(BH_ATTACH_TCX);
 		assert_err(program_attach(*state, SLOT, ifindex, BH_ATTACH_CLSACT, &pair, &err), -EXDEV);
 		assert_str_contains(err.text, "is in front of our filter");
-		assert_false(passes(&packets, !side));
+		assert_false(passes(&packets, 0) || passes(&packets, 1)); // of both sides: one pod, one quarantine
 		attach(*state, BH_ATTACH_TCX, 1);
 		assert_in_force(*state, BH_ATTACH_TCX);
 		assert_passes(true);
@@ -436,6 +435,32 @@ static void test_the_start_quarantine_stays_in_front_of_a_foreign_tcx_program(vo
 	}
 	traffic_end(&packets);
 	program_pair_close(&pair);
+}
+
+// What cannot be closed by filters is closed all the same where the quarantine is first, and not where it is behind.
+static void test_the_start_quarantine_closes(void **state)
+{
+	struct program_pair closed = load(*state, 2);
+	int ifindex = net_ifindex(DEVICE);
+	struct foreign foreign;
+	struct err err = { 0 };
+
+	net_run("tc qdisc add dev " DEVICE " ingress");
+	shut_by(BH_ATTACH_TCX);
+	assert_ok_err(program_shut(*state, SLOT, ifindex, &closed, &err), &err);
+	assert_passes(false);
+	foreign = foreign_tcx(SYS_TCX_EGRESS);
+	assert_err(program_shut(*state, SLOT, ifindex, &closed, &err), -EXDEV);
+	assert_str_contains(err.text, "egress");
+	foreign_end(&foreign);
+	detach(*state, BH_ATTACH_CLSACT);
+	program_pair_close(&closed);
+	net_run("tc qdisc del dev " DEVICE " ingress");
+	shut_by(BH_ATTACH_CLSACT);
+	closed = load(*state, 2);
+	assert_ok_err(program_shut(*state, SLOT, ifindex, &closed, &err), &err);
+	assert_passes(false);
+	program_pair_close(&closed);
 }
 
 // Of a device that no agent has seen.
@@ -450,6 +475,7 @@ static void test_cleanup_takes_the_start_quarantine(void **state)
 		assert_passes(false);
 		assert_ok_err(program_detach_all(i ? RIG_DIR : "/run/bpf/never", &err), &err);
 		assert_bare();
+		net_run("! tc qdisc show dev " DEVICE " | grep -q clsact");
 	}
 	*state = rig_open(NULL);
 }
@@ -487,7 +513,41 @@ static void test_the_way_can_change(void **state)
 	assert_int_equal(order.n, 0);
 	attach(*state, BH_ATTACH_TCX, 1);
 	detach(*state, BH_ATTACH_TCX);
-	net_run("! tc qdisc show dev " DEVICE " | grep -q clsact");
+	assert_no_filters();
+}
+
+// Our qdisc: whoever shuts the device while its programs go must not lose that with the qdisc.
+static void test_a_living_device_keeps_its_qdisc(void **state)
+{
+	struct err err = { 0 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
+		attach(*state, BH_ATTACH_CLSACT, 1);
+		attach(*state, modes[i], 1);
+		detach(*state, modes[i]);
+		net_run("tc qdisc show dev " DEVICE " | grep -q clsact");
+		shut_by(BH_ATTACH_CLSACT);
+		detach(*state, BH_ATTACH_CLSACT);
+		program_forget_gone(*state);
+		assert_passes(false);
+		tables_close(*state);
+		*state = NULL;
+		assert_ok_err(program_detach_all(RIG_DIR, &err), &err);
+		net_run("! tc qdisc show dev " DEVICE " | grep -q clsact && test ! -e " RIG_DIR "/qdisc/*");
+		*state = rig_open(NULL);
+	}
+}
+
+static void test_records_of_qdiscs_go_with_their_devices(void **state)
+{
+	attach(*state, BH_ATTACH_CLSACT, 1);
+	detach(*state, BH_ATTACH_CLSACT);
+	net_run("test -e " RIG_DIR "/qdisc/*");
+	program_forget_gone(*state);
+	net_run("test -e " RIG_DIR "/qdisc/* && ip link del " DEVICE);
+	program_forget_gone(*state);
+	net_run("test ! -e " RIG_DIR "/qdisc/* && ip netns del pod");
+	net_pod("pod", DEVICE, NET);
 }
 
 static void device_goes(struct tables *tables, enum bh_attach mode)
@@ -616,9 +676,12 @@ int main(void)
 		TEST(test_links_without_pins_are_pinned_again),
 		TEST(test_the_start_quarantine_is_replaced),
 		TEST(test_the_start_quarantine_stays_in_front_of_a_foreign_tcx_program),
+		TEST(test_the_start_quarantine_closes),
 		TEST(test_cleanup_takes_the_start_quarantine),
 		TEST(test_programs_taken_off_by_others_are_missed),
 		TEST(test_the_way_can_change),
+		TEST(test_a_living_device_keeps_its_qdisc),
+		TEST(test_records_of_qdiscs_go_with_their_devices),
 		TEST(test_a_device_that_is_gone),
 		TEST(test_programs_outlive_the_agent_until_cleaned_up),
 		TEST(test_the_open_variant_passes_all),
