@@ -5,7 +5,9 @@
 #pragma once
 
 #include <event2/buffer.h>
+#include <json-c/json.h>
 
+#include "agent/base/err.h"
 #include "agent/base/jsonw.h"
 #include "agent/flow/record.h"
 
@@ -13,3 +15,7 @@
 // has its bytes replaced by U+FFFD. 0 or -ENOMEM (nothing is appended then).
 void flow_json_write(struct jsonw *w, const struct flow_record *record, const char *node); // the same
 int flow_json(struct evbuffer *out, const struct flow_record *record, const char *node);
+
+// The record that such an object tells, and who told it (borrowed from json). The caller ends the record. -EBADMSG
+// with a sentence that names the field.
+int flow_json_read(struct json_object *json, struct flow_record *ret, const char **retnode, struct err *reterr);
