@@ -38,7 +38,7 @@ BPF_CFLAGS := -target bpf -mcpu=v3 -g -O2 -Wall -Wextra -Wno-unused-parameter -W
 	      -Iinclude -I. -D__TARGET_ARCH_$(BPF_ARCH) $(BPF_INCLUDES)
 
 # ---- rooms: one static archive each, in the order in which they may use each other -----------------------
-ROOMS := base conflist object kube source store report policy sim review bpf endpoint flow sink recorder metrics control daemon cli
+ROOMS := base conflist object kube source store report policy sim review bpf endpoint flow suggest sink recorder metrics control daemon cli
 LIB_base := -ljson-c -lpthread
 LIB_conflist := -ljson-c
 LIB_object := -ljson-c
@@ -60,7 +60,7 @@ link = -Wl,--start-group $(call archives,$(1)) -Wl,--end-group \
 	$(foreach r,$(1),$(LIB_$(r)))
 
 PURE_ROOMS := base object store policy
-CLI_ROOMS := base conflist object source store policy sim review flow control cli
+CLI_ROOMS := base conflist object source store policy sim review flow suggest control cli
 AGENT_ROOMS := base conflist object kube source store report policy bpf endpoint flow sink recorder metrics control daemon
 
 BPF_SRC := $(sort $(wildcard datapath/*.bpf.c))

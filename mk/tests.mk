@@ -6,7 +6,7 @@ UNIT_SRC := $(sort $(shell find tests/unit -name '*_test.c' 2>/dev/null))
 UNIT_BIN := $(UNIT_SRC:%.c=$(B)/%)
 UNIT_FILTER = $(if $(T),$(foreach b,$(UNIT_BIN),$(if $(findstring $(T),$(b)),$(b))),$(UNIT_BIN))
 # A test of a room links that room and all it may use; the kernel's rooms stay out unless named here.
-UNIT_ROOMS := endpoint base conflist object kube source store report policy sim review flow sink recorder metrics control cli daemon
+UNIT_ROOMS := endpoint base conflist object kube source store report policy sim review flow suggest sink recorder metrics control cli daemon
 BPFTEST_SRC := $(sort $(wildcard tests/bpf/*_test.c))
 BPFTEST_BIN := $(BPFTEST_SRC:%.c=$(B)/%)
 BPFTEST_FILTER = $(if $(T),$(foreach b,$(BPFTEST_BIN),$(if $(findstring $(T),$(b)),$(b))),$(BPFTEST_BIN))

@@ -28,6 +28,8 @@ static void *value_of(const struct option *option, void *values)
 
 static bool takes_value(const struct option *option)
 {
+	if (option->kind == OPTION_NAMED)
+		return option->arg;
 	return option->kind != OPTION_FLAG && option->kind != OPTION_HELP;
 }
 
@@ -143,6 +145,20 @@ static int list_add(struct option_list *list, const char *text)
 	return 0;
 }
 
+static int too_often(const struct option *option, struct err *reterr)
+{
+	return err_set(reterr, -EINVAL, "--%s is given more than %d times", option->name, OPTION_LIST_MAX);
+}
+
+static int add_named(const struct option *option, struct option_named *named, const char *text, struct err *reterr)
+{
+	if (named->n == OPTION_LIST_MAX)
+		return too_often(option, reterr);
+	named->v[named->n].name = option->name;
+	named->v[named->n++].value = option->arg ? text : NULL;
+	return 0;
+}
+
 int option_set(const struct option *option, void *values, const char *text, struct err *reterr)
 {
 	switch (option->kind) {
@@ -161,9 +177,10 @@ int option_set(const struct option *option, void *values, const char *text, stru
 		return set_choice(option, values, text, reterr);
 	case OPTION_LIST:
 		if (list_add(value_of(option, values), text) < 0)
-			return err_set(reterr, -EINVAL, "--%s is given more than %d times",
-				       option->name, OPTION_LIST_MAX);
+			return too_often(option, reterr);
 		return 0;
+	case OPTION_NAMED:
+		return add_named(option, value_of(option, values), text, reterr);
 	case OPTION_HELP:
 		break;
 	}

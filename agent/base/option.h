@@ -31,12 +31,22 @@ enum option_kind {
 	OPTION_DURATION, // the same in seconds: "90", "30s", "5m", "1h30m", "7d"
 	OPTION_CHOICE, // int: index into choices
 	OPTION_LIST, // struct option_list; may be given many times
+	OPTION_NAMED, // struct option_named, which several options share; without `arg`: takes no value
 	OPTION_HELP, // no value: option_parse() stops and returns OPTION_WANTS_HELP
 };
 
 struct option_list {
 	size_t n;
 	const char *v[OPTION_LIST_MAX];
+};
+
+// What was given of several options, in its order.
+struct option_named {
+	size_t n;
+	struct {
+		const char *name; // the option's
+		const char *value; // NULL: it takes none
+	} v[OPTION_LIST_MAX];
 };
 
 struct option {

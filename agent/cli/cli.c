@@ -10,16 +10,21 @@
 #include "agent/control/control.h"
 
 
+#define AGENT_OPTIONS                                                                              \
+	{ "socket", 0, OPTION_TEXT, offsetof(struct cli_common, socket), "PATH",                   \
+	  "the agent's control socket", CLI_SOCKET, "BULKHEAD_SOCKET", .complete = "file" },       \
+	{ "timeout", 0, OPTION_NUMBER, offsetof(struct cli_common, timeout_sec), "SECONDS",        \
+	  "how long to wait for the agent's answer", "30", .min = 1, .max = 3600 },                \
+	{ "help", 'h', OPTION_HELP, .help = "print this help" }
+
 const struct option cli_common_options[] = {
 	{ "output", 'o', OPTION_CHOICE, offsetof(struct cli_common, output), "FORMAT",
 	  "print text for people or JSON for programs", "text", .choices = "text|json" },
-	{ "socket", 0, OPTION_TEXT, offsetof(struct cli_common, socket), "PATH",
-	  "the agent's control socket", CLI_SOCKET, "BULKHEAD_SOCKET", .complete = "file" },
-	{ "timeout", 0, OPTION_NUMBER, offsetof(struct cli_common, timeout_sec), "SECONDS",
-	  "how long to wait for the agent's answer", "30", .min = 1, .max = 3600 },
-	{ "help", 'h', OPTION_HELP, .help = "print this help" },
+	AGENT_OPTIONS,
 	{ NULL },
 };
+
+const struct option cli_agent_options[] = { AGENT_OPTIONS, { NULL } };
 
 const struct option_note cli_exit_notes[] = {
 	{ "EXIT STATUS", CLI_EXIT_TEXT },

@@ -52,6 +52,7 @@ struct cli_verb {
 	"  4  the agent answered with an error"
 
 extern const struct option cli_common_options[];
+extern const struct option cli_agent_options[]; // the same without --output, for verbs with other formats
 extern const struct option_note cli_exit_notes[]; // of pages that have no others
 
 const struct cli_verb *const *cli_verbs(void); // ended by NULL
@@ -85,7 +86,7 @@ void cli_keep_namespace(struct json_object *answer, const char *list, const char
 
 // ---- printing ----------------------------------------------------------------------------------
 
-enum cli_colour { CLI_PLAIN, CLI_GOOD, CLI_BAD, CLI_FAINT, CLI_BOLD };
+enum cli_colour { CLI_PLAIN, CLI_GOOD, CLI_BAD, CLI_WARN, CLI_FAINT, CLI_BOLD };
 
 // Prints with the bytes that a terminal would obey replaced: names and sentences come from objects that
 // tenants wrote.

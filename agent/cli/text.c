@@ -20,7 +20,7 @@ struct table {
 
 static const char *const colours[] = {
 	[CLI_PLAIN] = "",        [CLI_GOOD] = "\033[32m", [CLI_BAD] = "\033[31m",
-	[CLI_FAINT] = "\033[2m", [CLI_BOLD] = "\033[1m",
+	[CLI_WARN] = "\033[33m", [CLI_FAINT] = "\033[2m", [CLI_BOLD] = "\033[1m",
 };
 
 // Control characters, and the bytes of UTF-8 that encode C1 ones.

@@ -10,6 +10,7 @@ struct values {
 	uint64_t port;
 	int format;
 	struct option_list paths;
+	struct option_named terms;
 };
 
 #define FIELD(field) offsetof(struct values, field)
@@ -21,6 +22,9 @@ static const struct option own[] = {
 	  .env = "OPTION_TEST_NODE" },
 	{ "port", 'p', OPTION_NUMBER, FIELD(port), "N", "the port", "80", .min = 1, .max = 65535 },
 	{ "path", 0, OPTION_LIST, FIELD(paths), "PATH", "a path. \\ 'quoted'", .complete = "file" },
+	{ "from", 0, OPTION_NAMED, FIELD(terms), "END", "a source" },
+	{ "to", 0, OPTION_NAMED, FIELD(terms), "END", "a destination" },
+	{ "not", 0, OPTION_NAMED, FIELD(terms), .help = "none of the next" },
 	{ "secret", 0, OPTION_FLAG, FIELD(quiet), .help = "not shown", .hidden = true },
 	{ NULL },
 };
@@ -221,6 +225,31 @@ static void lists_have_an_end(void **state)
 	assert_null(option_find(tables, "nothing"));
 }
 
+static void named_ones_keep_their_order(void **state)
+{
+	static const char *const want[][2] = { { "to", "a" }, { "not", NULL }, { "from", "b" }, { "to", "c" } };
+	struct values values = { 0 };
+	struct option_list args;
+	struct err err = { 0 };
+
+	assert_ok(parse(&page, "--to a --not --from=b x --to c", &values, &args, &err));
+	assert_int_equal(values.terms.n, ARRAY_SIZE(want));
+	for (size_t i = 0; i < ARRAY_SIZE(want); i++) {
+		assert_str(values.terms.v[i].name, want[i][0]);
+		if (want[i][1])
+			assert_str(values.terms.v[i].value, want[i][1]);
+		else
+			assert_null(values.terms.v[i].value);
+	}
+	assert_err(parse(&page, "--not=x", &values, &args, &err), -EINVAL);
+	assert_str(err.text, "--not takes no value");
+	assert_err(parse(&page, "--from", &values, &args, &err), -EINVAL);
+	for (size_t i = values.terms.n; i < OPTION_LIST_MAX; i++)
+		assert_ok(option_set(option_find(tables, "from"), &values, "x", &err));
+	assert_err(option_set(option_find(tables, "not"), &values, "true", &err), -EINVAL);
+	assert_str(err.text, "--not is given more than 256 times");
+}
+
 static char *print_help(const struct option_page *which)
 {
 	char *text = NULL;
@@ -291,6 +320,7 @@ int main(void)
 		cmocka_unit_test(mistakes_are_named),
 		cmocka_unit_test(required_things_are_asked_for),
 		cmocka_unit_test(lists_have_an_end),
+		cmocka_unit_test(named_ones_keep_their_order),
 		cmocka_unit_test(help_tells_all_but_hidden),
 		cmocka_unit_test(pages_are_sound_roff),
 		cmocka_unit_test(completion_knows_every_option),

@@ -156,13 +156,15 @@ static void a_shell_completes(void **state)
 	test_write(folder, "c.bash", text);
 	snprintf(path, sizeof(path), "%s/c.bash", folder);
 	complete(path, "bulkhead \"\"",
-		 "status endpoint policy explain simulate lint ct cni version completion help");
+		 "status endpoint policy flows top explain simulate lint ct cni version completion help");
 	complete(path, "bulkhead en", "endpoint");
 	complete(path, "bulkhead endpoint \"\"", "list get");
 	complete(path, "bulkhead -o json st", "status");
 	complete(path, "bulkhead status --ch", "--check");
 	complete(path, "bulkhead status -o \"\"", "text json");
 	complete(path, "bulkhead explain --protocol U", "UDP");
+	complete(path, "bulkhead flows --from-kind \"\"", "pod node service world");
+	complete(path, "bulkhead policy suggest -o \"\"", "yaml json");
 	complete(path, "bulkhead endpoint get \"\"", "from-agent");
 	complete(path, "bulkhead ct flush --", "--output --socket --timeout --help");
 	test_rmdir(folder);
