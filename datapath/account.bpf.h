@@ -58,6 +58,32 @@ BH_SUBPROG int total(struct __sk_buff *skb, const struct work *work, __u32 reaso
 	return total_count(&key, skb_packets(skb), work->pkt.bytes);
 }
 
+/* Would the policies in audit mode, enforced as well, have denied what passes for this reason? */
+INLINE int audit_denies(const struct work *work, enum bh_reason reason)
+{
+	enum bh_verdict shadow = BH_CELL_VERDICT(work->judged.shadow);
+
+	if (shadow == BH_VERDICT_DENY) /* passed by who is exempt from it */
+		return reason == BH_REASON_ALLOWED || reason == BH_REASON_ADOPTED;
+	return shadow == BH_VERDICT_DENY_CLUSTER;
+}
+
+/* A judgement lets a flow pass: counted by what decided, and by what would have denied it. */
+BH_SUBPROG int total_judged(struct __sk_buff *skb, const struct work *work, __u32 reason)
+{
+	struct bh_total_key key;
+
+	if (!work)
+		return -1;
+	key = total_key(work, reason);
+	total_count(&key, skb_packets(skb), work->pkt.bytes);
+	if (likely(work->judged.shadow == work->judged.verdict) || !audit_denies(work, reason))
+		return 0;
+	key.reason = BH_REASON_AUDIT;
+	key.rule = BH_CELL_RULE(work->judged.shadow);
+	return total_count(&key, skb_packets(skb), work->pkt.bytes);
+}
+
 INLINE int reason_is_detailed(enum bh_reason reason)
 {
 	return reason == BH_REASON_POLICY_DENIED || reason == BH_REASON_CUT ||

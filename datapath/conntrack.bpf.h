@@ -182,7 +182,7 @@ BH_SUBPROG int ct_again(struct __sk_buff *skb, struct work *work, struct bh_endp
 		return BH_REASON_INTERNAL;
 	}
 	if (pass)
-		total(skb, work, judged_reason(work));
+		total_judged(skb, work, judged_reason(work));
 	else if (!(seen.flags & BH_CT_CUT))
 		stat_add(BH_STAT_CT_CUT, 1);
 	if (pass != !(seen.flags & BH_CT_CUT))

@@ -104,7 +104,7 @@ BH_SUBPROG int flow_answer(struct __sk_buff *skb, struct work *work, struct bh_e
 		return BH_REASON_NOT_SYN;
 	reason = flow_adopt(work, ep, old);
 	if (reason == BH_REASON_ADOPTED)
-		total(skb, work, reason);
+		total_judged(skb, work, reason);
 	return reason;
 }
 
@@ -113,7 +113,6 @@ BH_SUBPROG int flow_begin(struct __sk_buff *skb, struct work *work, struct bh_en
 {
 	struct bh_ct first = {};
 	enum bh_reason reason;
-	struct bh_total_key key;
 
 	if (!work || !ep)
 		return BH_REASON_INTERNAL;
@@ -127,8 +126,7 @@ BH_SUBPROG int flow_begin(struct __sk_buff *skb, struct work *work, struct bh_en
 		first.flags |= BH_CT_NODE;
 	if (!(work->pkt.flags & BH_PKT_GROUP))
 		half_put(work, first.flags);
-	key = total_key(work, reason);
-	total_count(&key, skb_packets(skb), work->pkt.bytes);
+	total_judged(skb, work, reason);
 	return reason;
 }
 

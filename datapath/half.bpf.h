@@ -270,7 +270,7 @@ INLINE enum bh_reason half_judge(struct __sk_buff *skb, struct work *work, struc
 			return was == BH_VERDICT_MIXED ? reason : BH_REASON_CUT;
 		}
 		if (!current || was == BH_VERDICT_MIXED)
-			total(skb, work, judged_reason(work));
+			total_judged(skb, work, judged_reason(work));
 		stat_add(BH_STAT_CT_REJUDGED, !current);
 	}
 	return node_is_stranger(skb, work, ep, seen->flags) ? stranger_judge(work, ep) :

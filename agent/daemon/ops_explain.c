@@ -151,6 +151,18 @@ static void side_judged(struct json_object *json, const struct question *q, uint
 	add_text(json, "why", reason_text(reason));
 }
 
+// What the policies in audit mode would make of it, were they enforced; where that is the same, nothing.
+static void side_audit(struct json_object *json, const struct question *q, const struct bh_judgement *judgement)
+{
+	struct json_object *audit;
+
+	if (judgement->shadow == judgement->verdict)
+		return;
+	audit = add_object(json, "audit");
+	add_text(audit, "verdict", BH_CELL_VERDICT(judgement->shadow) == BH_VERDICT_ALLOW ? "allow" : "deny");
+	json_object_object_add(audit, "rule", rule_json(q->daemon->policy, BH_CELL_RULE(judgement->shadow)));
+}
+
 // ---- Services -------------------------------------------------------------------------------------------
 
 struct backends {
@@ -224,6 +236,7 @@ static bool judge(struct json_object *json, const struct question *q, enum bh_di
 	    BH_CELL_VERDICT(answer.judgement.verdict) == BH_VERDICT_DENY)
 		reason = BH_REASON_OWN_NODE;
 	side_judged(json, q, BH_CELL_RULE(answer.judgement.verdict), reason);
+	side_audit(json, q, &answer.judgement);
 	add_number(json, "matrix", answer.policy);
 	add_number(json, "generation", answer.judgement.gen);
 	add_number(json, "peer_class", answer.cls);

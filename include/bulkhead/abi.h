@@ -215,7 +215,8 @@ struct bh_count {
 
 /*
  * Exact totals: bh_total (per CPU). For drops every packet is counted; for BH_REASON_ALLOWED the unit
- * is a judgement that allowed (new flows and re-judged ones).
+ * is a judgement that allowed (new flows and re-judged ones). BH_REASON_AUDIT counts those of them that
+ * policies in audit mode would have denied, by the rule that would have.
  */
 struct bh_total_key {
 	__u32 ident;
