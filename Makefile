@@ -49,7 +49,7 @@ LIB_endpoint := -lnl-route-3 -lnl-3
 LIB_control := -levent
 LIB_report := -ljson-c -levent
 LIB_flow := -levent
-LIB_sink := $(shell pkg-config --libs libevent_openssl libssl libcrypto libcurl zlib)
+LIB_sink := $(shell pkg-config --libs libevent libssl libcrypto libcurl zlib)
 LIB_recorder := -ljson-c -levent -lmnl
 LIB_metrics := $(shell pkg-config --libs libevent_openssl libssl libcrypto)
 

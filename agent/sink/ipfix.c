@@ -106,8 +106,8 @@ static const struct element elements[] = {
 	{ 85, 8, TOTAL, .value = octets }, // octetTotalCount
 	{ 86, 8, TOTAL, .reverse = true, .value = packets_back },
 	{ 85, 8, TOTAL, .reverse = true, .value = octets_back },
+	{ 6, 2, .reverse = true, .value = tcp_back }, // first: readers that know no reverse element keep the last one
 	{ 6, 2, .value = tcp }, // tcpControlBits
-	{ 6, 2, .reverse = true, .value = tcp_back },
 	{ 136, 1, .value = end_reason }, // flowEndReason
 	{ 61, 1, .value = direction }, // flowDirection: 0 ingress, 1 egress
 	{ 239, 1, .value = biflow }, // biflowDirection: 1 the source is who began

@@ -72,8 +72,8 @@ struct sink_format {
 	void (*fini)(void *self);
 };
 
-extern const struct sink_format sink_json, sink_hubble;
-extern const struct sink_transport sink_stdout, sink_file, sink_unix;
+extern const struct sink_format sink_json, sink_hubble, sink_ipfix, sink_syslog;
+extern const struct sink_transport sink_stdout, sink_file, sink_unix, sink_udp, sink_tcp, sink_tls;
 
 // ---- for formats -----------------------------------------------------------------------------------------------------
 

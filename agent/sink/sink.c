@@ -43,8 +43,9 @@ struct sink {
 	struct sink_stats stats;
 };
 
-static const struct sink_format *const formats[] = { &sink_json, &sink_hubble };
-static const struct sink_transport *const transports[] = { &sink_stdout, &sink_file, &sink_unix };
+static const struct sink_format *const formats[] = { &sink_json, &sink_hubble, &sink_ipfix, &sink_syslog };
+static const struct sink_transport *const transports[] = { &sink_stdout, &sink_file, &sink_unix,
+							     &sink_udp, &sink_tcp, &sink_tls };
 
 static const struct option common_options[] = {
 	{ "filter", 0, OPTION_TEXT, offsetof(struct common, filter), "TERMS", "the records it gets" },

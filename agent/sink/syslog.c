@@ -2,13 +2,12 @@
 // syslog.c - header, structured data, sentence.
 #include "agent/sink/syslog.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <netinet/in.h>
 #include <stdio.h>
-#include <time.h>
 
+#include "agent/base/moment.h"
 #include "agent/sink/field.h"
 #include "agent/sink/wire.h"
 
@@ -50,45 +49,21 @@ __attribute__((format(printf, 2, 3))) static void sayf(struct wire *wire, const 
 	say(wire, text);
 }
 
-// 2026-11-21T01:03:32.123456Z
+// RFC 5424 allows six digits behind the second.
 static void say_time(struct wire *wire, int64_t time_ns)
 {
-	time_t sec = time_ns / 1000000000;
-	struct tm tm;
-	char text[32];
+	char text[MOMENT_BYTES];
 
-	if (time_ns < 0 || !gmtime_r(&sec, &tm) || tm.tm_year > 9999 - 1900)
-		return say(wire, NOBODY);
-	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
-	say(wire, text);
-	sayf(wire, ".%06" PRId64 "Z", time_ns % 1000000000 / 1000);
+	moment_format(time_ns, text);
+	wire_put(wire, text, strlen(text) - 4);
+	say(wire, "Z");
 }
 
 static void say_addr(struct wire *wire, const struct bh_addr *addr)
 {
 	char text[INET6_ADDRSTRLEN];
-	bool is4 = bh_addr_is4(addr);
 
-	inet_ntop(is4 ? AF_INET : AF_INET6, is4 ? &addr->w[3] : addr->w, text, sizeof(text));
-	say(wire, text);
-}
-
-static void say_proto(struct wire *wire, uint8_t proto)
-{
-	switch (proto) {
-	case IPPROTO_TCP:
-		return say(wire, "TCP");
-	case IPPROTO_UDP:
-		return say(wire, "UDP");
-	case IPPROTO_SCTP:
-		return say(wire, "SCTP");
-	case IPPROTO_ICMP:
-		return say(wire, "ICMP");
-	case IPPROTO_ICMPV6:
-		return say(wire, "ICMPv6");
-	default:
-		return sayf(wire, "%u", proto);
-	}
+	say(wire, addr_format(addr, text, sizeof(text)));
 }
 
 // What RFC 5424 wants a backslash before in a parameter's value.
@@ -163,7 +138,7 @@ static void say_numbers(struct wire *wire, const struct flow_record *record)
 	say_moment(wire, "first", record->first_ns);
 	say_moment(wire, "last", record->last_ns);
 	sayf(wire, " direction=\"%s\" protocol=\"", record->dir == BH_EGRESS ? "egress" : "ingress");
-	say_proto(wire, record->proto);
+	say(wire, protocol_name(record->proto));
 	say(wire, "\"");
 	say_end(wire, "src", &record->src);
 	say_end(wire, "dst", &record->dst);
@@ -200,7 +175,7 @@ static void say_sentence(struct wire *wire, const struct flow_record *record)
 	say(wire, " -> ");
 	say_addr(wire, &record->dst.addr);
 	sayf(wire, " port %u ", record->dst.port);
-	say_proto(wire, record->proto);
+	say(wire, protocol_name(record->proto));
 	sayf(wire, " %s: %s", record->dir == BH_EGRESS ? "egress" : "ingress", flow_reason_name(record->reason));
 }
 

@@ -2,161 +2,75 @@
 // ipfix_test.c - messages, read back by their templates alone.
 #include "tests/harness/test.h"
 
-#include <arpa/inet.h>
 #include <netinet/in.h>
 
 #include "agent/sink/field.h"
 #include "agent/sink/ipfix.h"
 #include "tests/harness/flows.h"
+#include "tests/harness/ipfix_reader.h"
 
-#define REVERSE 29305
-#define DEFS_MAX 96
-
-// ---- a reader that knows RFC 7011 and nothing of what is read --------------------------------------------------------
-
-struct def {
-	uint16_t number, bytes;
-	uint32_t pen;
-};
-
-struct template {
-	size_t n;
-	struct def defs[DEFS_MAX];
-};
-
-struct value {
-	struct def def;
-	size_t n;
-	const unsigned char *bytes;
-};
+#define REVERSE IPFIX_REVERSE_PEN
 
 struct read {
+	struct ipfix_reader reader;
 	unsigned char *message;
-	size_t len, nvalues;
-	struct value values[DEFS_MAX];
 };
 
-static struct template known[IPFIX_TEMPLATES];
+static struct ipfix_reader known; // with the templates of the encoder under test
 
-static uint64_t number(const unsigned char *at, size_t n)
+static void take(struct read *read, struct evbuffer *from, const struct ipfix *ipfix)
 {
-	uint64_t value = 0;
+	size_t len = evbuffer_get_length(from);
 
-	for (size_t i = 0; i < n; i++)
-		value = value << 8 | at[i];
-	return value;
-}
-
-// Takes the whole buffer as one message; checks what every message has. Returns its set's number.
-static uint16_t message(struct read *read, struct evbuffer *from, const struct ipfix *ipfix)
-{
-	read->len = evbuffer_get_length(from);
-	read->message = malloc(read->len);
-	assert_int_equal(evbuffer_remove(from, read->message, read->len), read->len);
-	assert_true(read->len >= 20 && read->len <= ipfix->max_bytes);
-	assert_int_equal(number(read->message, 2), 10);
-	assert_int_equal(number(read->message + 2, 2), read->len);
-	assert_int_equal(number(read->message + 12, 4), ipfix->domain);
-	assert_int_equal(number(read->message + 18, 2), read->len - 16);
-	return (uint16_t)number(read->message + 16, 2);
-}
-
-static void read_template(const unsigned char *at, const unsigned char *end, uint16_t id)
-{
-	struct template *template = &known[id - 256];
-
-	assert_int_equal(number(at, 2), id);
-	template->n = number(at + 2, 2);
-	assert_in_range(template->n, 1, DEFS_MAX);
-	at += 4;
-	for (size_t i = 0; i < template->n; i++) {
-		template->defs[i] = (struct def){ (uint16_t)number(at, 2), (uint16_t)number(at + 2, 2), 0 };
-		at += 4;
-		if (template->defs[i].number & 0x8000) {
-			template->defs[i].number &= 0x7fff;
-			template->defs[i].pen = (uint32_t)number(at, 4);
-			at += 4;
-		}
-	}
-	assert_ptr_equal(at, end);
+	assert_true(len <= ipfix->max_bytes);
+	read->message = malloc(len);
+	assert_int_equal(evbuffer_remove(from, read->message, len), len);
+	ipfix_read(&read->reader, read->message, len);
+	assert_int_equal(read->reader.domain, ipfix->domain);
 }
 
 static void read_templates(const struct ipfix *ipfix)
 {
 	struct evbuffer *buffer = evbuffer_new();
+	struct read read = { 0 };
 
 	for (unsigned int i = 0; i < IPFIX_TEMPLATES; i++) {
-		struct read read = { 0 };
-
 		assert_ok(ipfix_template(buffer, ipfix, i));
 		assert_true(evbuffer_get_length(buffer) <= IPFIX_MIN_BYTES);
-		assert_int_equal(message(&read, buffer, ipfix), 2);
-		read_template(read.message + 20, read.message + read.len, (uint16_t)(256 + i));
+		take(&read, buffer, ipfix);
+		assert_int_equal(read.reader.set, 2);
 		free(read.message);
 	}
 	evbuffer_free(buffer);
+	known = read.reader;
 }
 
 // Encodes and reads back. Returns the template's number; the caller frees read->message.
 static uint16_t there_and_back(struct read *read, const struct ipfix *ipfix, const struct flow_record *record)
 {
 	struct evbuffer *buffer = evbuffer_new();
-	const unsigned char *at, *end;
-	uint16_t id;
 
-	*read = (struct read){ 0 };
+	read->reader = known;
 	assert_ok(ipfix_record(buffer, ipfix, record));
-	id = message(read, buffer, ipfix);
+	take(read, buffer, ipfix);
 	evbuffer_free(buffer);
-	assert_in_range(id, 256, 256 + IPFIX_TEMPLATES - 1);
-	at = read->message + 20;
-	end = read->message + read->len;
-	for (size_t i = 0; i < known[id - 256].n; i++) {
-		struct value *value = &read->values[read->nvalues++];
-
-		value->def = known[id - 256].defs[i];
-		value->n = value->def.bytes;
-		if (value->n == 0xffff) {
-			value->n = *at++;
-			if (value->n == 255) {
-				value->n = number(at, 2);
-				at += 2;
-			}
-		}
-		value->bytes = at;
-		at += value->n;
-		assert_true(at <= end);
-	}
-	assert_ptr_equal(at, end);
-	return id;
+	return read->reader.set;
 }
 
-static const struct value *value_of(const struct read *read, uint32_t pen, uint16_t element)
+static const struct ipfix_value *value_of(const struct read *read, uint32_t pen, uint16_t element)
 {
-	const struct value *found = NULL;
-
-	for (size_t i = 0; i < read->nvalues; i++) {
-		if (read->values[i].def.pen != pen || read->values[i].def.number != element)
-			continue;
-		assert_null(found); // none twice
-		found = &read->values[i];
-	}
-	return found;
+	return ipfix_value(&read->reader, pen, element);
 }
 
 static uint64_t number_of(const struct read *read, uint32_t pen, uint16_t element)
 {
-	const struct value *value = value_of(read, pen, element);
-
-	if (!value)
-		fail_msg("element %u/%u is missing", pen, element);
-	return number(value->bytes, value->n);
+	return ipfix_value_number(&read->reader, pen, element);
 }
 
 static void assert_word(const struct read *read, uint32_t pen, const char *name, const char *want)
 {
 	for (size_t i = 0; i < nfields; i++) {
-		const struct value *value;
+		const struct ipfix_value *value;
 
 		if (strcmp(fields[i].name, name))
 			continue;
@@ -171,7 +85,7 @@ static void assert_word(const struct read *read, uint32_t pen, const char *name,
 
 static void assert_address(const struct read *read, uint16_t element, const struct bh_addr *want)
 {
-	const struct value *value = value_of(read, 0, element);
+	const struct ipfix_value *value = value_of(read, 0, element);
 
 	assert_non_null(value);
 	assert_memory_equal(value->bytes, value->n == 4 ? &want->w[3] : want->w, value->n);
@@ -322,7 +236,7 @@ static void long_words_are_cut_and_short_ones_stay(void **state)
 	flows.policies[0] = huge;
 	for (size_t max = IPFIX_MIN_BYTES; max <= IPFIX_MAX_BYTES; max += 13) {
 		struct ipfix ipfix = usual;
-		const struct value *name;
+		const struct ipfix_value *name;
 		struct read read;
 
 		ipfix.max_bytes = max;
@@ -410,10 +324,10 @@ static void a_stamp_is_time_and_sequence(void **state)
 	unsigned char header[IPFIX_HEADER_BYTES] = { 0, 10, 0, 99, [12] = 1, 2, 3, 4 };
 
 	ipfix_stamp(header, 0x65432100, 0xfffffffe);
-	assert_int_equal(number(header, 4), 0x000a0063);
-	assert_int_equal(number(header + 4, 4), 0x65432100);
-	assert_int_equal(number(header + 8, 4), 0xfffffffe);
-	assert_int_equal(number(header + 12, 4), 0x01020304);
+	assert_int_equal(ipfix_number(header, 4), 0x000a0063);
+	assert_int_equal(ipfix_number(header + 4, 4), 0x65432100);
+	assert_int_equal(ipfix_number(header + 8, 4), 0xfffffffe);
+	assert_int_equal(ipfix_number(header + 12, 4), 0x01020304);
 }
 
 int main(void)

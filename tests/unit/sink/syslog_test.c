@@ -7,109 +7,32 @@
 #include "agent/sink/field.h"
 #include "agent/sink/syslog.h"
 #include "tests/harness/flows.h"
-
-// ---- a reader of RFC 5424 --------------------------------------------------------------------------------------------
-
-#define PARAMS_MAX 96
-
-struct param {
-	char *name, *value;
-};
+#include "tests/harness/syslog_reader.h"
 
 struct read {
-	char *text; // the message; the others point into it
-	size_t len, nparams;
-	unsigned int pri;
-	char *timestamp, *hostname, *app, *procid, *msgid, *id, *sentence;
-	struct param params[PARAMS_MAX];
+	struct syslog_reader reader;
+	char *text;
 };
 
-// The word up to the next space, which becomes its end.
-static char *word(char **at)
-{
-	char *start = *at, *space = strchr(start, ' ');
-
-	assert_non_null(space);
-	assert_ptr_not_equal(space, start);
-	for (char *c = start; c < space; c++)
-		assert_in_range((unsigned char)*c, 33, 126);
-	*space = 0;
-	*at = space + 1;
-	return start;
-}
-
-// One ` name="value"`, unescaped in place.
-static void read_param(struct read *read, char **at)
-{
-	char *name = *at, *equals = strchr(name, '='), *from, *to;
-
-	assert_non_null(equals);
-	assert_in_range(equals - name, 1, 32);
-	for (char *c = name; c < equals; c++)
-		assert_true(*c > ' ' && *c < 127 && *c != ']' && *c != '"');
-	*equals = 0;
-	assert_int_equal(equals[1], '"');
-	for (from = to = equals + 2; *from != '"'; from++) {
-		assert_int_not_equal(*from, 0);
-		assert_int_not_equal(*from, ']');
-		assert_false((unsigned char)*from < 32 || *from == 127);
-		if (*from == '\\') {
-			from++;
-			assert_true(*from == '"' || *from == '\\' || *from == ']');
-		}
-		*to++ = *from;
-	}
-	*to = 0;
-	*at = from + 1;
-	assert_in_range(read->nparams, 0, PARAMS_MAX - 1);
-	read->params[read->nparams++] = (struct param){ name, equals + 2 };
-}
-
+// Encodes and reads back. The caller frees read->text.
 static void there_and_back(struct read *read, const struct syslog *syslog, const struct flow_record *record)
 {
 	struct evbuffer *buffer = evbuffer_new();
-	char *at;
+	size_t len;
 
-	*read = (struct read){ 0 };
 	assert_ok(syslog_record(buffer, syslog, record));
-	read->len = evbuffer_get_length(buffer);
-	assert_in_range(read->len, 1, syslog->max_bytes);
-	at = read->text = calloc(1, read->len + 1);
-	evbuffer_remove(buffer, read->text, read->len);
+	len = evbuffer_get_length(buffer);
+	assert_in_range(len, 1, syslog->max_bytes);
+	read->text = calloc(1, len + 1);
+	evbuffer_remove(buffer, read->text, len);
 	evbuffer_free(buffer);
-	assert_int_equal(strlen(read->text), read->len);
-	assert_int_equal(*at, '<');
-	read->pri = (unsigned int)strtoul(at + 1, &at, 10);
-	assert_memory_equal(at, ">1 ", 3);
-	at += 3;
-	read->timestamp = word(&at);
-	read->hostname = word(&at);
-	read->app = word(&at);
-	read->procid = word(&at);
-	read->msgid = word(&at);
-	assert_int_equal(*at++, '[');
-	read->id = at;
-	at += strcspn(at, " ]");
-	while (*at == ' ') {
-		*at++ = 0;
-		read_param(read, &at);
-	}
-	assert_memory_equal(at, "] ", 2);
-	*at = 0;
-	read->sentence = at + 2;
+	assert_int_equal(strlen(read->text), len);
+	syslog_read(&read->reader, read->text);
 }
 
 static const char *param(const struct read *read, const char *name)
 {
-	const char *found = NULL;
-
-	for (size_t i = 0; i < read->nparams; i++) {
-		if (strcmp(read->params[i].name, name))
-			continue;
-		assert_null(found); // none twice
-		found = read->params[i].value;
-	}
-	return found;
+	return syslog_param(&read->reader, name);
 }
 
 // ---- tests -----------------------------------------------------------------------------------------------------------
@@ -122,13 +45,13 @@ static void a_record_is_all_there(void **state)
 	struct read read;
 
 	there_and_back(&read, &usual, flows_record(&flows, 3));
-	assert_int_equal(read.pri, 16 * 8 + 6);
-	assert_str(read.timestamp, "2026-09-21T14:13:25.000000Z");
-	assert_str(read.hostname, "node-1");
-	assert_str(read.app, "bulkheadd");
-	assert_str(read.procid, "-");
-	assert_str(read.msgid, "end");
-	assert_str(read.id, "flow@32473");
+	assert_int_equal(read.reader.pri, 16 * 8 + 6);
+	assert_str(read.reader.timestamp, "2026-09-21T14:13:25.000000Z");
+	assert_str(read.reader.hostname, "node-1");
+	assert_str(read.reader.app, "bulkheadd");
+	assert_str(read.reader.procid, "-");
+	assert_str(read.reader.msgid, "end");
+	assert_str(read.reader.id, "flow@32473");
 	assert_str(param(&read, "seq"), "3");
 	assert_str(param(&read, "id"), "1000003");
 	assert_str(param(&read, "first"), "2026-09-21T14:13:20.003000Z");
@@ -155,7 +78,7 @@ static void a_record_is_all_there(void **state)
 	assert_str(param(&read, "policy-rule"), "2");
 	assert_null(param(&read, "audit"));
 	assert_null(param(&read, "dst-workload")); // what is not known is not said
-	assert_str(read.sentence, "allowed 10.0.0.3 -> 20.0.0.3 port 5432 TCP egress: allowed");
+	assert_str(read.reader.sentence, "allowed 10.0.0.3 -> 20.0.0.3 port 5432 TCP egress: allowed");
 	free(read.text);
 }
 
@@ -171,7 +94,7 @@ static void severity_follows_the_verdict(void **state)
 		flows.record.verdict = verdict;
 		syslog.facility = (uint8_t)syslog_facility("authpriv");
 		there_and_back(&read, &syslog, &flows.record);
-		assert_int_equal(read.pri, 10 * 8 + want[verdict]);
+		assert_int_equal(read.reader.pri, 10 * 8 + want[verdict]);
 		assert_str(param(&read, "src-address"), "fd00:a::2");
 		free(read.text);
 	}
@@ -192,14 +115,14 @@ static void hostile_words_stay_values(void **state)
 	flows.src.ns = "\xff\"\\]";
 	flows.src.workload_name = "\\";
 	there_and_back(&read, &syslog, &flows.record);
-	assert_str(read.hostname, "no?de???");
+	assert_str(read.reader.hostname, "no?de???");
 	assert_str(param(&read, "src-name"), "a\"] x\\\xef\xbf\xbd<13>1 - - - - - -");
 	assert_str(param(&read, "src-namespace"), "\xef\xbf\xbd\"\\]");
 	assert_str(param(&read, "src-workload"), "\\");
 	free(read.text);
 	syslog.node = "";
 	there_and_back(&read, &syslog, &flows.record);
-	assert_str(read.hostname, "-");
+	assert_str(read.reader.hostname, "-");
 	free(read.text);
 }
 
@@ -219,7 +142,7 @@ static void long_words_are_cut_until_it_fits(void **state)
 		syslog.max_bytes = max;
 		there_and_back(&read, &syslog, &flows.record);
 		assert_str(param(&read, "bytes"), "1042");
-		assert_str(read.sentence, "allowed fd00:a::6 -> fd00:14::6 port 5432 TCP egress: allowed");
+		assert_str(read.reader.sentence, "allowed fd00:a::6 -> fd00:14::6 port 5432 TCP egress: allowed");
 		if (max > 2000) {
 			assert_str_contains(param(&read, "src-name"), "]...");
 			assert_str(param(&read, "src-namespace"), "shop");
@@ -248,7 +171,7 @@ static void the_least_message_holds_the_longest_record(void **state)
 	r->proto = IPPROTO_ICMPV6;
 	r->reason = BH_REASON_CT_FULL;
 	there_and_back(&read, &least, r);
-	assert_int_equal(strlen(read.hostname), 255);
+	assert_int_equal(strlen(read.reader.hostname), 255);
 	assert_str(param(&read, "bytes-back"), "18446744073709551615");
 	free(read.text);
 }
