@@ -57,7 +57,7 @@ static void ready(struct live *live, uint32_t slot)
 uint32_t live_pod(struct live *live, const char *ns, const char *name, const char *labels,
 		  const char *addr4, const char *addr6)
 {
-	struct program_config config = { .variant = PROGRAM_TRACK };
+	struct program_config config = { .variant = PROGRAM_TRACK, .record = live->record };
 	struct err err = { 0 };
 	char addrs[128];
 	uint32_t slot;

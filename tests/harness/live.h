@@ -24,6 +24,7 @@ struct live {
 	struct judge judge;
 	struct tables *tables;
 	const char *pin_dir;
+	bool record; // pods that come from now on have judges that count flows
 	struct live_pod pods[LIVE_PODS]; // by slot
 };
 

@@ -37,6 +37,31 @@ static void walk(const struct step *steps, size_t n)
 		I, BH_CT_EV_PLAIN, BH_CT_ESTABLISHED                                               \
 	}
 
+static struct bh_ct after(struct bh_ct ct, enum bh_ct_side side, enum bh_ct_event event)
+{
+	ct.word = bh_ct_step(&ct, BH_PROTO_TCP, side, event);
+	return ct;
+}
+
+// Who sent it is remembered, until both sides go on as if nothing was; no state follows from it.
+static void a_reset_is_remembered_of_its_sender(void **state)
+{
+	struct bh_ct ct = { .state = BH_CT_ESTABLISHED };
+
+	ct = after(ct, R, BH_CT_EV_RST);
+	assert_int_equal(ct.state, BH_CT_CLOSED);
+	assert_int_equal(ct.tcp_seen[0], 0);
+	assert_int_equal(ct.tcp_seen[1], BH_CT_SEEN_RST);
+	ct = after(after(ct, R, BH_CT_EV_DATA), I, BH_CT_EV_PLAIN);
+	assert_int_equal(ct.state, BH_CT_ESTABLISHED);
+	assert_int_equal((ct.tcp_seen[0] | ct.tcp_seen[1]) & BH_CT_SEEN_RST, 0);
+	ct = after(after(ct, I, BH_CT_EV_FIN), R, BH_CT_EV_FIN);
+	ct = after(ct, I, BH_CT_EV_RST);
+	assert_int_equal(ct.state, BH_CT_CLOSED);
+	assert_int_equal(ct.tcp_seen[0] & (BH_CT_SEEN_FIN | BH_CT_SEEN_RST), BH_CT_SEEN_FIN | BH_CT_SEEN_RST);
+	assert_int_equal(ct.tcp_seen[1] & (BH_CT_SEEN_FIN | BH_CT_SEEN_RST), BH_CT_SEEN_FIN);
+}
+
 static void handshake_needs_all_three(void **state)
 {
 	WALK(OPEN, { R, BH_CT_EV_DATA, BH_CT_ESTABLISHED }, { I, BH_CT_EV_SYN, BH_CT_ESTABLISHED });
@@ -197,6 +222,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(handshake_needs_all_three),
+		cmocka_unit_test(a_reset_is_remembered_of_its_sender),
 		cmocka_unit_test(refused_connection_is_closed),
 		cmocka_unit_test(both_sides_close),
 		cmocka_unit_test(reset_is_undone_by_both_sides_only),
