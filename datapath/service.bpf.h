@@ -74,9 +74,12 @@ BH_SUBPROG int self_how(const struct work *work)
 	return value.self.check == bh_self_check(&key) ? value.self.how : BH_SELF_NOT;
 }
 
+/* What exempts from NetworkPolicies exempts from those in audit mode, too. */
 INLINE void judged_set(struct work *work, enum bh_verdict verdict, __u32 rule)
 {
 	work->judged.verdict = BH_CELL_WORD(verdict, rule);
+	if (BH_CELL_VERDICT(work->judged.shadow) == BH_VERDICT_DENY)
+		work->judged.shadow = work->judged.verdict;
 }
 
 /*
