@@ -245,8 +245,11 @@ $(B)/tests/bench/traffic/traffic: $(BENCH_TRAFFIC_OBJ) $(B)/lib/harness.a $(call
 $(B)/tests/bench/cni/chain: $(B)/tests/bench/cni/chain.o
 	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< -ljson-c
 
-.PHONY: bench scale traffic watch starts
-bench: $(B)/tests/bench/cni/chain $(B)/tests/harness/traffic-static $(B)/tests/bench/watch/meter
+$(B)/tests/bench/flows/offer: $(B)/tests/bench/flows/offer.o
+	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $<
+
+.PHONY: bench scale traffic watch starts flows
+bench: $(B)/tests/bench/flows/offer $(B)/tests/bench/cni/chain $(B)/tests/harness/traffic-static $(B)/tests/bench/watch/meter
 bench: $(B)/tests/bench/traffic/traffic $(YARDSTICKS)
 bench: $(B)/tests/bench/scale/scale
 bench: $(B)/tests/bench/bench all $(E2E_TOOLS) ## ns per packet, the agent's memory, large clusters, real traffic (root; ROUNDS=n T=name)
@@ -257,6 +260,10 @@ bench: $(B)/tests/bench/bench all $(E2E_TOOLS) ## ns per packet, the agent's mem
 	$(Q)$(if $(T),true,$(B)/tests/bench/traffic/traffic $(B)/bench $(TRAFFIC_ROUNDS) $(TRAFFIC_MS))
 	$(Q)for shape in 1k 10k 50k; do $(if $(T),true,B=$(B) tests/bench/watch/run $$shape); done
 	$(Q)$(if $(T),true,B=$(B) tests/bench/cni/run)
+	$(Q)$(if $(T),true,B=$(B) tests/bench/flows/run)
+
+flows: $(B)/tests/bench/flows/offer all $(E2E_TOOLS) ## the part of `bench` about flow logs: new connections at a rate, recorded to a file (root; RATES="n n")
+	$(Q)B=$(B) tests/bench/flows/run $(RATES)
 
 starts: $(B)/tests/bench/cni/chain $(RUNTIME_TOOLS) all ## the part of `bench` about a pod's start: what the CNI plugin adds (root; PAIRS=n)
 	$(Q)B=$(B) $(if $(PAIRS),PAIRS=$(PAIRS)) tests/bench/cni/run
