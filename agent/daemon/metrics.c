@@ -9,6 +9,7 @@
 #include "agent/daemon/meter.h"
 #include "agent/metrics/expo.h"
 #include "agent/metrics/process.h"
+#include "agent/recorder/recorder.h"
 #include "commit.h"
 
 #define GAUGE(id, what, ...) { .name = "bulkhead_" id, .type = METRIC_GAUGE, .help = what, __VA_ARGS__ }
@@ -322,15 +323,15 @@ static void collect_times(struct expo *expo, struct daemon *daemon)
 
 // ---- the source ----------------------------------------------------------------------------------------------------
 
-// One number of every resource, as status has it.
-static void by_resource(struct expo *expo, const struct metric *metric, struct json_object *resources, const char *field)
+// One number of every part, by its name, as status has it.
+static void by_name(struct expo *expo, const struct metric *metric, struct json_object *parts, const char *field)
 {
-	size_t n = resources ? json_object_array_length(resources) : 0;
+	size_t n = parts ? json_object_array_length(parts) : 0;
 	struct json_object *name, *value;
 
 	expo_metric(expo, metric);
 	for (size_t i = 0; i < n; i++) {
-		struct json_object *one = json_object_array_get_idx(resources, i);
+		struct json_object *one = json_object_array_get_idx(parts, i);
 
 		if (json_object_object_get_ex(one, "name", &name) && json_object_object_get_ex(one, field, &value))
 			expo_count(expo, (uint64_t)json_object_get_int64(value), LABELS(json_object_get_string(name)));
@@ -362,12 +363,67 @@ static void collect_source(struct expo *expo, struct daemon *daemon)
 
 	json_object_object_get_ex(source, "resources", &resources);
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-		by_resource(expo, &rows[i].metric, resources, rows[i].field);
+		by_name(expo, &rows[i].metric, resources, rows[i].field);
 	expo_metric(expo, &objects);
 	for (enum kind kind = 0; kind < KIND_MAX; kind++)
 		expo_count(expo, store_count(daemon->store, kind), LABELS(object_kind(kind)->name));
 	one_count(expo, &synced, daemon->source && source_synced(daemon->source));
 	one_count(expo, &current, daemon->source && source_current(daemon->source));
+}
+
+// ---- flows ---------------------------------------------------------------------------------------------------------
+
+// Each number of an object, by its key.
+static void by_key(struct expo *expo, const struct metric *metric, struct json_object *object)
+{
+	expo_metric(expo, metric);
+	if (!object)
+		return;
+	json_object_object_foreach(object, key, value)
+		expo_count(expo, (uint64_t)json_object_get_int64(value), LABELS(key));
+}
+
+static void collect_sinks(struct expo *expo, struct json_object *sinks)
+{
+	static const struct {
+		struct metric metric;
+		const char *field;
+	} rows[] = {
+		{ COUNTER("sink_offered", "Records that the sink's filter let through.", BY("sink")), "offered" },
+		{ COUNTER("sink_delivered", "Of those, records that were handed on.", BY("sink")), "delivered" },
+		{ COUNTER("sink_lost_full", "Of those, records lost as the sink's queue was full.", BY("sink")), "lost_full" },
+		{ COUNTER("sink_lost_error", "Of those, records lost as the transport failed.", BY("sink")), "lost_error" },
+		{ COUNTER("sink_failures", "Tries to connect or to write that failed.", BY("sink")), "failures" },
+		{ COUNTER("sink_bytes", "What the sink handed on.", UNIT("bytes"), BY("sink")), "bytes" },
+		{ GAUGE("sink_queued_bytes", "What waits in the sink's queue.", UNIT("bytes"), BY("sink")), "queued_bytes" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		by_name(expo, &rows[i].metric, sinks, rows[i].field);
+}
+
+// Not with --flows off.
+static void collect_flows(struct expo *expo, struct daemon *daemon)
+{
+	static const struct metric told = COUNTER("flow_records", "Records of flows that were told, by type.", BY("type"));
+	static const struct metric lost = COUNTER("flow_records_lost", "What was not told of flows, or without names.", BY("cause"));
+	static const struct metric flows = GAUGE("flows", "Flows that are recorded now.");
+	_cleanup_json_ struct json_object *status = daemon->recorder ? recorder_status(daemon->recorder) : NULL;
+	struct json_object *part = NULL;
+
+	if (!status)
+		return;
+	json_object_object_get_ex(status, "told", &part);
+	by_key(expo, &told, part);
+	part = NULL;
+	json_object_object_get_ex(status, "lost", &part);
+	by_key(expo, &lost, part);
+	part = NULL;
+	json_object_object_get_ex(status, "flows", &part);
+	one_count(expo, &flows, (uint64_t)json_object_get_int64(part));
+	part = NULL;
+	json_object_object_get_ex(status, "sinks", &part);
+	collect_sinks(expo, part);
 }
 
 // ---- the agent -----------------------------------------------------------------------------------------------------
@@ -456,7 +512,7 @@ int daemon_metrics(void *arg, struct http_reply *reply)
 	static void (*const collectors[])(struct expo *expo, struct daemon *daemon) = {
 		collect_process, collect_health,    collect_endpoints, collect_verdicts, collect_connections,
 		collect_stats,	 collect_tables,    collect_policy,    collect_times,	 collect_source,
-		collect_pages,
+		collect_flows,	 collect_pages,
 	};
 	struct expo expo = { .page = reply->page, .open = expo_wants_open(reply->accept) };
 	int64_t start = meter_now_ns();

@@ -23,12 +23,13 @@ def security($where; $pod): only($where; ["runAsUser", "runAsGroup", "runAsNonRo
 def probe($where): only($where; ["httpGet", "initialDelaySeconds", "periodSeconds", "timeoutSeconds", "failureThreshold", "successThreshold"]),
 	(.httpGet | only("\($where).httpGet"; ["host", "path", "port", "scheme"]));
 
-def container: only(""; ["name", "image", "command", "args", "env", "securityContext", "resources", "volumeMounts",
+def container: only(""; ["name", "image", "command", "args", "env", "securityContext", "resources", "volumeMounts", "ports",
 		"livenessProbe", "readinessProbe", "startupProbe"]),
 	(.securityContext | security(".securityContext"; .)),
 	(.livenessProbe, .readinessProbe, .startupProbe | select(.) | probe(".probe")),
 	(.resources | only(".resources"; ["requests", "limits"]),
 		(.requests // {} | quantity(".resources.requests")), (.limits // {} | quantity(".resources.limits"))),
+	(.ports // [] | each(".ports"; only(""; ["name", "containerPort", "hostPort", "protocol"]))),
 	(.env // [] | each(".env"; only(""; ["name", "value", "valueFrom"]))),
 	(.volumeMounts // [] | each(".volumeMounts"; only(""; ["name", "mountPath", "readOnly", "mountPropagation"]),
 		(.mountPropagation // "None" | choice(""; ["None", "HostToContainer"]))));
@@ -58,7 +59,11 @@ def binding: only(""; ["apiVersion", "kind", "metadata", "roleRef", "subjects"])
 	(.roleRef | only(".roleRef"; ["apiGroup", "kind", "name"])),
 	(.subjects | each(".subjects"; only(""; ["kind", "name", "namespace"])));
 
-def api: {"v1/Namespace": 1, "v1/ServiceAccount": 1, "v1/ConfigMap": 1, "apps/v1/DaemonSet": 1,
+def service: only(""; ["apiVersion", "kind", "metadata", "spec"]),
+	(.spec | only(".spec"; ["clusterIP", "selector", "ports"]),
+		(.ports | each(".ports"; only(""; ["name", "port", "targetPort", "protocol"]))));
+
+def api: {"v1/Namespace": 1, "v1/Service": 1, "v1/ServiceAccount": 1, "v1/ConfigMap": 1, "apps/v1/DaemonSet": 1,
 	"rbac.authorization.k8s.io/v1/ClusterRole": 1, "rbac.authorization.k8s.io/v1/ClusterRoleBinding": 1,
 	"rbac.authorization.k8s.io/v1/Role": 1, "rbac.authorization.k8s.io/v1/RoleBinding": 1};
 
@@ -68,6 +73,7 @@ def api: {"v1/Namespace": 1, "v1/ServiceAccount": 1, "v1/ConfigMap": 1, "apps/v1
    (if .kind == "DaemonSet" then daemonset
     elif .kind == "ClusterRole" or .kind == "Role" then role
     elif .kind == "ClusterRoleBinding" or .kind == "RoleBinding" then binding
+    elif .kind == "Service" then service
     elif .kind == "ConfigMap" then only(""; ["apiVersion", "kind", "metadata", "data"]), (.data[] | text(".data"))
     else only(""; ["apiVersion", "kind", "metadata"]) end))
 | "\($who)\(if startswith(".") then "" else ": " end)\(.)"
