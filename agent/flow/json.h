@@ -11,9 +11,10 @@
 #include "agent/base/jsonw.h"
 #include "agent/flow/record.h"
 
-// Appends one object, without a newline. node: the name of this node. Strings are escaped, text that is no UTF-8
-// has its bytes replaced by U+FFFD. 0 or -ENOMEM (nothing is appended then).
-void flow_json_write(struct jsonw *w, const struct flow_record *record, const char *node); // the same
+// Writes one object. node: the name of this node. Text that is no UTF-8 has its bytes replaced by U+FFFD.
+void flow_json_write(struct jsonw *w, const struct flow_record *record, const char *node);
+
+// Appends the same, without a newline. 0 or -ENOMEM (nothing is appended then).
 int flow_json(struct evbuffer *out, const struct flow_record *record, const char *node);
 
 // The record that such an object tells, and who told it (borrowed from json). The caller ends the record. -EBADMSG
