@@ -338,9 +338,9 @@ FUZZ_WORDS = $$([ $$name = packet ] || echo -dict=tests/fuzz/words)
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/*_fuzz.c))
 FUZZ_BIN := $(FUZZ_SRC:tests/fuzz/%.c=$(B)/fuzz/%)
 FUZZ_FILTER = $(if $(T),$(foreach b,$(FUZZ_BIN),$(if $(findstring $(T),$(b)),$(b))),$(FUZZ_BIN))
-FUZZ_ROOMS := base conflist object kube source policy control
+FUZZ_ROOMS := base conflist object kube source policy flow sink control
 FUZZ_OBJ := $(foreach r,$(FUZZ_ROOMS),$(patsubst %.c,$(B)/fuzz/%.o,$(call room_src,$(r)))) $(B)/fuzz/agent/store/store.o \
-	    $(patsubst %.c,$(B)/fuzz/%.o,$(sort $(wildcard tests/harness/naive*.c))) \
+	    $(patsubst %.c,$(B)/fuzz/%.o,$(sort $(wildcard tests/harness/naive*.c)) tests/harness/record.c) \
 	    $(patsubst %,$(B)/fuzz/cni/%.o,conf env member prev result)
 FUZZ_CFLAGS := -std=gnu17 -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -Wno-gnu-variable-sized-type-not-at-end
 
@@ -350,7 +350,7 @@ $(B)/fuzz/%.o: %.c
 
 $(B)/fuzz/%_fuzz: tests/fuzz/%_fuzz.c $(FUZZ_OBJ)
 	@mkdir -p $(@D)
-	$(call say,FUZZLD,$@)$(CLANG) -I. -Iinclude -D_GNU_SOURCE $(FUZZ_CFLAGS) -fsanitize=fuzzer -o $@ $< $(FUZZ_OBJ) $(LIB_kube) -lyaml -lpthread
+	$(call say,FUZZLD,$@)$(CLANG) -I. -Iinclude -D_GNU_SOURCE $(FUZZ_CFLAGS) -fsanitize=fuzzer -o $@ $< $(FUZZ_OBJ) $(LIB_kube) $(LIB_sink) -lyaml -lpthread
 
 .SECONDARY: $(FUZZ_OBJ)
 .PHONY: fuzz

@@ -55,35 +55,48 @@ static inline void put(struct jsonw *w, const void *bytes, size_t n)
 
 static void escape(struct jsonw *w, unsigned char c)
 {
-	static const char hex[] = "0123456789abcdef", plain[] = "btn\0fr"; // from \b on
+	static const char hex[] = "0123456789abcdef", letters[] = "btn\0fr"; // from \b on
 	char text[ESCAPE_BYTES] = { '\\', 'u', '0', '0', hex[c >> 4], hex[c & 15] };
 
 	if (c == '"' || c == '\\')
 		text[1] = (char)c;
-	else if (c >= '\b' && c <= '\r' && plain[c - '\b'])
-		text[1] = plain[c - '\b'];
+	else if (c >= '\b' && c <= '\r' && letters[c - '\b'])
+		text[1] = letters[c - '\b'];
 	put(w, text, text[1] == 'u' ? ESCAPE_BYTES : 2);
+}
+
+// What stands in a text as it is; not its end.
+static const bool plain[256] = { [0x20 ... 0x21] = true, [0x23 ... 0x5b] = true, [0x5d ... 0x7e] = true };
+
+// One character that does not stand for itself; its bytes.
+static size_t quote_odd(struct jsonw *w, const unsigned char *c, size_t left)
+{
+	size_t bytes = *c < 0x80 ? 0 : utf8_character(c, left);
+
+	if (bytes)
+		put(w, c, bytes);
+	else if (*c < 0x80)
+		escape(w, *c);
+	else
+		put(w, REPLACEMENT, strlen(REPLACEMENT));
+	return bytes ? bytes : 1;
 }
 
 static void quote(struct jsonw *w, const char *text)
 {
-	size_t left = strlen(text), bytes;
-	const unsigned char *c = (const unsigned char *)text;
+	const unsigned char *c = (const unsigned char *)text, *end = c + strlen(text);
+	size_t run;
 
-	if (!room(w, left * ESCAPE_BYTES + 2))
+	if (!room(w, (size_t)(end - c) * ESCAPE_BYTES + 2))
 		return;
 	w->v[w->n++] = '"';
-	for (; left; c += bytes, left -= bytes) {
-		bytes = 1;
-		if (*c < ' ' || *c == '"' || *c == '\\' || *c == 0x7f) {
-			escape(w, *c);
-		} else if (*c < 0x80) {
-			w->v[w->n++] = (char)*c;
-		} else {
-			bytes = utf8_character(c, left);
-			put(w, bytes ? (const void *)c : REPLACEMENT, bytes ? bytes : strlen(REPLACEMENT));
-			bytes += !bytes;
-		}
+	while (c < end) {
+		for (run = 0; plain[c[run]]; run++)
+			;
+		put(w, c, run);
+		c += run;
+		if (c < end)
+			c += quote_odd(w, c, (size_t)(end - c));
 	}
 	w->v[w->n++] = '"';
 }
