@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "agent/base/cleanup.h"
@@ -37,6 +38,15 @@ static void read_boot(char ret[static 64])
 	ret[strcspn(ret, "\n")] = '\0';
 }
 
+// Of two records of one pod the younger one is right.
+static int64_t since_boot_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 static void add_device(struct json_object *json, const struct device *device)
 {
 	const uint8_t *m = device->mac;
@@ -59,6 +69,7 @@ static struct json_object *describe(const struct call *call, const struct device
 	read_boot(boot);
 	add_number(json, "version", RECORD_VERSION);
 	add_text(json, "boot", boot);
+	json_object_object_add(json, "made", json_object_new_int64(since_boot_ms()));
 	add_text(json, "container", call->env.container);
 	add_text(json, "ifname", call->env.ifname);
 	add_text(json, "netns", call->env.netns);

@@ -162,11 +162,16 @@ static int request_new(struct daemon *daemon, const struct attachment *name, int
 	return 0;
 }
 
+static bool can_fetch(const struct daemon *daemon)
+{
+	return daemon->source && daemon->source->ops->fetch;
+}
+
 static void fetch(struct daemon *daemon, const struct attachment *attachment)
 {
 	struct source *source = daemon->source;
 
-	if (!source || !source_synced(source) || !source->ops->fetch ||
+	if (!can_fetch(daemon) || !source_synced(source) ||
 	    endpoints_attachment_pod(daemon->endpoints, attachment))
 		return;
 	if (source->ops->fetch(source, attachment->ns, attachment->name,
@@ -175,18 +180,32 @@ static void fetch(struct daemon *daemon, const struct attachment *attachment)
 			 attachment->name);
 }
 
+void daemon_cni_ask(struct daemon *daemon)
+{
+	const struct attachment *attachment;
+
+	if (daemon->source && source_synced(daemon->source))
+		while ((attachment = endpoints_attachment_ask(daemon->endpoints)))
+			fetch(daemon, attachment);
+}
+
 int daemon_cni_add(struct daemon *daemon, const struct attachment *attachment, int64_t wait_ms, struct err *reterr)
 {
 	struct attachment told = *attachment;
+	const struct attachment *known;
 	int r;
 
 	told.told = told.due = true;
+	told.undecided = !told.uid[0] && !told.is_static && can_fetch(daemon);
 	r = endpoints_attachment_add(daemon->endpoints, &told);
 	if (r >= 0)
 		r = request_new(daemon, &told, wait_ms);
 	if (r < 0)
 		return err_set(reterr, r, "out of memory");
-	fetch(daemon, &told);
+	known = endpoints_attachment_find(daemon->endpoints, &told);
+	if (known && !known->undecided)
+		fetch(daemon, known);
+	daemon_cni_ask(daemon);
 	daemon_hurry(daemon);
 	daemon->dirty = true;
 	daemon_retry_soon(daemon);
@@ -228,7 +247,11 @@ void daemon_cni_fetched(struct daemon *daemon, const char *ns, const char *name,
 	struct attachment gone;
 	struct err err = { 0 };
 
-	if (r >= 0) { // it is in the store
+	if (r != -ENOENT) // it is in the store, or what is known must do
+		endpoints_attachment_decide(daemon->endpoints, ns, name);
+	if (r >= 0) {
+		daemon->dirty = true;
+		daemon_hurry(daemon);
 		daemon_kick(daemon);
 		return;
 	}

@@ -217,6 +217,7 @@ int daemon_cni_add(struct daemon *daemon, const struct attachment *attachment, i
 // NULL: its pod's policy is in force. Else why not, in one sentence.
 const char *daemon_cni_why(struct daemon *daemon, const struct attachment *attachment);
 void daemon_cni_answer(struct daemon *daemon); // whose time has come
+void daemon_cni_ask(struct daemon *daemon); // for pods that a name alone was said of
 void daemon_cni_refuse(struct daemon *daemon); // all of them, before the end
 void daemon_cni_refused(struct daemon *daemon, const struct attachment *attachment, int r, const char *why);
 void daemon_cni_fetched(struct daemon *daemon, const char *ns, const char *name, const char *uid, int r, const char *why);

@@ -79,6 +79,13 @@ static int read_addrs(const struct at *root, struct attachment *ret, struct err 
 	return r;
 }
 
+static int read_made(const struct at *root, struct attachment *ret, struct err *reterr)
+{
+	struct at at = at_field(root, "made");
+
+	return at_int(&at, 0, INT64_MAX, &ret->made_ms, reterr);
+}
+
 bool uid_is_static(const char *uid)
 {
 	size_t n = 0;
@@ -137,6 +144,8 @@ int attachment_parse(struct json_object *json, struct attachment *ret, struct er
 		r = read_index(&root, "ifindex", &ret->ifindex, reterr);
 	if (r >= 0)
 		r = read_addrs(&root, ret, reterr);
+	if (r >= 0)
+		r = read_made(&root, ret, reterr);
 	return r < 0 ? -EINVAL : 0;
 }
 
@@ -155,6 +164,7 @@ bool attachment_fits(const struct attachment *attachment, const struct pod *pod)
 {
 	const struct object *object = &pod->object;
 
-	return !strcmp(attachment->name, object->name) && !strcmp(attachment->ns, object->ns) &&
+	return !attachment->undecided && !strcmp(attachment->name, object->name) &&
+	       !strcmp(attachment->ns, object->ns) &&
 	       (!attachment->uid[0] || (object->uid && !strcmp(attachment->uid, object->uid)));
 }

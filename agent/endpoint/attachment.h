@@ -23,7 +23,10 @@ struct attachment {
 	char ns[64], name[254];
 	char uid[64]; // "": not said, and no object was matched yet; or a static pod's, which its object does not bear
 	bool is_static;
+	bool undecided; // no UID was said, and the API server is asked whose the name is now: it fits no object
+	bool ask; // ... is to be asked
 	int ifindex; // of the host's device
+	int64_t made_ms; // since the boot, as its record says; 0: it does not
 	uint32_t naddrs;
 	struct bh_addr addrs[POD_ADDRS_MAX];
 	bool told; // by the plugin itself, since its device was looked at last; else by a record
@@ -44,7 +47,7 @@ bool attachment_fits(const struct attachment *attachment, const struct pod *pod)
 
 bool uid_is_static(const char *uid); // the hash that a static pod has for one
 
-// Calls found() for every record of this boot, removes those of another, and says what is wrong with each that
+// Calls found() for every record of this boot, the oldest first, removes those of another, and says what is wrong with each that
 // is not used. A folder that is not there is empty.
 typedef int (*record_fn)(void *arg, const struct attachment *attachment);
 typedef void (*record_problem_fn)(void *arg, const char *where, const char *text);

@@ -11,6 +11,11 @@ LOG_ROOM("endpoint");
 
 // ---- the table ----------------------------------------------------------------------------------------------
 
+static bool is_named(const struct attachment *a, const char *ns, const char *name)
+{
+	return !strcmp(a->name, name) && !strcmp(a->ns, ns);
+}
+
 static struct attachment *named(const struct endpoints *endpoints, const struct attachment *name)
 {
 	vec_each(struct attachment, a, &endpoints->attachments)
@@ -59,6 +64,8 @@ const struct pod *endpoints_attachment_pod(const struct endpoints *endpoints,
 
 static void lend(struct endpoints *endpoints, const struct attachment *a)
 {
+	if (a->undecided)
+		return;
 	if (store_lend(endpoints->store, a->ns, a->name, a->uid[0] ? a->uid : NULL, a->addrs, a->naddrs) < 0)
 		log_error("out of memory: the addresses of '%s/%s' are not known before its object says them",
 			  a->ns, a->name);
@@ -70,7 +77,7 @@ static void recall(struct endpoints *endpoints, const struct attachment *a)
 	for (size_t i = endpoints->attachments.n; i-- > 0;) {
 		const struct attachment *other = &endpoints->attachments.v[i];
 
-		if (!strcmp(other->name, a->name) && !strcmp(other->ns, a->ns)) {
+		if (!other->undecided && is_named(other, a->ns, a->name)) {
 			lend(endpoints, other);
 			return;
 		}
@@ -103,19 +110,61 @@ void attachments_bind(struct endpoints *endpoints, const struct pod *pod)
 {
 	struct attachment *a = of_pod(endpoints, pod);
 
+	vec_each(struct attachment, other, &endpoints->attachments)
+		other->ask |= other->undecided && is_named(other, pod->object.ns, pod->object.name);
 	if (a && pod_is_here(endpoints, pod))
 		bind_to(endpoints, a, pod->object.uid);
 }
 
-// What an agent before this one gave the device to, else the object that is there already.
-static const char *first_uid(const struct endpoints *endpoints, const struct attachment *a)
+// What the device was given to before.
+static const char *held_uid(const struct endpoints *endpoints, const struct attachment *a)
 {
 	const struct endpoint *e = endpoints_by_device(endpoints, a->ifindex);
+
+	return e && is_named(a, e->ns, e->name) ? e->uid : NULL;
+}
+
+// Of the object that is there already.
+static const char *known_uid(const struct endpoints *endpoints, const struct attachment *a)
+{
 	const struct pod *pod = (const struct pod *)store_find(endpoints->store, KIND_POD, a->ns, a->name);
 
-	if (e && e->uid && !strcmp(e->name, a->name) && !strcmp(e->ns, a->ns))
-		return e->uid;
 	return pod && pod_is_here(endpoints, pod) ? pod->object.uid : NULL;
+}
+
+// The watch may show the pod of that name before this one still, so it is not believed.
+static void decide(struct endpoints *endpoints, struct attachment *a)
+{
+	const char *held = held_uid(endpoints, a);
+
+	a->undecided &= !held;
+	a->ask = a->undecided;
+	if (!a->undecided)
+		attachment_bind(a, held ? held : known_uid(endpoints, a));
+}
+
+const struct attachment *endpoints_attachment_ask(struct endpoints *endpoints)
+{
+	vec_each(struct attachment, a, &endpoints->attachments) {
+		if (!a->ask)
+			continue;
+		a->ask = false;
+		return a;
+	}
+	return NULL;
+}
+
+void endpoints_attachment_decide(struct endpoints *endpoints, const char *ns, const char *name)
+{
+	vec_each(struct attachment, a, &endpoints->attachments) {
+		if (!a->undecided || !is_named(a, ns, name))
+			continue;
+		a->undecided = false;
+		a->due = true;
+		decide(endpoints, a);
+		if (!is_further(endpoints, a))
+			lend(endpoints, a);
+	}
 }
 
 int endpoints_attachment_add(struct endpoints *endpoints, const struct attachment *attachment)
@@ -129,7 +178,7 @@ int endpoints_attachment_add(struct endpoints *endpoints, const struct attachmen
 		vec_cut(&endpoints->attachments, (size_t)(known - endpoints->attachments.v));
 	vec_push(&endpoints->attachments, *attachment);
 	known = &endpoints->attachments.v[endpoints->attachments.n - 1];
-	attachment_bind(known, first_uid(endpoints, known));
+	decide(endpoints, known);
 	if (!is_further(endpoints, known))
 		lend(endpoints, known);
 	return 0;

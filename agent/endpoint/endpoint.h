@@ -130,6 +130,9 @@ const struct attachment *endpoints_attachment_find(const struct endpoints *endpo
 						   const struct attachment *name);
 const struct attachment *endpoints_attachment_at(const struct endpoints *endpoints, size_t index); // NULL: the end
 const struct attachment *endpoints_attachment_of(const struct endpoints *endpoints, int ifindex);
+// One whose name is to be asked for, told once; NULL: none. And what the store says by then is whose it is.
+const struct attachment *endpoints_attachment_ask(struct endpoints *endpoints);
+void endpoints_attachment_decide(struct endpoints *endpoints, const char *ns, const char *name);
 // Its pod's object, if it is a pod of this node that runs; NULL: not known (yet).
 const struct pod *endpoints_attachment_pod(const struct endpoints *endpoints,
 					   const struct attachment *attachment);

@@ -12,6 +12,7 @@
 
 #include "agent/base/cleanup.h"
 #include "agent/base/file.h"
+#include "agent/base/vec.h"
 #include "agent/endpoint/attachment.h"
 #include "agent/object/at.h"
 
@@ -23,7 +24,7 @@
 struct reading {
 	int folder;
 	char boot[BOOT_BYTES];
-	record_fn found;
+	VEC(struct attachment) found;
 	record_problem_fn problem;
 	void *arg;
 };
@@ -166,7 +167,7 @@ static int record_read(const struct reading *reading, const char *name, struct a
 	return r < 0 ? r : record_parse(reading, name, json, ret, reterr);
 }
 
-static int read_one(const struct reading *reading, const char *name)
+static int read_one(struct reading *reading, const char *name)
 {
 	struct attachment attachment;
 	char where[WHERE_BYTES], text[ERR_TEXT_BYTES + 64];
@@ -174,7 +175,7 @@ static int read_one(const struct reading *reading, const char *name)
 	int r = record_read(reading, name, &attachment, &err);
 
 	if (r == 0)
-		return reading->found(reading->arg, &attachment);
+		return vec_push(&reading->found, attachment);
 	if (r > 0) // of another boot: nobody's device
 		r = unlinkat(reading->folder, name, 0) < 0 ? err_set(&err, -errno, "%s", strerror(errno)) : 0;
 	if (r == 0 || r == -ENOENT)
@@ -225,9 +226,26 @@ static int read_visible(void *arg, const char *name)
 	return *name == '.' ? 0 : read_one(arg, name);
 }
 
+static int age_order(const void *a, const void *b)
+{
+	const struct attachment *x = a, *y = b;
+
+	return x->made_ms < y->made_ms ? -1 : x->made_ms > y->made_ms;
+}
+
+static int tell(struct reading *reading, record_fn found)
+{
+	int r = 0;
+
+	vec_sort(&reading->found, age_order);
+	vec_each(const struct attachment, attachment, &reading->found)
+		r = r < 0 ? r : found(reading->arg, attachment);
+	return r;
+}
+
 int records_read(const char *folder, record_fn found, record_problem_fn problem, void *arg)
 {
-	struct reading reading = { .folder = -1, .found = found, .problem = problem, .arg = arg };
+	struct reading reading = { .folder = -1, .problem = problem, .arg = arg };
 	char text[ERR_TEXT_BYTES + 64];
 	struct err err = { 0 };
 	int r = folder_open(folder, &reading.folder, &err);
@@ -238,6 +256,8 @@ int records_read(const char *folder, record_fn found, record_problem_fn problem,
 		r = boot_read(reading.boot);
 		r = r < 0 ? err_set(&err, r, BOOT_ID ": %s", strerror(-r)) : each(reading.folder, read_visible, &reading);
 	}
+	r = r < 0 ? r : tell(&reading, found);
+	vec_fini(&reading.found);
 	if (r >= 0 || r == -ENOMEM)
 		return r;
 	snprintf(text, sizeof(text), "%s: %s: what the CNI plugin recorded is not used", folder, err.text);

@@ -423,6 +423,37 @@ static void whose_it_is_outlives_the_agent(void **state)
 	assert_heir_gets_nothing(world, &link);
 }
 
+// Where the API server can be asked, what the watch shows still of the pod before it is not believed.
+static void an_attachment_without_uid_waits_for_whose_the_name_is(void **state)
+{
+	struct world *world = *state;
+	struct attachment a = given("c", "db", "", "10.0.0.5", 9);
+	struct link_pod link = link_at("10.0.0.5", 9);
+
+	a.undecided = true;
+	put_pod_uid(world, "db", "u1", "", 1);
+	tell(world, &a);
+	assert_non_null(endpoints_attachment_ask(world->endpoints));
+	assert_null(endpoints_attachment_ask(world->endpoints)); // once
+	look(world, &link, 1);
+	assert_null(endpoint_of(world, "db")); // no device and no address is its
+	put_pod_uid(world, "db", "u2", "", 2); // the answer
+	assert_non_null(endpoints_attachment_ask(world->endpoints)); // as it would if the watch had said it
+	endpoints_attachment_decide(world->endpoints, "x", "other");
+	assert_false(endpoints_want_look(world->endpoints));
+	endpoints_attachment_decide(world->endpoints, "x", "db");
+	assert_null(endpoints_attachment_ask(world->endpoints));
+	look(world, &link, 1);
+	assert_int_equal(endpoint_of(world, "db")->phase, ENDPOINT_FOUND);
+	assert_str(endpoints_by_device(world->endpoints, 9)->uid, "u2");
+	tell(world, &a); // ADD again: the device says whose it is
+	assert_null(endpoints_attachment_ask(world->endpoints));
+	look(world, &link, 1);
+	put_pod_uid(world, "db", "u3", "", 3);
+	assert_str(endpoints_by_device(world->endpoints, 9)->uid, "u2"); // for good
+	assert_int_equal(endpoints_by_device(world->endpoints, 9)->phase, ENDPOINT_ORPHAN);
+}
+
 // Its object has another UID each time that it is made anew, while its sandbox lives on.
 static void a_static_pods_sandbox_is_any_objects(void **state)
 {
@@ -462,6 +493,7 @@ int main(void)
 		TEST(an_attachment_without_uid_is_its_first_pods_for_good),
 		TEST(an_object_that_comes_later_has_it_for_good),
 		TEST(whose_it_is_outlives_the_agent),
+		TEST(an_attachment_without_uid_waits_for_whose_the_name_is),
 		TEST(a_static_pods_sandbox_is_any_objects),
 		TEST(r09_an_address_lent_to_a_new_pod_leaves_the_old_one_nothing),
 	};

@@ -53,6 +53,22 @@ link_up next
 cni ADD next >/dev/null
 equal "shown by the watch, none is asked for" "$(asked)" 1
 
+# ---- the watch shows the pod before it, and the runtime says no UID ---------------------------------------------------
+CNI_UID=first born heir shop "app: heir, tier: back"
+api_sync
+silence
+api_delete pods shop heir
+CNI_UID=second born heir shop "app: heir"
+api_show
+link_up heir
+serve heir 80/tcp
+equal "ADD of a pod whose name was another's" "$(CNI_UID='' cni ADD heir)" "$(cni_result heir)"
+equal "it is the new one" "$(endpoint heir '"\(.state) \(.ingress.isolated)"')" "open false"
+expect "with its policy" <<<'open world heir 80 tcp'
+api '{"op":"drop"}' >/dev/null
+api_sync
+equal "and stays the new one" "$(endpoint heir '"\(.state) \(.ingress.isolated)"')" "open false"
+
 # ---- what the API says no to -----------------------------------------------------------------------------------
 NAMESPACE[ghost]=shop
 link_up ghost

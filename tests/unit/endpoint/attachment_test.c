@@ -81,12 +81,17 @@ static void what_is_wrong_is_named(void **state)
 
 struct heard {
 	int found;
+	char containers[64]; // in the order in which they are told
 	char problems[4096];
 };
 
 static int on_found(void *arg, const struct attachment *attachment)
 {
-	((struct heard *)arg)->found++;
+	struct heard *heard = arg;
+	size_t len = strlen(heard->containers);
+
+	heard->found++;
+	snprintf(heard->containers + len, sizeof(heard->containers) - len, "%s ", attachment->container);
 	return 0;
 }
 
@@ -145,6 +150,37 @@ static void a_folder_that_others_may_write_is_not_read(void **state)
 	assert_ok(records_remove(folder, &err));
 }
 
+// Of two records of one pod the last that is told is right.
+static void records_are_told_by_their_age(void **state)
+{
+	char folder[] = "/tmp/bulkhead-records-XXXXXX", boot[64] = "", text[512], name[32];
+	FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
+	static const int made[] = { 5, 0, 900, 30 }; // 0: not said, by a plugin before this one
+	struct heard heard;
+	struct err err = { 0 };
+
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%63s", boot), 1);
+	fclose(f);
+	assert_non_null(mkdtemp(folder));
+	for (int turn = 0; turn < 2; turn++) {
+		for (int i = 0; i < 4; i++) {
+			int age = made[turn ? 3 - i : i];
+
+			snprintf(name, sizeof(name), "c%d@eth0", i);
+			snprintf(text, sizeof(text),
+				 "{\"version\":1,\"boot\":\"%s\",\"made\":%d,\"container\":\"c%d\",\"ifname\":\"eth0\","
+				 "\"namespace\":\"shop\",\"name\":\"web\",\"ifindex\":7}",
+				 boot, age, i);
+			test_write(folder, name, text);
+		}
+		heard = read_folder(folder);
+		assert_str(heard.problems, "");
+		assert_str(heard.containers, turn ? "c2 c3 c0 c1 " : "c1 c0 c3 c2 ");
+	}
+	assert_ok_err(records_remove(folder, &err), &err);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -152,6 +188,7 @@ int main(void)
 		cmocka_unit_test(a_static_pods_uid_is_none),
 		cmocka_unit_test(what_is_wrong_is_named),
 		cmocka_unit_test(a_folder_that_others_may_write_is_not_read),
+		cmocka_unit_test(records_are_told_by_their_age),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
