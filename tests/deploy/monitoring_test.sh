@@ -17,8 +17,8 @@ result() { # WHAT: standard input is what is wrong; nothing is fine
 }
 shopt -s lastpipe
 
-promtool check rules deploy/monitoring/alerts.yaml >"$work/said" 2>&1 || cat "$work/said" | result "promtool reads the alerts"
-grep -q SUCCESS "$work/said" || echo "no SUCCESS" | result "promtool says so"
+{ promtool check rules deploy/monitoring/alerts.yaml 2>&1 || echo failed; } | grep -v -e '^Checking' -e SUCCESS -e '^$' |
+	result "promtool reads the alerts"
 cp deploy/monitoring/alerts.yaml tests/deploy/alerts/cases.yaml "$work"
 { promtool test rules "$work/cases.yaml" 2>&1 || echo failed; } | grep -v -e '^Unit Testing' -e SUCCESS -e '^$' |
 	result "each alert fires for one node and not for another"

@@ -10,10 +10,11 @@ T=$WORK/tls
 URL=https://127.0.0.1:9964/metrics
 mkdir "$T"
 certify() { # NAME CA [EXTENSION]: a key and a certificate of it
-	openssl req -newkey rsa:2048 -nodes -subj "/CN=$1" -keyout "$T/$1.key.new" -out "$T/$1.csr" 2>/dev/null &&
-		openssl x509 -req -in "$T/$1.csr" -CA "$T/$2.crt" -CAkey "$T/$2.key" -CAcreateserial -days 2 \
-			-extfile <(echo "${3:-}") -out "$T/$1.crt.new" 2>/dev/null &&
-		mv "$T/$1.key.new" "$T/$1.key" && mv "$T/$1.crt.new" "$T/$1.crt" || die "openssl"
+	openssl req -newkey rsa:2048 -nodes -subj "/CN=$1" -keyout "$T/$1.key.new" -out "$T/$1.csr" 2>/dev/null || die "openssl req"
+	openssl x509 -req -in "$T/$1.csr" -CA "$T/$2.crt" -CAkey "$T/$2.key" -CAcreateserial -days 2 \
+		-extfile <(echo "${3:-}") -out "$T/$1.crt.new" 2>/dev/null || die "openssl x509"
+	mv "$T/$1.key.new" "$T/$1.key"
+	mv "$T/$1.crt.new" "$T/$1.crt"
 }
 for ca in ca other; do
 	openssl req -x509 -newkey rsa:2048 -nodes -subj "/CN=$ca" -days 2 -keyout "$T/$ca.key" -out "$T/$ca.crt" 2>/dev/null || die "openssl"
