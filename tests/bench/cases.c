@@ -85,12 +85,13 @@ static void must_pass(struct bpfprog *prog, enum bh_dir dir, const struct packet
 	exit(1);
 }
 
-static void add_udp(struct bpfprog *prog)
+static void add_udp(struct bpfprog *prog, struct bpfprog *recording)
 {
 	struct bh_ct ct = { .gen = 100,
 			    .rule = BH_CELL_WORD(BH_VERDICT_ALLOW, 1),
 			    .last = bpfprog_now(),
 			    .state = BH_CT_REPLY };
+	struct bench *b, *plain;
 	uint32_t walk = 0;
 	struct packet p;
 
@@ -100,22 +101,28 @@ static void add_udp(struct bpfprog *prog)
 	for (uint32_t i = 0; i < BENCH_WARM_FLOWS; i++) { // in the order of rotate.bpf.c, as packets make the floor's
 		walk = (walk * 5 + 12345) & (BENCH_WARM_FLOWS - 1);
 		bpfprog_ct_set(prog, IPPROTO_UDP, PEER4, (uint16_t)(20000 + walk), 80, &ct);
+		bpfprog_ct_set(recording, IPPROTO_UDP, PEER4, (uint16_t)(20000 + walk), 80, &ct);
 	}
 	bench_add("established UDP v4, to pod", BENCH_SAME, bpfprog_fd(prog, BH_INGRESS), &p, NULL)
 		->aim_floor = 1.5;
-	bench_add("established UDP v4, to pod", BENCH_WARM, bpfprog_fd(prog, BH_INGRESS), &p, NULL)
-		->aim_floor = 1.5;
+	plain = bench_add("established UDP v4, to pod", BENCH_WARM, bpfprog_fd(prog, BH_INGRESS), &p, NULL);
+	plain->aim_floor = 1.5;
+	b = bench_add("established UDP v4, recording", BENCH_WARM, bpfprog_fd(recording, BH_INGRESS), &p, NULL);
+	b->flat = plain;
+	b->aim_flat = 1.03;
 }
 
 static void add_established(void)
 {
-	struct bpfprog_options record = { .features = BH_FEATURE_TRACK | BH_FEATURE_RECORD };
 	struct bpfprog_options big = { .ct = 131072,
 				       .ct_quota = 131072,
 				       .half = 131072 };
-	struct bpfprog *prog = pod(&big, 600, 1), *recording = pod(&record, 600, 1);
+	struct bpfprog *prog = pod(&big, 600, 1), *recording;
+	struct bench *b, *plain;
 	struct packet p, back;
-	struct bench *b;
+
+	big.features = BH_FEATURE_TRACK | BH_FEATURE_RECORD;
+	recording = pod(&big, 600, 1);
 
 	for (int v6 = 0; v6 < 2; v6++) {
 		frame(&p, BH_INGRESS, v6, true, P_SYN);
@@ -132,23 +139,30 @@ static void add_established(void)
 		back.data[back.l4 + 13] = P_ACK;
 		must_pass(prog, BH_INGRESS, &p, true);
 		must_pass(recording, BH_INGRESS, &p, true);
-		bench_add(v6 ? "established TCP v6, to pod" : "established TCP v4, to pod",
-			  BENCH_SAME, bpfprog_fd(prog, BH_INGRESS), &p, NULL)
-			->aim_floor = 1.5;
+		plain = bench_add(v6 ? "established TCP v6, to pod" : "established TCP v4, to pod",
+				  BENCH_SAME, bpfprog_fd(prog, BH_INGRESS), &p, NULL);
+		plain->aim_floor = 1.5;
 		bench_add(v6 ? "established TCP v6, from pod" : "established TCP v4, from pod",
 			  BENCH_SAME, bpfprog_fd(prog, BH_EGRESS), &back, NULL)
 			->aim_floor = 1.5;
 		if (v6)
 			continue;
-		bench_add("established TCP v4, recording", BENCH_SAME,
-			  bpfprog_fd(recording, BH_INGRESS), &p, NULL);
-		b = bench_add("established TCP v4, both ways at once", BENCH_PAIR,
-			      bpfprog_fd(prog, BH_INGRESS), &p, NULL);
-		b->other_fd = bpfprog_fd(prog, BH_EGRESS);
+		b = bench_add("established TCP v4, recording", BENCH_SAME,
+			      bpfprog_fd(recording, BH_INGRESS), &p, NULL);
+		b->flat = plain;
+		b->aim_flat = 1.03;
+		plain = bench_add("established TCP v4, both ways at once", BENCH_PAIR,
+				  bpfprog_fd(prog, BH_INGRESS), &p, NULL);
+		plain->other_fd = bpfprog_fd(prog, BH_EGRESS);
+		plain->other = back;
+		plain->aim_floor = 1;
+		b = bench_add("established TCP v4, both ways at once, recording", BENCH_PAIR,
+			      bpfprog_fd(recording, BH_INGRESS), &p, NULL);
+		b->other_fd = bpfprog_fd(recording, BH_EGRESS);
 		b->other = back;
-		b->aim_floor = 1;
+		b->flat = plain;
 	}
-	add_udp(prog);
+	add_udp(prog, recording);
 }
 
 static void add_open(void)
@@ -267,16 +281,18 @@ static void add_denied(void)
 		  &p, NULL);
 }
 
-// What Services cost who begins a flow: one lookup where there are any, and less where the flow is to one.
+// What recording and Services cost who begins a flow: Services one lookup where there are any, and less where the flow
+// is to one.
 static void add_services(void)
 {
 	static const struct {
 		const char *name, *remote;
-		bool services;
+		bool services, records;
 	} cases[] = {
-		{ "new flow from pod, no Services", PEER4, false },
-		{ "new flow from pod, beside Services", PEER4, true },
-		{ "new flow from pod, to a Service", "10.96.0.1", true },
+		{ "new flow from pod, no Services", PEER4, false, false },
+		{ "new flow from pod, recording", PEER4, false, true },
+		{ "new flow from pod, beside Services", PEER4, true, false },
+		{ "new flow from pod, to a Service", "10.96.0.1", true, false },
 	};
 	struct bpfprog_options big = { .half = BH_LIMIT_HALF };
 	const uint32_t words[] = { BPFPROG_NO_ROW, BH_CELL_WORD(BH_VERDICT_ALLOW, 7) };
@@ -286,6 +302,7 @@ static void add_services(void)
 		struct packet p;
 		struct bench *b;
 
+		big.features = BH_FEATURE_TRACK | (cases[i].records ? BH_FEATURE_RECORD : 0);
 		if (bpfprog_new(&big, &prog))
 			bench_die("load");
 		bpfprog_dense(prog, 10, 100, 2, 1, words);
