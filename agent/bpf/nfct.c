@@ -2,8 +2,10 @@
 // nfct.c - messages of ctnetlink.
 #include "agent/bpf/nfct.h"
 
+#include <errno.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
+#include <sys/socket.h>
 
 #include <libmnl/libmnl.h>
 
@@ -36,4 +38,58 @@ struct nlmsghdr *nfct_request(char buf[static NL_REQUEST_BYTES], uint8_t family)
 	request->nfgen_family = family;
 	request->version = NFNETLINK_V0;
 	return nlh;
+}
+
+static void put_addr(struct nlmsghdr *nlh, uint16_t v4, uint16_t v6, const struct bh_addr *addr)
+{
+	if (bh_addr_is4(addr))
+		mnl_attr_put_u32(nlh, v4, addr->w[3]);
+	else
+		mnl_attr_put(nlh, v6, sizeof(*addr), addr);
+}
+
+struct nlmsghdr *nfct_request_one(char buf[static NL_REQUEST_BYTES], const struct nfct_side *orig)
+{
+	struct nlmsghdr *nlh = nfct_request(buf, bh_addr_is4(&orig->dst) ? AF_INET : AF_INET6);
+	struct nlattr *tuple, *part;
+
+	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
+	tuple = mnl_attr_nest_start(nlh, CTA_TUPLE_ORIG);
+	part = mnl_attr_nest_start(nlh, CTA_TUPLE_IP);
+	put_addr(nlh, CTA_IP_V4_SRC, CTA_IP_V6_SRC, &orig->src);
+	put_addr(nlh, CTA_IP_V4_DST, CTA_IP_V6_DST, &orig->dst);
+	mnl_attr_nest_end(nlh, part);
+	part = mnl_attr_nest_start(nlh, CTA_TUPLE_PROTO);
+	mnl_attr_put_u8(nlh, CTA_PROTO_NUM, orig->proto);
+	mnl_attr_put_u16(nlh, CTA_PROTO_SRC_PORT, orig->sport);
+	mnl_attr_put_u16(nlh, CTA_PROTO_DST_PORT, orig->dport);
+	mnl_attr_nest_end(nlh, part);
+	mnl_attr_nest_end(nlh, tuple);
+	return nlh;
+}
+
+struct answer {
+	struct nfct_side *reply;
+	bool told;
+};
+
+static int told(void *arg, const struct nlmsghdr *nlh)
+{
+	const struct nlattr *attrs[CTA_MAX + 1];
+	struct answer *answer = arg;
+
+	nl_attrs(nlh, sizeof(struct nfgenmsg), attrs, CTA_MAX);
+	answer->told = nfct_side(attrs[CTA_TUPLE_REPLY], answer->reply);
+	return 0;
+}
+
+int nfct_find(struct nl *nl, const struct nfct_side *orig, struct nfct_side *retreply)
+{
+	struct answer answer = { .reply = retreply };
+	char buf[NL_REQUEST_BYTES];
+	int r = nl_talk(nl, nfct_request_one(buf, orig), told, &answer);
+
+	if (r < 0)
+		return r;
+	return answer.told ? 0 : -ENOENT;
 }

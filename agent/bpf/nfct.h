@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // nfct.h - the host's connection tracking, as netlink tells it.
 //
-// World: host. Pure: yes, reads and writes messages. Owns: nothing.
+// World: host. Pure: reads and writes messages; nfct_find() asks by a socket that is given. Owns: nothing.
 #pragma once
 
 #include <stdbool.h>
@@ -25,3 +25,9 @@ bool nfct_side(const struct nlattr *attr, struct nfct_side *ret);
 
 // Asks for all flows of a family.
 struct nlmsghdr *nfct_request(char buf[static NL_REQUEST_BYTES], uint8_t family);
+
+// Asks for one flow, by its original direction; the answer comes as one of a dump would.
+struct nlmsghdr *nfct_request_one(char buf[static NL_REQUEST_BYTES], const struct nfct_side *orig);
+
+// Where a flow really goes: the reply direction of what has this original one. -ENOENT: no such flow is tracked.
+int nfct_find(struct nl *nl, const struct nfct_side *orig, struct nfct_side *retreply);

@@ -9,6 +9,7 @@
 
 #include "agent/base/hash.h"
 #include "agent/base/vec.h"
+#include "agent/bpf/nl.h"
 #include "agent/flow/book.h"
 #include "agent/recorder/history.h"
 #include "agent/recorder/recorder.h"
@@ -16,6 +17,7 @@
 
 #define NAMES_MAX 16384 // rules whose names are kept at hand; then all are asked for anew
 #define OWN_MAX 16384 // pods of this node, gone ones too, whose name is kept at hand
+#define VIAS_MAX 16384 // flows to Services whose backend is remembered for their end
 #define NS_PER_UNIT (1ll << BH_TIME_SHIFT)
 
 // A flow that left the tables.
@@ -60,6 +62,10 @@ struct recorder {
 	struct hash own; // struct own *, by ident
 	struct hash names; // struct flow_policy *, by id
 
+	// via.c
+	struct hash vias; // struct via *, by the flow's id
+	struct nl nl; // to conntrack
+
 	// deny.c
 	struct hash denied; // struct deny *, by key
 	uint32_t round;
@@ -78,6 +84,10 @@ struct flow_end recorder_own(struct recorder *recorder, uint32_t ident, bool v6,
 struct flow_end recorder_peer(struct recorder *recorder, const struct bh_addr *addr, uint16_t port, int64_t when_ns);
 const struct flow_policy *recorder_policy(struct recorder *recorder, uint32_t rule); // a new reference, or NULL
 void recorder_names_fini(struct recorder *recorder);
+
+// via.c. Fills record->backend of a flow to a Service, if it is known; record->type is set.
+void recorder_via(struct recorder *recorder, const struct ct_entry *entry, int64_t when_ns, struct flow_record *record);
+void recorder_via_fini(struct recorder *recorder);
 
 // deny.c. Tells what was denied since the last time.
 void recorder_denies(struct recorder *recorder);

@@ -234,6 +234,7 @@ void recorder_free(struct recorder *recorder)
 	recorder_tick_fini(recorder);
 	recorder_names_fini(recorder);
 	recorder_denies_fini(recorder);
+	recorder_via_fini(recorder);
 	loop_close(recorder);
 	history_free(recorder->history);
 	book_free(recorder->book);

@@ -99,16 +99,10 @@ static void fill_verdict(struct recorder *recorder, const struct ct_entry *entry
 static void fill_service(struct recorder *recorder, const struct ct_entry *entry, int64_t when_ns,
 			 struct flow_record *ret)
 {
-	struct bh_backend backend;
-	struct bh_addr addr;
-
 	if (ret->dir != BH_EGRESS || !ret->dst.card || ret->dst.card->who != FLOW_SERVICE)
 		return;
 	ret->service = flow_card_get(ret->dst.card);
-	if (tables_backend(recorder->config.tables, entry, &backend) < 0)
-		return;
-	memcpy(&addr, backend.addr, sizeof(addr));
-	ret->backend = recorder_peer(recorder, &addr, ntohs(backend.port), when_ns);
+	recorder_via(recorder, entry, when_ns, ret);
 }
 
 // What the table remembers of both sides' flags.
@@ -155,11 +149,9 @@ static void fill(struct recorder *recorder, const struct ct_entry *entry, struct
 
 static void tell(struct recorder *recorder, const struct ct_entry *entry, enum flow_type type, enum flow_over over)
 {
-	struct flow_record record = { 0 };
+	struct flow_record record = { .type = type, .over = over };
 
 	fill(recorder, entry, &record);
-	record.type = type;
-	record.over = over;
 	recorder_tell(recorder, &record);
 }
 
