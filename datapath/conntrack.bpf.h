@@ -67,7 +67,8 @@ BH_SUBPROG int ct_create(struct work *work, struct bh_endpoint *ep, struct bh_ct
 		return BH_REASON_CT_QUOTA;
 	}
 	ct.check = work->check;
-	ct.last = ct.created = work->now;
+	ct.last = work->now;
+	ct.created = work->born ? work->born : work->now; /* a connection is as old as the flow that it was */
 	ct.tick = bpf_jiffies64();
 	ct.judgement = ct_judgement(&work->judged);
 	ct.shadow = work->judged.shadow;

@@ -352,6 +352,7 @@ BH_SUBPROG int half_meet(struct __sk_buff *skb, struct work *work, struct bh_end
 		return BH_REASON_NONE;
 	}
 	work->initiator = initiator;
+	work->born = seen.created;
 	reason = half_judge(skb, work, ep, bucket, found, &seen);
 	if (reason == BH_REASON_CUT)
 		return half_cut(work, ep, old, bucket, found, &seen);

@@ -46,6 +46,7 @@ struct work {
 	__u32 packets; /* segments; set for the flow's record only, as are the next two */
 	__u32 counted; /* the packet is in its flow's entry */
 	__u32 way; /* the flow's place in its bucket of bh_half */
+	__u32 born; /* when the half-open flow began; 0: there is none */
 	__u32 cls; /* peer class and port class of a judgement */
 	__u32 pcls;
 	__u32 service; /* bh_service.cls where a Service's row judged, SERVICE_BEHIND where its backend did; else 0 */

@@ -114,7 +114,11 @@ void tables_ring_close(struct tables_ring *ring)
 {
 	if (!ring)
 		return;
-	tables_node_flag(ring->tables, BH_NODE_RECORD, false);
 	ring_buffer__free(ring->ring);
 	free(ring);
+}
+
+void tables_ring_off(struct tables *tables)
+{
+	tables_node_flag(tables, BH_NODE_RECORD, false);
 }

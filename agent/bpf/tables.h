@@ -178,14 +178,15 @@ typedef void (*tables_gone_fn)(void *arg, const struct ct_entry *entry, enum ct_
 void tables_on_gone(struct tables *tables, tables_gone_fn fn, void *arg);
 
 // Flows that the datapath itself ends (CT_OVER_REPLACED, CT_OVER_EVICTED, or what the flow says) come through a ring,
-// from tables_ring_open() on; what finds no room there is counted (BH_STAT_FLOW_LOST). What was in it before is told,
+// from the first tables_ring_open() until tables_ring_off(), whether somebody reads it or not; what finds no room there is counted (BH_STAT_FLOW_LOST). What was in it before is told,
 // too. One reader at a time. tables_ring_*() belong to one thread, any one.
 struct tables_ring;
 int tables_ring_open(struct tables *tables, tables_gone_fn fn, void *arg, struct tables_ring **ret);
 // Readable when half of it is full. Before that nobody is woken: read at intervals as well.
 int tables_ring_fd(const struct tables_ring *ring); // borrowed
 int tables_ring_read(struct tables_ring *ring); // calls fn with each; how many, or -errno
-void tables_ring_close(struct tables_ring *ring); // the datapath tells no more; what is in it stays
+void tables_ring_close(struct tables_ring *ring); // what is in it, and what comes, waits for the next reader
+void tables_ring_off(struct tables *tables); // the datapath tells no more
 DEFINE_CLEANUP(struct tables_ring *, tables_ring_close)
 
 // ---- backends ------------------------------------------------------------------------------------------------------------

@@ -343,6 +343,7 @@ static int collect_one(struct daemon *daemon, struct cycle_job *job, struct endp
 	int r;
 
 	program_task_init(&task, e, open ? PROGRAM_OPEN : PROGRAM_TRACK);
+	task.config.record = daemon->recorder;
 	task.choose = daemon->config->attach == CONFIG_ATTACH_AUTO && e->attach == BH_ATTACH_CLSACT;
 	task.activate = job->plan && e->enrolled && e->phase != ENDPOINT_ATTACHED;
 	if ((task.keep && !task.activate) || !may_try(daemon, job, e, retmore))

@@ -212,11 +212,14 @@ int daemon_flows_open(struct daemon *daemon, struct err *reterr)
 	};
 	int r;
 
-	if (c->flows == FLOWS_OFF)
+	if (c->flows == FLOWS_OFF) {
+		tables_ring_off(daemon->tables);
 		return 0;
+	}
 	r = recorder_new(&config, &daemon->recorder, reterr);
 	if (r < 0)
 		return r;
+	tables_on_gone(daemon->tables, recorder_gone, daemon->recorder);
 	daemon->flows_event = event_new(daemon->base, recorder_fd(daemon->recorder), EV_READ | EV_PERSIST,
 					records_ready, daemon);
 	if (!daemon->flows_event || event_add(daemon->flows_event, NULL) < 0)
@@ -241,6 +244,8 @@ void daemon_flows_close(struct daemon *daemon)
 	if (daemon->flows_event)
 		event_free(daemon->flows_event);
 	daemon->flows_event = NULL;
+	if (daemon->tables)
+		tables_on_gone(daemon->tables, NULL, NULL);
 	recorder_free(daemon->recorder);
 	daemon->recorder = NULL;
 }

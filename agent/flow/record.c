@@ -185,7 +185,7 @@ const char *flow_verdict_name(enum flow_verdict verdict)
 
 const char *flow_over_name(enum flow_over over)
 {
-	static const char *const names[] = { "", "closed", "reset", "idle", "cut", "replaced", "evicted", "pod-gone" };
+	static const char *const names[] = { "", "closed", "reset", "idle", "cut", "replaced", "evicted", "pod-gone", "forgotten" };
 
 	return NAMED(names, over);
 }

@@ -41,6 +41,7 @@ enum flow_over {
 	FLOW_REPLACED, // a new flow of the same ports took its place
 	FLOW_EVICTED, // half open, and its place was needed
 	FLOW_POD_GONE,
+	FLOW_FORGOTTEN, // the agent took it out of the tables: what goes on is told as another one
 	FLOW_OVER_MAX,
 };
 
@@ -137,7 +138,7 @@ void flow_record_fini(struct flow_record *record); // drops them
 
 const char *flow_type_name(enum flow_type type); // "start", "update", "end", "deny"
 const char *flow_verdict_name(enum flow_verdict verdict); // "allowed", "denied", "audit"
-const char *flow_over_name(enum flow_over over); // "closed", "reset", "idle", "cut", "replaced", "evicted", "pod-gone"
+const char *flow_over_name(enum flow_over over); // "closed", "reset", "idle", "cut", "replaced", "evicted", "pod-gone", "forgotten"
 const char *flow_who_name(enum flow_who who); // "pod", "node", "service", "world"
 const char *flow_policy_kind_name(enum flow_policy_kind kind); // "none", "NetworkPolicy", "ClusterNetworkPolicy", ...
 const char *flow_reason_name(enum bh_reason reason); // as in reason.h

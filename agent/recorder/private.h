@@ -23,7 +23,7 @@
 // A flow that left the tables.
 struct gone {
 	struct ct_entry entry;
-	enum flow_over why;
+	enum ct_over why;
 };
 
 // Both clocks at one moment, so that a flow's times are the same in all its records.
@@ -43,7 +43,8 @@ struct recorder {
 	bool started;
 	int stop_fd; // readable: end
 	struct event_base *base;
-	struct event *stop, *tick;
+	struct event *stop, *tick, *ending;
+	struct tables_ring *ring; // flows that the datapath ends
 
 	pthread_mutex_t lock; // of all to the next blank line
 	VEC(struct gone) queue;

@@ -99,6 +99,15 @@ static void tick_due(evutil_socket_t fd, short what, void *arg)
 	event_add(recorder->tick, &delay);
 }
 
+// Half of the ring is full: it is emptied into the queue, which is larger.
+static void ending_due(evutil_socket_t fd, short what, void *arg)
+{
+	struct recorder *recorder = arg;
+
+	if (take_turn(recorder))
+		tables_ring_read(recorder->ring);
+}
+
 static void stop_due(evutil_socket_t fd, short what, void *arg)
 {
 	struct recorder *recorder = arg;
@@ -147,8 +156,10 @@ static int loop_open(struct recorder *recorder)
 		return -ENOMEM;
 	recorder->tick = evtimer_new(recorder->base, tick_due, recorder);
 	recorder->stop = event_new(recorder->base, recorder->stop_fd, EV_READ, stop_due, recorder);
-	if (!recorder->tick || !recorder->stop || event_add(recorder->tick, &now) < 0 ||
-	    event_add(recorder->stop, NULL) < 0)
+	recorder->ending = event_new(recorder->base, tables_ring_fd(recorder->ring), EV_READ | EV_PERSIST | EV_ET,
+				     ending_due, recorder);
+	if (!recorder->tick || !recorder->stop || !recorder->ending || event_add(recorder->tick, &now) < 0 ||
+	    event_add(recorder->stop, NULL) < 0 || event_add(recorder->ending, NULL) < 0)
 		return -ENOMEM;
 	return 0;
 }
@@ -170,6 +181,15 @@ static int boot_read(uint64_t *ret)
 	return 0;
 }
 
+// Since the node's tables were made.
+static uint64_t ring_lost(const struct recorder *recorder)
+{
+	uint64_t stats[BH_STAT_MAX] = { 0 };
+
+	tables_stats_get(recorder->config.tables, stats);
+	return stats[BH_STAT_FLOW_LOST];
+}
+
 static int open_all(struct recorder *recorder, const struct recorder_config *config)
 {
 	int r;
@@ -185,6 +205,8 @@ static int open_all(struct recorder *recorder, const struct recorder_config *con
 		r = book_new(NULL, &recorder->book);
 	if (r >= 0)
 		r = history_new(recorder->config.history, &recorder->history);
+	if (r >= 0)
+		r = tables_ring_open(config->tables, recorder_gone, recorder, &recorder->ring);
 	if (r >= 0)
 		r = loop_open(recorder);
 	return r < 0 ? r : thread_start(recorder);
@@ -215,6 +237,8 @@ static void loop_close(struct recorder *recorder)
 		event_free(recorder->tick);
 	if (recorder->stop)
 		event_free(recorder->stop);
+	if (recorder->ending)
+		event_free(recorder->ending);
 	if (recorder->base)
 		event_base_free(recorder->base);
 	if (recorder->stop_fd >= 0)
@@ -236,6 +260,7 @@ void recorder_free(struct recorder *recorder)
 	recorder_denies_fini(recorder);
 	recorder_via_fini(recorder);
 	loop_close(recorder);
+	tables_ring_close(recorder->ring);
 	history_free(recorder->history);
 	book_free(recorder->book);
 	vec_fini(&recorder->queue);
@@ -271,7 +296,7 @@ void recorder_host(struct recorder *recorder, const struct bh_addr *addr, bool p
 	book_host(recorder->book, recorder->node, addr, present);
 }
 
-void recorder_gone(void *arg, const struct ct_entry *entry, enum flow_over why)
+void recorder_gone(void *arg, const struct ct_entry *entry, enum ct_over why)
 {
 	struct recorder *recorder = arg;
 	struct gone gone = { *entry, why };
@@ -376,6 +401,7 @@ void recorder_stats(struct recorder *recorder, struct recorder_stats *ret)
 	pthread_mutex_lock(&recorder->lock);
 	*ret = recorder->stats;
 	pthread_mutex_unlock(&recorder->lock);
+	ret->lost_gone += ring_lost(recorder);
 }
 
 static void add(struct json_object *object, const char *key, uint64_t number)

@@ -51,9 +51,9 @@ void recorder_begin(struct recorder *recorder);
 void recorder_changed(struct recorder *recorder, const struct object *before, const struct object *after);
 void recorder_host(struct recorder *recorder, const struct bh_addr *addr, bool present);
 
-// Entries that leave the tables by the host's hand, on any thread: told as ended with these numbers. Never waits; what
-// finds no room is counted.
-void recorder_gone(void *recorder, const struct ct_entry *entry, enum flow_over why);
+// Flows that left the tables, a tables_gone_fn: told as ended with these numbers. Any thread. Never waits; what finds no
+// room is counted.
+void recorder_gone(void *recorder, const struct ct_entry *entry, enum ct_over why);
 
 // ---- the history ---------------------------------------------------------------------------------------------------
 
@@ -77,7 +77,7 @@ void recorder_woken(struct recorder *recorder);
 
 struct recorder_stats {
 	uint64_t told[FLOW_TYPE_MAX];
-	uint64_t lost_gone; // flows that ended while RECORDER_GONE others waited: no end is told of them
+	uint64_t lost_gone; // flows that ended while RECORDER_GONE others waited, or the ring was full: no end is told of them
 	uint64_t lost_names; // told without a name that was known once
 	uint64_t lost_memory; // records that memory did not suffice for
 	uint64_t flows; // known now

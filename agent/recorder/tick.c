@@ -111,7 +111,8 @@ static void fill_tcp(const struct bh_ct *ct, struct flow_record *ret)
 	bool met = !(ct->flags & BH_CT_SEEDED);
 
 	for (int way = 0; way < FLOW_WAY_MAX; way++)
-		ret->tcp[way] = ct->tcp_seen[way] & BH_CT_SEEN_FIN ? FLOW_TCP_FIN : 0;
+		ret->tcp[way] = (ct->tcp_seen[way] & BH_CT_SEEN_FIN ? FLOW_TCP_FIN : 0) |
+				(ct->tcp_seen[way] & BH_CT_SEEN_RST ? FLOW_TCP_RST : 0);
 	if (met)
 		ret->tcp[FLOW_FORWARD] |= FLOW_TCP_SYN;
 	if (ct->state >= BH_CT_REPLY && met)
@@ -195,23 +196,15 @@ static int meet(void *arg, const struct ct_entry *entry)
 
 // ---- flows that are over -------------------------------------------------------------------------------------------
 
-// Why, as far as its entry says.
-static enum flow_over over_of(const struct gone *gone)
-{
-	const struct bh_ct *ct = &gone->entry.value;
-
-	if (gone->why != FLOW_IDLE)
-		return gone->why;
-	if (ct->flags & BH_CT_CUT)
-		return FLOW_CUT;
-	if (gone->entry.proto != BH_PROTO_TCP || ct->state != BH_CT_CLOSED)
-		return FLOW_IDLE;
-	return ct->tcp_seen[0] & ct->tcp_seen[1] & BH_CT_SEEN_FIN ? FLOW_CLOSED : FLOW_RESET;
-}
-
 // Its start was told if it began before the last reading's end, and that reading, had it begun just then, met it.
 static void end(struct recorder *recorder, const struct gone *gone, const struct when *last)
 {
+	static const enum flow_over overs[CT_OVER_MAX] = {
+		[CT_OVER_CLOSED] = FLOW_CLOSED,	    [CT_OVER_RESET] = FLOW_RESET,
+		[CT_OVER_IDLE] = FLOW_IDLE,	    [CT_OVER_CUT] = FLOW_CUT,
+		[CT_OVER_REPLACED] = FLOW_REPLACED, [CT_OVER_EVICTED] = FLOW_EVICTED,
+		[CT_OVER_FORGOTTEN] = FLOW_FORGOTTEN, [CT_OVER_POD_GONE] = FLOW_POD_GONE,
+	};
 	uint32_t created = gone->entry.value.created;
 	bool told = when_told(&recorder->when, created);
 
@@ -219,7 +212,7 @@ static void end(struct recorder *recorder, const struct gone *gone, const struct
 		told = was_told_now(recorder, flow_id(recorder, &gone->entry));
 	if (!told)
 		tell(recorder, &gone->entry, FLOW_START, FLOW_NOT_OVER);
-	tell(recorder, &gone->entry, FLOW_END, over_of(gone));
+	tell(recorder, &gone->entry, FLOW_END, overs[gone->why]);
 }
 
 static void take_gone(struct recorder *recorder, const struct when *last)
@@ -266,6 +259,7 @@ void recorder_tick(struct recorder *recorder)
 	moment_take(&recorder->moment);
 	when_next(recorder);
 	last.now = last.now ? recorder->when.now : 0;
+	tables_ring_read(recorder->ring);
 	take_gone(recorder, &last);
 	if (recorder->whole)
 		recorder_tick_fini(recorder);

@@ -59,7 +59,7 @@ static uint64_t end_reason(const struct flow_record *r)
 {
 	static const uint8_t reasons[FLOW_OVER_MAX] = {
 		[FLOW_NOT_OVER] = 2, [FLOW_CLOSED] = 3, [FLOW_RESET] = 3,   [FLOW_IDLE] = 1,
-		[FLOW_CUT] = 4,	     [FLOW_REPLACED] = 3, [FLOW_EVICTED] = 5, [FLOW_POD_GONE] = 4,
+		[FLOW_CUT] = 4,	     [FLOW_REPLACED] = 3, [FLOW_EVICTED] = 5, [FLOW_POD_GONE] = 4, [FLOW_FORGOTTEN] = 4,
 	};
 
 	return r->type == FLOW_END && r->over < FLOW_OVER_MAX ? reasons[r->over] : 2;

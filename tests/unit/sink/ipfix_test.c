@@ -196,7 +196,7 @@ static void a_flow_that_lasts_is_told_in_totals(void **state)
 static void ends_have_their_reason(void **state)
 {
 	static const uint8_t want[] = { [FLOW_NOT_OVER] = 2, [FLOW_CLOSED] = 3,	  [FLOW_RESET] = 3,   [FLOW_IDLE] = 1,
-					[FLOW_CUT] = 4,	     [FLOW_REPLACED] = 3, [FLOW_EVICTED] = 5, [FLOW_POD_GONE] = 4 };
+					[FLOW_CUT] = 4,	     [FLOW_REPLACED] = 3, [FLOW_EVICTED] = 5, [FLOW_POD_GONE] = 4, [FLOW_FORGOTTEN] = 4 };
 	struct flows flows;
 	struct read read;
 
