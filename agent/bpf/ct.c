@@ -78,7 +78,8 @@ static uint32_t key_of(const struct ct_entry *entry, union key *ret)
 
 // ---- counts -----------------------------------------------------------------------------------------
 
-// The endpoint that bears the ident now, or NULL.
+// The endpoint that bears the ident now, or NULL. A slot that was given back keeps the ident of its last pod until the next
+// one comes.
 static struct bh_endpoint *owner(const struct tables *tables, uint32_t ident)
 {
 	uint32_t slot = BH_SLOT(ident);
@@ -87,6 +88,8 @@ static struct bh_endpoint *owner(const struct tables *tables, uint32_t ident)
 	if (slot >= tables_nendpoints(tables) || !ident)
 		return NULL;
 	endpoint = &tables->endpoints[slot];
+	if (__atomic_load_n(&endpoint->state, __ATOMIC_ACQUIRE) == BH_STATE_NONE)
+		return NULL;
 	return __atomic_load_n(&endpoint->ident, __ATOMIC_ACQUIRE) == ident ? endpoint : NULL;
 }
 

@@ -282,6 +282,8 @@ static void the_ring_tells_what_the_datapath_ended(void **state)
 	assert_int_equal(told.last.value.tcp_seen[0], BH_CT_SEEN_RST);
 	assert_false(told.last.half || told.last.v6);
 	tables_ring_close(TAKE_PTR(ring));
+	assert_true(tables_node_has(live.tables, BH_NODE_RECORD)); // for the next reader
+	tables_ring_off(live.tables);
 	assert_false(tables_node_has(live.tables, BH_NODE_RECORD));
 }
 

@@ -38,6 +38,7 @@ static volatile struct bh_endpoint *endpoints_ready(struct tables *tables)
 {
 	tables_endpoint(tables, 5)->ident = IDENT;
 	tables_endpoint(tables, 6)->ident = OTHER;
+	tables_endpoint(tables, 5)->state = tables_endpoint(tables, 6)->state = BH_STATE_ACTIVE;
 	return tables_endpoint(tables, 5);
 }
 
@@ -151,6 +152,8 @@ static void test_entries_of_nobody_go(void **state)
 	assert_int_equal(stats.orphans, 2);
 	assert_int_equal(endpoint->ct_count, 1);
 	assert_int_equal(all(*state).last.remote_port, 1);
+	endpoint->state = BH_STATE_NONE; // given back, and nobody has it yet
+	assert_int_equal(sweep(*state).orphans, 1);
 }
 
 static void test_entries_are_read_as_written(void **state)
@@ -326,6 +329,7 @@ static void test_figures(void **state)
 	assert_ok_err(tables_open(&config, &tables, &adopted, &err), &err);
 	for (uint32_t slot = 0; slot < 8; slot++) {
 		tables_endpoint(tables, slot)->ident = BH_IDENT(slot, 1);
+		tables_endpoint(tables, slot)->state = BH_STATE_ACTIVE;
 		for (uint32_t i = 0; i < 10000; i++) {
 			struct ct_entry entry = entry_of(i, IPPROTO_TCP, BH_CT_NEW, false);
 
