@@ -28,6 +28,7 @@ query() { # EXPRESSION: the value of its first sample
 	in_ns node curl -s --max-time 10 -G --data-urlencode "query=$1" http://127.0.0.1:9090/api/v1/query |
 		jq -r '.data.result[0].value[1] // "-"'
 }
+# shellcheck disable=SC2317 # called by name
 is() { [ "$(query "$1")" = "$2" ]; } # EXPRESSION VALUE
 status() { bh status -o json | jq -r "$1"; }
 
@@ -74,6 +75,7 @@ equal "all alerts are loaded, none is in error" "$(in_ns node curl -s --max-time
 	jq -r '[.data.groups[].rules[] | select(.health == "err")] | length')" 0
 
 # ---- a new certificate --------------------------------------------------------------------------------------------------------
+# shellcheck disable=SC2317 # called in a shell of the node
 serial() { openssl s_client -connect 127.0.0.1:9964 -CAfile "$T/ca.crt" -cert "$T/client.crt" -key "$T/client.key" </dev/null 2>/dev/null |
 	openssl x509 -noout -serial; }
 shown() { in_ns node bash -c "$(declare -f serial); T=$T; serial"; }
