@@ -185,7 +185,7 @@ void record_random(unsigned int *seed, struct flow_record *ret)
 		.id = type == FLOW_DENY ? 0 : ((uint64_t)any(seed, 1u << 31) << 33 | 1),
 		.seq = 1 + any(seed, 1u << 20),
 		.type = type,
-		.verdict = type == FLOW_DENY ? FLOW_DENIED : any(seed, 2) ? FLOW_ALLOWED : FLOW_AUDIT,
+		.verdict = type == FLOW_DENY ? FLOW_DENIED : any(seed, FLOW_VERDICT_MAX),
 		.reason = any_reason(seed),
 		.over = type == FLOW_END ? 1 + any(seed, FLOW_OVER_MAX - 1) : FLOW_NOT_OVER,
 		.dir = any(seed, BH_DIR_MAX),

@@ -8,7 +8,7 @@
 #include "agent/flow/json.h"
 #include "tests/harness/record.h"
 
-#define RANDOM_RECORDS 1000
+#define RANDOM_RECORDS 500
 
 static char *text_of(const struct flow_record *record)
 {

@@ -210,7 +210,7 @@ static void urls(void **state)
 {
 	static const char *const fine[] = {
 		"json+stdout:", "json+stdout:?queue=1M", "json+file:///var/log/flows", "hubble+file:///a%20b?compress=true&max-size=0",
-		"json+unix:///run/x.sock?filter=pod%3Da%2Fb", "json+file:///x?max-age=1d&max-files=0&max-size=10M",
+		"json+unix:///run/x.sock?filter=pod%3Da%2Fb", "json+file:///x?max-age=1d&max-files=0&max-size=10M", "json+tcp://[::1]:5170", "hubble+tcp://localhost:1",
 	};
 	static const char *const bad[][2] = {
 		{ "", "sink '': it has to begin with FORMAT+TRANSPORT:, as json+stdout: does" },
