@@ -271,6 +271,8 @@ static int check(const struct config *config, struct err *reterr)
 		return err_set(reterr, -EINVAL, "--max-peer-classes: at most %u", BH_MAX_PEER_CLASSES);
 	if (config->port_classes > BH_MAX_PORT_CLASSES)
 		return err_set(reterr, -EINVAL, "--max-port-classes: at most %u", BH_MAX_PORT_CLASSES);
+	if (recorder_check_sinks(config->flow_sinks, reterr) < 0)
+		return err_wrap(reterr, "--flow-sinks");
 	if (http_address_check(config->http, reterr) < 0)
 		return err_wrap(reterr, "--http");
 	if (!config->http_tls.cert != !config->http_tls.key)

@@ -34,10 +34,11 @@ struct moment {
 
 struct recorder {
 	struct recorder_config config;
-	char *node, *sinks;
+	char *node;
 	uint64_t boot; // of this boot of the node: part of a flow's id
 	struct book *book;
 	struct history *history;
+	struct sinks *sinks;
 
 	pthread_t thread;
 	bool started;
@@ -77,6 +78,8 @@ void recorder_tick_fini(struct recorder *recorder);
 
 void recorder_count(struct recorder *recorder, uint64_t *stat); // one more, of `stats`
 
+void recorder_add(struct json_object *object, const char *key, uint64_t number);
+
 // record.seq is set; to the history and the sinks; the record is let go of. The recorder's thread.
 void recorder_tell(struct recorder *recorder, struct flow_record *record);
 
@@ -85,6 +88,13 @@ struct flow_end recorder_own(struct recorder *recorder, uint32_t ident, bool v6,
 struct flow_end recorder_peer(struct recorder *recorder, const struct bh_addr *addr, uint16_t port, int64_t when_ns);
 const struct flow_policy *recorder_policy(struct recorder *recorder, uint32_t rule); // a new reference, or NULL
 void recorder_names_fini(struct recorder *recorder);
+
+// sinks.c. Opened before the thread begins, closed when it has ended.
+int recorder_sinks_open(struct recorder *recorder, struct err *reterr);
+void recorder_sinks_put(struct recorder *recorder, const struct flow_record *record);
+void recorder_sinks_flush(struct recorder *recorder); // a reading has ended
+void recorder_sinks_free(struct recorder *recorder);
+struct json_object *recorder_sinks_json(struct recorder *recorder); // the loop's thread
 
 // via.c. Fills record->backend of a flow to a Service, if it is known; record->type is set.
 void recorder_via(struct recorder *recorder, const struct ct_entry *entry, int64_t when_ns, struct flow_record *record);

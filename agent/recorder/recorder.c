@@ -40,6 +40,7 @@ void recorder_tell(struct recorder *recorder, struct flow_record *record)
 	} else {
 		recorder_count(recorder, &recorder->stats.told[record->type]);
 		history_put(recorder->history, record);
+		recorder_sinks_put(recorder, record);
 	}
 	flow_record_fini(record);
 }
@@ -85,6 +86,7 @@ static uint32_t turn(struct recorder *recorder)
 	if (!take_turn(recorder))
 		return RECORDER_TICK_MS / 10;
 	recorder_tick(recorder);
+	recorder_sinks_flush(recorder);
 	took = now_ms() - began;
 	end_turn(recorder, took);
 	return took * 20 > RECORDER_TICK_MS ? took * 20 : RECORDER_TICK_MS;
@@ -190,7 +192,7 @@ static uint64_t ring_lost(const struct recorder *recorder)
 	return stats[BH_STAT_FLOW_LOST];
 }
 
-static int open_all(struct recorder *recorder, const struct recorder_config *config)
+static int open_all(struct recorder *recorder, const struct recorder_config *config, struct err *reterr)
 {
 	int r;
 
@@ -199,7 +201,7 @@ static int open_all(struct recorder *recorder, const struct recorder_config *con
 	recorder->config.update_sec = config->update_sec ? config->update_sec : RECORDER_UPDATE_SEC;
 	recorder->node = strdup(config->node);
 	if (!recorder->node)
-		return -ENOMEM;
+		return err_set(reterr, -ENOMEM, "out of memory");
 	r = boot_read(&recorder->boot);
 	if (r >= 0)
 		r = book_new(NULL, &recorder->book);
@@ -209,7 +211,13 @@ static int open_all(struct recorder *recorder, const struct recorder_config *con
 		r = tables_ring_open(config->tables, recorder_gone, recorder, &recorder->ring);
 	if (r >= 0)
 		r = loop_open(recorder);
-	return r < 0 ? r : thread_start(recorder);
+	if (r < 0)
+		return err_set(reterr, r, "recording flows: %s", strerror(-r));
+	r = recorder_sinks_open(recorder, reterr);
+	if (r < 0)
+		return err_wrap(reterr, "--flow-sinks");
+	r = thread_start(recorder);
+	return r < 0 ? err_set(reterr, r, "recording flows: %s", strerror(-r)) : 0;
 }
 
 int recorder_new(const struct recorder_config *config, struct recorder **ret, struct err *reterr)
@@ -224,9 +232,9 @@ int recorder_new(const struct recorder_config *config, struct recorder **ret, st
 	pthread_mutex_init(&recorder->lock, NULL);
 	recorder->stop_fd = recorder->wake_fd = -1;
 	recorder->whole = true;
-	r = open_all(recorder, config);
+	r = open_all(recorder, config, reterr);
 	if (r < 0)
-		return err_set(reterr, r, "recording flows: %s", strerror(-r));
+		return r;
 	*ret = TAKE_PTR(recorder);
 	return 0;
 }
@@ -259,6 +267,7 @@ void recorder_free(struct recorder *recorder)
 	recorder_names_fini(recorder);
 	recorder_denies_fini(recorder);
 	recorder_via_fini(recorder);
+	recorder_sinks_free(recorder);
 	loop_close(recorder);
 	tables_ring_close(recorder->ring);
 	history_free(recorder->history);
@@ -404,7 +413,7 @@ void recorder_stats(struct recorder *recorder, struct recorder_stats *ret)
 	ret->lost_gone += ring_lost(recorder);
 }
 
-static void add(struct json_object *object, const char *key, uint64_t number)
+void recorder_add(struct json_object *object, const char *key, uint64_t number)
 {
 	json_object_object_add(object, key, json_object_new_uint64(number));
 }
@@ -418,17 +427,18 @@ struct json_object *recorder_status(struct recorder *recorder)
 
 	recorder_stats(recorder, &stats);
 	book_stats(recorder->book, &names);
-	add(json, "flows", stats.flows);
+	recorder_add(json, "flows", stats.flows);
 	for (int type = 0; type < FLOW_TYPE_MAX; type++)
-		add(told, flow_type_name((enum flow_type)type), stats.told[type]);
+		recorder_add(told, flow_type_name((enum flow_type)type), stats.told[type]);
 	json_object_object_add(json, "told", told);
-	add(lost, "ends", stats.lost_gone);
-	add(lost, "names", stats.lost_names + names.forgotten);
-	add(lost, "memory", stats.lost_memory);
+	recorder_add(lost, "ends", stats.lost_gone);
+	recorder_add(lost, "names", stats.lost_names + names.forgotten);
+	recorder_add(lost, "memory", stats.lost_memory);
 	json_object_object_add(json, "lost", lost);
-	add(json, "history", recorder->config.history);
-	add(json, "addresses", names.addresses);
-	add(json, "names", names.cards + names.past);
-	add(json, "tick_ms", stats.tick_ms);
+	recorder_add(json, "history", recorder->config.history);
+	recorder_add(json, "addresses", names.addresses);
+	recorder_add(json, "names", names.cards + names.past);
+	recorder_add(json, "tick_ms", stats.tick_ms);
+	json_object_object_add(json, "sinks", recorder_sinks_json(recorder));
 	return json;
 }

@@ -39,6 +39,9 @@ struct recorder_config {
 	void *arg;
 };
 
+// The same checks of `sinks` only, before anything is opened.
+int recorder_check_sinks(const char *urls, struct err *reterr);
+
 // It waits for recorder_begin() before it reads anything.
 int recorder_new(const struct recorder_config *config, struct recorder **ret, struct err *reterr);
 void recorder_free(struct recorder *recorder); // tells what there is, once more

@@ -189,7 +189,7 @@ static void connected(struct net *net)
 		error = errno;
 	if (error)
 		return tell_broken(net, -error, NULL);
-	r = net->carrier == TLS ? tls_new(&net->tls, net->host, &net->ssl, &err) : 0;
+	r = net->carrier == TLS ? tls_client_new(&net->tls, net->host, &net->ssl, &err) : 0;
 	if (r == 0 && net->ssl && SSL_set_fd(net->ssl, fd_of(net)) != 1)
 		r = -ENOMEM;
 	if (r == 0)
@@ -369,7 +369,7 @@ static int tls_check(void *self, const struct sink_where *where, struct err *ret
 	_cleanup_(SSL_freep) SSL *ssl = NULL;
 	int r = net_check(self, where, reterr);
 
-	return r < 0 ? r : tls_new(&net->tls, where->host, &ssl, reterr);
+	return r < 0 ? r : tls_client_new(&net->tls, where->host, &ssl, reterr);
 }
 
 static const struct option tls_options[] = {

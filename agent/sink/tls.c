@@ -54,7 +54,7 @@ static bool expect(SSL *ssl, const char *name)
 	return SSL_set1_host(ssl, name) == 1 && SSL_set_tlsext_host_name(ssl, name) == 1;
 }
 
-int tls_new(const struct tls *tls, const char *host, SSL **ret, struct err *reterr)
+int tls_client_new(const struct tls *tls, const char *host, SSL **ret, struct err *reterr)
 {
 	_cleanup_(SSL_CTX_freep) SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
 	_cleanup_(SSL_freep) SSL *ssl = NULL;

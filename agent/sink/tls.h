@@ -22,7 +22,7 @@ struct tls {
 
 // Files are read anew at each call, so that certificates may be exchanged while the agent runs. -EINVAL with a
 // sentence that names the option.
-int tls_new(const struct tls *tls, const char *host, SSL **ret, struct err *reterr);
+int tls_client_new(const struct tls *tls, const char *host, SSL **ret, struct err *reterr);
 DEFINE_CLEANUP(SSL *, SSL_free)
 
 // What happened is in the return: bytes; -EAGAIN, and *retwrite says whether it waits for writing (else reading);

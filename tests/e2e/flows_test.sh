@@ -49,7 +49,7 @@ in_ns web nft -f - <<-EOT
 		chain in { type filter hook input priority 0; tcp sport 80 counter name input; }
 	}
 EOT
-agent_start --sweep-interval 1
+agent_start --sweep-interval 1 --flow-sinks "json+file://$WORK/sink.json json+file://$WORK/denies.json?filter=type%3Ddeny"
 sync
 echo 0 >"$NEXT"
 forget
@@ -87,6 +87,13 @@ equal "and going" "$(told api egress source)" "$(denied api egress)"
 equal "by the policies that isolate it" \
 	"$(seen '[.[] | select(.type == "deny" and .direction == "ingress") | "\(.policy.kind) \(.policy.policies | join(" "))"] | unique')" \
 	'["default-deny shop/api shop/default-deny"]'
+
+# ---- sinks say the same ---------------------------------------------------------------------------------------------------------
+ended() { jq -cs 'map(select(.type == "end")) | [length, (map(.packets.forward, .packets.reverse) | add), (map(.bytes.forward, .bytes.reverse) | add)]' "$1"; }
+ask '{"op":"flows"}' | jq -c '.records[]' >"$WORK/history.json"
+equal "a file has what the history has" "$(ended "$WORK/sink.json")" "$(ended "$WORK/history.json")"
+equal "and behind a filter what it lets through" "$(jq -s 'map(.packets.forward) | add' "$WORK/denies.json")" \
+	"$(jq -s 'map(select(.type == "deny") | .packets.forward) | add' "$WORK/history.json")"
 
 # ---- audit ------------------------------------------------------------------------------------------------------------------
 probe job api 8080 tcp 4 >/dev/null
@@ -129,4 +136,6 @@ equal "with the names of then" \
 equal "nothing is lost" "$(ask '{"op":"status"}' | jq -c .flows.lost)" '{"ends":0,"names":0,"memory":0}'
 agent_stop
 agent_start --flows off
+matches "a sink that is none is refused in one sentence" \
+	"$("$BULKHEADD" --source "dir:$MANIFESTS" --node "$NODE" --flow-sinks "json+nowhere:" 2>&1)" '^bulkheadd: --flow-sinks'
 equal "off: nobody is told anything" "$(ask '{"op":"flows"}' | jq -r .code)" EOPNOTSUPP
