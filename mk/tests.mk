@@ -43,9 +43,9 @@ $(B)/tests/harness/traffic-static: $(wildcard tests/harness/traffic*.[ch]) tests
 
 $(BPFTEST_SRC:%.c=$(B)/%.o): | $(SKEL) $(TEST_SKEL)
 $(B)/tests/harness/bpfprog.o $(B)/tests/harness/bpfprog_tables.o: | $(SKEL)
-$(B)/tests/bpf/%_test: $(B)/tests/bpf/%_test.o $(B)/lib/harness.a $(call archives,$(AGENT_ROOMS))
+$(B)/tests/bpf/%_test: $(B)/tests/bpf/%_test.o $(B)/lib/harness.a $(call archives,$(AGENT_ROOMS) sim)
 	@mkdir -p $(@D)
-	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(B)/lib/harness.a $(call link,$(AGENT_ROOMS)) -lcmocka
+	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(B)/lib/harness.a $(call link,$(AGENT_ROOMS) sim) -lcmocka
 
 # ---- other builds of the agent, to change over to and back: the next one's programs are other instructions of the same
 # meaning, its version and commit others; the last one's tables are of another layout --------------------------------------
