@@ -78,8 +78,10 @@ static const char *format_why(const struct flow_record *record, char buf[static 
 	size_t len;
 
 	record_policy(record->policy, buf);
-	if (!*buf || (record->reason != BH_REASON_ALLOWED && record->reason != BH_REASON_POLICY_DENIED))
+	if (record->reason != BH_REASON_ALLOWED && record->reason != BH_REASON_POLICY_DENIED)
 		snprintf(buf, RECORD_TEXT_BYTES, "%s", flow_reason_name(record->reason));
+	else if (!*buf)
+		snprintf(buf, RECORD_TEXT_BYTES, "no policy");
 	if (!record->audit)
 		return buf;
 	record_policy(record->audit, audit);

@@ -160,8 +160,9 @@ static const struct option server[] = {
 
 static const struct option flows[] = {
 	{ "flows", 0, OPTION_CHOICE, FIELD(flows), "HOW",
-	  "whether the flows of pods are recorded: packets and bytes of each, who with whom, and what decided", "on",
-	  .choices = "off|on", .env = "BULKHEAD_FLOWS" },
+	  "whether the flows of pods are recorded: packets and bytes of each, who with whom, and what decided; on: of "
+	  "pods that a policy selects; all: of the others, too, whose connections are kept track of then", "on",
+	  .choices = "off|on|all", .env = "BULKHEAD_FLOWS" },
 	{ "flow-sinks", 0, OPTION_TEXT, FIELD(flow_sinks), "URLS",
 	  "where records go, URLs separated by spaces, as json+file:///var/log/flows.json or ipfix+udp://HOST:PORT",
 	  .env = "BULKHEAD_FLOW_SINKS" },

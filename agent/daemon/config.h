@@ -13,7 +13,7 @@
 #define CNI_TIMEOUT_SEC 10 // the plugin's own default
 
 enum config_attach { CONFIG_ATTACH_AUTO, CONFIG_ATTACH_TCX, CONFIG_ATTACH_CLSACT };
-enum config_flows { FLOWS_OFF, FLOWS_ON };
+enum config_flows { FLOWS_OFF, FLOWS_ON, FLOWS_ALL }; // ON: of pods that a policy selects
 enum before_sync { BEFORE_SYNC_SHUT, BEFORE_SYNC_OPEN };
 
 struct config {

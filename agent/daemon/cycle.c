@@ -338,18 +338,19 @@ static bool may_try(const struct daemon *daemon, const struct cycle_job *job, co
 // Programs that can judge must be there before a plan that asks for it; all else comes when it has run.
 static int collect_one(struct daemon *daemon, struct cycle_job *job, struct endpoint *e, bool *retmore)
 {
-	bool open = job->plan && e->enrolled && policy_endpoint_open(daemon->policy, e->slot);
+	bool untracked = job->plan && e->enrolled && daemon->config->flows != FLOWS_ALL &&
+			 policy_endpoint_open(daemon->policy, e->slot);
 	struct program_task task;
 	int r;
 
-	program_task_init(&task, e, open ? PROGRAM_OPEN : PROGRAM_TRACK);
+	program_task_init(&task, e, untracked ? PROGRAM_OPEN : PROGRAM_TRACK);
 	task.config.record = daemon->recorder;
 	task.choose = daemon->config->attach == CONFIG_ATTACH_AUTO && e->attach == BH_ATTACH_CLSACT;
 	task.activate = job->plan && e->enrolled && e->phase != ENDPOINT_ATTACHED;
 	if ((task.keep && !task.activate) || !may_try(daemon, job, e, retmore))
 		return 0;
-	r = e->phase == ENDPOINT_ATTACHED && (!open || e->refresh) ? vec_push(&job->before, task) :
-								      vec_push(&job->after, task);
+	r = e->phase == ENDPOINT_ATTACHED && (!untracked || e->refresh) ? vec_push(&job->before, task) :
+									   vec_push(&job->after, task);
 	if (r < 0)
 		return r;
 	e->refresh = false;
