@@ -89,6 +89,10 @@ struct flow_end recorder_peer(struct recorder *recorder, const struct bh_addr *a
 const struct flow_policy *recorder_policy(struct recorder *recorder, uint32_t rule); // a new reference, or NULL
 void recorder_names_fini(struct recorder *recorder);
 
+// urls.c. fn for each URL of a list (NULL: none), a copy that lasts for the call, until it fails.
+typedef int (*recorder_url_fn)(void *arg, const char *url, struct err *reterr);
+int recorder_each_url(const char *urls, recorder_url_fn fn, void *arg, struct err *reterr);
+
 // sinks.c. Opened before the thread begins, closed when it has ended.
 int recorder_sinks_open(struct recorder *recorder, struct err *reterr);
 void recorder_sinks_put(struct recorder *recorder, const struct flow_record *record);

@@ -18,38 +18,6 @@ struct sinks {
 	struct one v[SINKS_MAX];
 };
 
-// fn for each URL of a list, a copy that lasts for the call.
-typedef int (*url_fn)(void *arg, const char *url, struct err *reterr);
-
-static int each_url(const char *text, url_fn fn, void *arg, struct err *reterr)
-{
-	_cleanup_free_ char *copy = text ? strdup(text) : NULL;
-	char *rest = copy, *url;
-	size_t n = 0;
-	int r = 0;
-
-	if (text && !copy)
-		return err_set(reterr, -ENOMEM, "out of memory");
-	while (r >= 0 && (url = strsep(&rest, " \t\n"))) {
-		if (!*url)
-			continue;
-		if (n++ == SINKS_MAX)
-			return err_set(reterr, -E2BIG, "more than %d URLs", SINKS_MAX);
-		r = fn(arg, url, reterr);
-	}
-	return r;
-}
-
-static int check_one(void *arg, const char *url, struct err *reterr)
-{
-	return sink_check(url, reterr);
-}
-
-int recorder_check_sinks(const char *urls, struct err *reterr)
-{
-	return each_url(urls, check_one, NULL, reterr);
-}
-
 static int open_one(void *arg, const char *url, struct err *reterr)
 {
 	struct recorder *recorder = arg;
@@ -66,7 +34,7 @@ int recorder_sinks_open(struct recorder *recorder, struct err *reterr)
 	recorder->sinks = calloc(1, sizeof(*recorder->sinks));
 	if (!recorder->sinks)
 		return err_set(reterr, -ENOMEM, "out of memory");
-	return each_url(recorder->config.sinks, open_one, recorder, reterr);
+	return recorder_each_url(recorder->config.sinks, open_one, recorder, reterr);
 }
 
 void recorder_sinks_put(struct recorder *recorder, const struct flow_record *record)
