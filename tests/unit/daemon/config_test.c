@@ -121,6 +121,19 @@ static void the_http_address_is_checked(void **state)
 	assert_str_contains(err.text, "--http: '9964'");
 }
 
+static void a_certificate_needs_its_key(void **state)
+{
+	struct config config;
+	struct err err = { 0 };
+
+	assert_int_equal(parse(&config, ARGS("-s", "dir:/x", "-n", "n", "--http-cert", "/c", "--http-key", "/k"), &err), 0);
+	assert_str(config.http_tls.key, "/k");
+	assert_int_equal(parse(&config, ARGS("-s", "dir:/x", "-n", "n", "--http-cert", "/c"), &err), -EINVAL);
+	assert_str_contains(err.text, "--http-key");
+	assert_int_equal(parse(&config, ARGS("-s", "dir:/x", "-n", "n", "--http-client-ca", "/c"), &err), -EINVAL);
+	assert_str_contains(err.text, "--http-client-ca");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -131,6 +144,7 @@ int main(void)
 		cmocka_unit_test(help_is_an_answer_not_an_error),
 		cmocka_unit_test(limits_are_bounded),
 		cmocka_unit_test(the_http_address_is_checked),
+		cmocka_unit_test(a_certificate_needs_its_key),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
