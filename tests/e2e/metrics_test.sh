@@ -92,7 +92,7 @@ equal "its policy keeps its own" \
 
 # ---- the next agent begins at 0, though tables hold what was ----------------------------------------------------------------
 agent_stop
-agent_start --metrics-policies 1
+agent_start --metrics-policies 1 --flow-sinks "json+file://$WORK/flows.json"
 sync
 check "the tables still hold denies" [ "$(counted api)" -gt 0 ]
 equal "an agent that starts counts from 0" "$(number bulkhead_dropped_packets_total 'reason="policy-denied"')" 0
@@ -105,4 +105,14 @@ check "it is counted" [ "$sum" -gt 0 ]
 equal "with the others together the sum over policies is exact" "$(number bulkhead_policy_dropped_packets_total 'reason="policy-denied"')" "$sum"
 check "one policy has its own" [ "$(page /metrics "$TEXT" | grep '^bulkhead_policy_.*policy="' | grep -v 'policy="other"' | sed 's/.*kind=/kind=/; s/}.*//' | sort -u | wc -l)" = 1 ]
 check "the others are one" [ "$(number bulkhead_policy_dropped_packets_total 'kind="other",policy="other"')" != - ]
+
+# ---- flows ------------------------------------------------------------------------------------------------------------------
+# shellcheck disable=SC2317 # called by until_true
+sunk() { # all that the denied flows are told by is in the file, and counted so
+	local lines
+	lines=$(wc -l <"$WORK/flows.json") && [ "$lines" -gt 0 ] && [ "$(number bulkhead_sink_delivered_total)" = "$lines" ] &&
+		[ "$(number bulkhead_sink_offered_total)" = "$lines" ] && [ "$(number bulkhead_sink_lost_full_total)" = 0 ] &&
+		[ "$(number bulkhead_flow_records_total 'type="deny"')" -ge 4 ]
+}
+check "records of flows, and what a sink made of them" until_true 20 sunk
 end
