@@ -40,7 +40,7 @@ const struct option_page cli_page = {
 	.arguments = "VERB [ARGUMENT...]",
 	.summary = "ask the agent that enforces Kubernetes NetworkPolicy on this node",
 	.text = "Verbs ask the running agent over its control socket, so they need root. "
-		"simulate and lint read manifests and need neither agent nor cluster.\n\n"
+		"simulate, lint and report read manifests and need neither agent nor cluster.\n\n"
 		"`bulkhead help VERB` explains one verb.",
 	.tables = program_tables,
 	.notes = cli_exit_notes,

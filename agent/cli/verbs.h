@@ -17,6 +17,7 @@ extern const struct cli_verb cmd_top;
 extern const struct cli_verb cmd_explain;
 extern const struct cli_verb cmd_simulate;
 extern const struct cli_verb cmd_lint;
+extern const struct cli_verb cmd_report;
 extern const struct cli_verb cmd_ct_list;
 extern const struct cli_verb cmd_ct_flush;
 extern const struct cli_verb cmd_cni_install;

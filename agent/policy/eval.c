@@ -58,16 +58,31 @@ static enum bh_reason judge_address(const struct policy *policy, const struct ma
 				    const struct bh_addr *remote, uint8_t proto, uint16_t port,
 				    bool as_node, struct bh_judgement *ret)
 {
-	const struct cls *cls = class_of(policy, remote);
 	const struct cls *pcls = portset_find(&policy->ports, proto, port);
 	enum bh_reason reason;
 
-	reason = read_matrix(matrix, &matrix->units->head, matrix->id,
-			     cls && cls->id != IDS_NONE ? cls->id : BH_CLASS_NONE, pcls->id, ret);
+	reason = read_matrix(matrix, &matrix->units->head, matrix->id, policy_peer_class(policy, remote),
+			     pcls->id, ret);
 	if (as_node && reason == BH_REASON_POLICY_DENIED &&
 	    BH_CELL_VERDICT(ret->verdict) == BH_VERDICT_DENY)
 		return BH_REASON_OWN_NODE;
 	return reason;
+}
+
+uint32_t policy_peer_class(const struct policy *policy, const struct bh_addr *addr)
+{
+	const struct cls *cls = class_of(policy, addr);
+
+	return cls && cls->id != IDS_NONE ? cls->id : BH_CLASS_NONE;
+}
+
+uint32_t policy_row(const struct policy *policy, uint32_t slot, enum bh_dir dir, uint32_t cls)
+{
+	const struct matrix *matrix = judge_of(policy, slot, dir);
+
+	if (!matrix)
+		return BH_ROW_NONE;
+	return matrix_fixed(policy, matrix) ? 0 : matrix_row_of(matrix, cls);
 }
 
 // ---- Services -----------------------------------------------------------------------------------------------

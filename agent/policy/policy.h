@@ -103,6 +103,12 @@ enum bh_reason policy_eval(const struct policy *policy, uint32_t slot, enum bh_d
 			   const struct bh_addr *remote, uint8_t proto, uint16_t port, bool as_node,
 			   struct bh_judgement *ret);
 
+// The class under which an address is known, BH_CLASS_NONE: none; and the row of a class in the matrix that judges an
+// endpoint, BH_ROW_NONE: none, which is denied. Addresses of one row are judged alike on every port, Services apart: who asks
+// about many need ask about one of each.
+uint32_t policy_peer_class(const struct policy *policy, const struct bh_addr *addr);
+uint32_t policy_row(const struct policy *policy, uint32_t slot, enum bh_dir dir, uint32_t cls);
+
 // What an address and port (host order) lead to; false: to nothing but themselves.
 struct policy_service {
 	enum kind kind; // KIND_SERVICE, or KIND_POD of a hostPort; of several that claim it the first

@@ -306,6 +306,15 @@ static size_t first_address(const struct crowd *crowd, const struct bh_addr *add
 	return lo;
 }
 
+size_t crowd_claims(const struct crowd *crowd, const struct bh_addr *addr)
+{
+	size_t first = first_address(crowd, addr), at = first;
+
+	while (at < crowd->addrs.n && bh_addr_equal(&crowd->addrs.v[at], addr))
+		at++;
+	return at - first;
+}
+
 bool crowd_has_address(const struct crowd *crowd, const struct peer *block)
 {
 	size_t at = first_address(crowd, &block->cidr.addr);

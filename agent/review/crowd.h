@@ -52,3 +52,4 @@ bool crowd_has_realm(const struct crowd *crowd, const struct selector *namespace
 
 // Some pod has an address in the block, outside of its excepts.
 bool crowd_has_address(const struct crowd *crowd, const struct peer *block);
+size_t crowd_claims(const struct crowd *crowd, const struct bh_addr *addr); // pods that say it is theirs

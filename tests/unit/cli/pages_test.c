@@ -156,7 +156,7 @@ static void a_shell_completes(void **state)
 	test_write(folder, "c.bash", text);
 	snprintf(path, sizeof(path), "%s/c.bash", folder);
 	complete(path, "bulkhead \"\"",
-		 "status endpoint policy flows top explain simulate lint ct cni version completion help");
+		 "status endpoint policy flows top explain simulate lint report ct cni version completion help");
 	complete(path, "bulkhead en", "endpoint");
 	complete(path, "bulkhead endpoint \"\"", "list get");
 	complete(path, "bulkhead -o json st", "status");
