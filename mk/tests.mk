@@ -248,10 +248,19 @@ $(B)/tests/bench/cni/chain: $(B)/tests/bench/cni/chain.o
 $(B)/tests/bench/flows/offer: $(B)/tests/bench/flows/offer.o
 	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $<
 
-.PHONY: bench scale traffic watch starts flows
+RECORDS_ROOMS := base object flow sink
+
+$(B)/tests/bench/sink/sink: $(B)/tests/bench/sink/sink.o $(B)/lib/harness.a $(call archives,$(RECORDS_ROOMS))
+	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(B)/lib/harness.a $(call link,$(RECORDS_ROOMS))
+
+.PHONY: bench scale traffic watch starts flows records
+records: $(B)/tests/bench/sink/sink ## the part of `bench` about flow records: what each costs on its way out
+	$(Q)dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && $< "$$dir"
+
 bench: $(B)/tests/bench/flows/offer $(B)/tests/bench/cni/chain $(B)/tests/harness/traffic-static $(B)/tests/bench/watch/meter
 bench: $(B)/tests/bench/traffic/traffic $(YARDSTICKS)
 bench: $(B)/tests/bench/scale/scale
+bench: $(B)/tests/bench/sink/sink
 bench: $(B)/tests/bench/bench all $(E2E_TOOLS) ## ns per packet, the agent's memory, large clusters, real traffic (root; ROUNDS=n T=name)
 	$(Q)$< $(B)/bench/empty.bpf.o $(B)/bench/floor.bpf.o $(ROUNDS) $(if $(T),'$(T)')
 	$(Q)$(if $(T),true,B=$(B) tests/bench/agent)
@@ -260,6 +269,7 @@ bench: $(B)/tests/bench/bench all $(E2E_TOOLS) ## ns per packet, the agent's mem
 	$(Q)$(if $(T),true,$(B)/tests/bench/traffic/traffic $(B)/bench $(TRAFFIC_ROUNDS) $(TRAFFIC_MS))
 	$(Q)for shape in 1k 10k 50k; do $(if $(T),true,B=$(B) tests/bench/watch/run $$shape); done
 	$(Q)$(if $(T),true,B=$(B) tests/bench/cni/run)
+	$(Q)$(if $(T),true,$(MAKE) --no-print-directory records)
 	$(Q)$(if $(T),true,B=$(B) tests/bench/flows/run)
 
 flows: $(B)/tests/bench/flows/offer all $(E2E_TOOLS) ## the part of `bench` about flow logs: new connections at a rate, recorded to a file (root; RATES="n n")
