@@ -31,7 +31,7 @@ static bool is_gate(const char *program)
 
 static bool is_shut(const char *program)
 {
-	return !strcmp(program, SHUT_PROGRAM);
+	return !strcmp(program, SHUT_PROGRAM) || !strncmp(program, SHUT_PROGRAM ":", sizeof(SHUT_PROGRAM)); // put again
 }
 
 static struct tcmsg *begin(struct nl_request *request, uint16_t type, uint16_t flags, int ifindex)

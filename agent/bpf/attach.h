@@ -33,6 +33,7 @@ enum shut {
 // loses that, too: so it stays as long as the device, or until all of Bulkhead goes.
 // leave_all: that of every device with a record under pin_dir; not of those that spared() is true of.
 // shut, unshut: whether the quarantine of a pod's start is there by this way; takes it off.
+// reshut: puts that (program) there again, where the CNI plugin would. gated: a gate is there.
 struct attach {
 	int (*place)(const struct hook *hook, struct err *reterr);
 	int (*put)(const struct hook *hook, int program, struct err *reterr);
@@ -42,6 +43,8 @@ struct attach {
 	int (*leave_all)(const char *pin_dir, bool (*spared)(int ifindex), struct err *reterr);
 	enum shut (*shut)(const struct hook *hook);
 	int (*unshut)(const struct hook *hook, struct err *reterr);
+	int (*reshut)(const struct hook *hook, int program);
+	bool (*gated)(const struct hook *hook);
 	const char *pins[2]; // names of the records in the folder: ingress, egress
 };
 
@@ -53,6 +56,9 @@ bool attach_needs_tcx(int ifindex);
 
 // Where filters of ours stand, by tcm_info and tcm_handle.
 bool attach_is_our_place(uint32_t info, uint32_t handle);
+
+// A program that only returns this. An fd or -errno.
+int attach_load(const char *name, int verdict);
 
 // "device 'veth0'" or "device 7" when it is gone; buf is returned.
 #define ATTACH_DEVICE_BYTES 40

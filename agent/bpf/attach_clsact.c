@@ -483,12 +483,18 @@ static int clsact_leave_all(const char *pin_dir, bool (*spared)(int ifindex), st
 
 // ---- the quarantine of a pod's start -------------------------------------------------------------------
 
+// What is listed for the egress of an `ingress` qdisc stands at its ingress.
+static bool has(const struct hook *hook, const filters_t *filters, enum ours ours)
+{
+	return first_of(filters, ours) && !(hook->egress && has_ingress_qdisc(hook->ifindex));
+}
+
 static enum shut clsact_shut(const struct hook *hook)
 {
 	filters_t filters = { 0 };
 	enum shut is = SHUT_NOT;
 
-	if (filters_list(hook, &filters) == 0 && first_of(&filters, OURS_SHUT))
+	if (filters_list(hook, &filters) == 0 && has(hook, &filters, OURS_SHUT))
 		is = filters.v[0].ours && !foreign_tcx(hook) ? SHUT_FIRST : SHUT_BEHIND;
 	vec_fini(&filters);
 	return is;
@@ -517,6 +523,25 @@ static int clsact_unshut(const struct hook *hook, struct err *reterr)
 	return 0;
 }
 
+static int clsact_reshut(const struct hook *hook, int program)
+{
+	bool made;
+	int r = qdisc_make(hook, &made);
+
+	if (r == 0 && hook->egress && has_ingress_qdisc(hook->ifindex))
+		return -EXDEV;
+	return r < 0 ? r : filter_put(hook, program, HANDLE_A, true);
+}
+
+static bool clsact_gated(const struct hook *hook)
+{
+	filters_t filters = { 0 };
+	bool gated = filters_list(hook, &filters) == 0 && has(hook, &filters, OURS_GATE);
+
+	vec_fini(&filters);
+	return gated;
+}
+
 const struct attach attach_clsact = {
 	.put = clsact_put,
 	.check = clsact_check,
@@ -525,5 +550,7 @@ const struct attach attach_clsact = {
 	.leave_all = clsact_leave_all,
 	.shut = clsact_shut,
 	.unshut = clsact_unshut,
+	.reshut = clsact_reshut,
+	.gated = clsact_gated,
 	.pins = { "from_program", "to_program" },
 };

@@ -97,15 +97,14 @@ static int refused(const struct hook *hook, int r, struct err *reterr)
 		       strerror(-r));
 }
 
-static int load_pass(void)
+int attach_load(const char *name, int verdict)
 {
-	static const struct bpf_insn passes_on[] = {
-		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = -1 }, // TCX_NEXT
+	const struct bpf_insn returns[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = verdict },
 		{ .code = BPF_JMP | BPF_EXIT },
 	};
 
-	return bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "bh_pass", "Apache-2.0", passes_on,
-			     ARRAY_SIZE(passes_on), NULL);
+	return bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, name, "Apache-2.0", returns, ARRAY_SIZE(returns), NULL);
 }
 
 static int tcx_place(const struct hook *hook, struct err *reterr)
@@ -116,7 +115,7 @@ static int tcx_place(const struct hook *hook, struct err *reterr)
 
 	if (link >= 0)
 		return 0;
-	program = load_pass();
+	program = attach_load("bh_pass", -1); // TCX_NEXT
 	r = program < 0 ? program : put_new(hook, program);
 	return r < 0 ? refused(hook, r, reterr) : 0;
 }
@@ -232,6 +231,23 @@ static int tcx_unshut(const struct hook *hook, struct err *reterr)
 		       attach_device(hook->ifindex, device), strerror(-r));
 }
 
+static int tcx_reshut(const struct hook *hook, int program)
+{
+	return sys_tcx_put(program, hook->ifindex, hook_of(hook));
+}
+
+static bool tcx_gated(const struct hook *hook)
+{
+	struct sys_tcx_order order;
+
+	if (sys_tcx_order(hook->ifindex, hook_of(hook), &order) < 0)
+		return false;
+	for (uint32_t i = 0; i < order.n; i++)
+		if (ours_program(order.program[i]) == OURS_GATE)
+			return true;
+	return false;
+}
+
 const struct attach attach_tcx = {
 	.place = tcx_place,
 	.put = tcx_put,
@@ -239,5 +255,7 @@ const struct attach attach_tcx = {
 	.take = tcx_take,
 	.shut = tcx_shut,
 	.unshut = tcx_unshut,
+	.reshut = tcx_reshut,
+	.gated = tcx_gated,
 	.pins = { "from_link", "to_link" },
 };

@@ -377,6 +377,49 @@ int program_shut(struct tables *tables, uint32_t slot, int ifindex, const struct
 	return shut_hook(&to, closed->to_pod, r < 0 ? &ignored : reterr) ?: r;
 }
 
+static bool is_kept(const struct hook *hook)
+{
+	for (int i = 0; i < BH_ATTACH_MAX; i++)
+		if (ways[i] && (ways[i]->gated(hook) || ways[i]->shut(hook) == SHUT_FIRST))
+			return true;
+	return false;
+}
+
+// As the plugin does: by filters, and at tcx where these would not be first.
+static int reshut(const struct hook *hook, int program, struct err *reterr)
+{
+	char device[ATTACH_DEVICE_BYTES];
+	int r = attach_clsact.reshut(hook, program);
+
+	if (r == 0 && attach_clsact.shut(hook) == SHUT_FIRST)
+		return 0;
+	r = attach_tcx.reshut(hook, program);
+	return r < 0 ? err_set(reterr, r, "%s: cannot shut its %s again: %s", attach_device(hook->ifindex, device),
+			       hook->egress ? "egress" : "ingress", strerror(-r)) :
+		       0;
+}
+
+int program_keep_shut(int ifindex, struct err *reterr)
+{
+	_cleanup_close_ int program = -1;
+	int r = 0;
+
+	if (!lives(ifindex))
+		return err_set(reterr, -ENODEV, "device %d is gone", ifindex);
+	for (int egress = 0; egress < 2 && r >= 0; egress++) {
+		struct hook hook = { NULL, ifindex, egress };
+
+		if (is_kept(&hook))
+			continue;
+		if (program < 0)
+			program = attach_load("bh_shut", 2); // TC_ACT_SHOT
+		if (program < 0)
+			return err_set(reterr, program, "cannot load the program that shuts it: %s", strerror(-program));
+		r = reshut(&hook, program, reterr) ?: 1;
+	}
+	return r;
+}
+
 // A next agent finds what is attached by them.
 static int check_pins(const char *folder, int ifindex, const struct attach *way, struct err *reterr)
 {

@@ -59,6 +59,10 @@ int program_move(struct tables *tables, uint32_t slot, int ifindex, struct err *
 int program_shut(struct tables *tables, uint32_t slot, int ifindex, const struct program_pair *closed,
 		 struct err *reterr);
 
+// A device that the CNI plugin shut and whose pod is not known yet, so that it has no slot. 0: it is shut, or has programs
+// of ours by now; 1: it was not, and is again. Helper thread.
+int program_keep_shut(int ifindex, struct err *reterr);
+
 // 0: both hooks run our programs, pins lead to them and nothing stands in front of them; -ENOENT: something of this
 // is missing, or the CNI plugin's quarantine is there; -EXDEV: a foreign program is in front; -ENODEV: the device is
 // gone. reterr says which.

@@ -23,12 +23,12 @@ struct attr_link_create {
 };
 _Static_assert(sizeof(struct attr_link_create) == 32, "union bpf_attr, link_create.tcx");
 
-struct attr_detach {
+struct attr_attach {
 	uint32_t ifindex, program, hook, flags;
 	uint32_t replaced, relative;
 	uint64_t revision;
 };
-_Static_assert(sizeof(struct attr_detach) == 32, "union bpf_attr, attach");
+_Static_assert(sizeof(struct attr_attach) == 32, "union bpf_attr, attach");
 
 struct attr_netfilter {
 	uint32_t program, target, type, flags;
@@ -99,9 +99,21 @@ int sys_tcx_attach(int program, int ifindex, enum sys_tcx hook, const struct sys
 	return sys_bpf(BPF_LINK_CREATE, &attr, sizeof(attr));
 }
 
+int sys_tcx_put(int program, int ifindex, enum sys_tcx hook)
+{
+	struct attr_attach attr = {
+		.ifindex = (uint32_t)ifindex,
+		.program = (uint32_t)program,
+		.hook = hook,
+		.flags = FLAG_BEFORE,
+	};
+
+	return sys_bpf(BPF_PROG_ATTACH, &attr, sizeof(attr));
+}
+
 int sys_tcx_detach(int program, int ifindex, enum sys_tcx hook)
 {
-	struct attr_detach attr = {
+	struct attr_attach attr = {
 		.ifindex = (uint32_t)ifindex,
 		.program = (uint32_t)program,
 		.hook = hook,

@@ -27,7 +27,8 @@ int sys_tcx_order(int ifindex, enum sys_tcx hook, struct sys_tcx_order *ret);
 // -ESTALE).
 int sys_tcx_attach(int program, int ifindex, enum sys_tcx hook, const struct sys_tcx_order *order);
 
-// A program that was attached without a link. -ENOENT: it is not there.
+// Without a link, at the head: it lives with the device. And off again; -ENOENT: it is not there.
+int sys_tcx_put(int program, int ifindex, enum sys_tcx hook);
 int sys_tcx_detach(int program, int ifindex, enum sys_tcx hook);
 
 // Puts another program into a link, in its place.

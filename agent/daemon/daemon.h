@@ -107,6 +107,8 @@ struct daemon {
 	int mixed; // whether plans want the netfilter program, as the helper thread was told; -1: not yet
 	bool lacking; // some endpoint is not in force as it should be
 	bool sweeping, watching; // such a round is on the helper thread
+	bool shut_suspect; // filters changed on a device that the CNI plugin shut and that has no slot
+	int64_t reshut_ms; // when such a one was shut again, last; 0: never
 	uint64_t applied; // store generation in force, for every endpoint
 	uint64_t planned; // the same for every endpoint that has its programs
 	unsigned retry_ms; // until the next retry, doubling

@@ -6,6 +6,7 @@
 // programs off again and again is answered at that pace only.
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "agent/base/log.h"
 #include "agent/daemon/cycle.h"
@@ -23,10 +24,18 @@ struct watch_one {
 	struct err err;
 };
 
+// The device of a pod that is not known yet: nothing but the CNI plugin's quarantine is on it.
+struct watch_shut {
+	int ifindex, r;
+	char container[ATTACHMENT_CONTAINER_BYTES];
+	struct err err;
+};
+
 struct watch_job {
 	struct daemon *daemon;
 	struct tables *tables;
 	VEC(struct watch_one) all;
+	VEC(struct watch_shut) shut;
 	bool whole; // a look at everything
 	const bool *hurry;
 	bool gave_way; // some were not looked at
@@ -46,6 +55,8 @@ static void watch_run(void *arg)
 		program_forget_gone(job->tables);
 		job->hook_r = hook_watch(job->tables, job->hook_grace_sec, &job->hook_repaired, &job->hook_err);
 	}
+	vec_each(struct watch_shut, shut, &job->shut)
+		shut->r = program_keep_shut(shut->ifindex, &shut->err);
 	vec_each(struct watch_one, one, &job->all) {
 		job->gave_way = job->hurry && __atomic_load_n(job->hurry, __ATOMIC_RELAXED);
 		if (job->gave_way)
@@ -88,11 +99,36 @@ static void tell_all(struct daemon *daemon, const struct watch_job *job)
 		note_repair(daemon, "netfilter program", "it was gone");
 }
 
+static void tell_shut(struct daemon *daemon, const struct watch_shut *shut)
+{
+	char what[sizeof(daemon->repair.what)];
+
+	if (!shut->r)
+		return;
+	snprintf(what, sizeof(what), "container %.64s", shut->container);
+	if (shut->r == -ENODEV) {
+		endpoints_devices_changed(daemon->endpoints);
+	} else if (shut->r < 0) {
+		log_error("%s: %s", what, shut->err.text);
+	} else {
+		note_repair(daemon, what, "the quarantine of its start was gone");
+		daemon->reshut_ms = daemon->repair.ms;
+	}
+}
+
 static void watch_start(struct daemon *daemon, bool whole);
+
+static bool shut_is_due(const struct daemon *daemon)
+{
+	return daemon->shut_suspect && daemon_now_ms() - daemon->reshut_ms >= AGAIN_MS;
+}
 
 static bool any_suspect(const struct daemon *daemon)
 {
 	const struct endpoint *e;
+
+	if (shut_is_due(daemon))
+		return true;
 
 	for (size_t i = 0; (e = endpoints_at(daemon->endpoints, i)); i++)
 		if (e->suspect)
@@ -115,21 +151,42 @@ static void watch_done(void *arg)
 		else if (e->attached && !e->missing)
 			repair(daemon, e, one);
 	}
+	vec_each(const struct watch_shut, shut, &job->shut)
+		tell_shut(daemon, shut);
 	if (job->whole)
 		tell_all(daemon, job);
 	daemon->gave_way[DAEMON_ROUND_WATCH] |= job->gave_way;
 	daemon->watching = false;
 	vec_fini(&job->all);
+	vec_fini(&job->shut);
 	free(job);
 	daemon_kick(daemon);
 	if (any_suspect(daemon))
 		watch_start(daemon, false);
 }
 
+static int collect_shut(struct daemon *daemon, struct watch_job *job)
+{
+	const struct attachment *a;
+	int r = 0;
+
+	if (!job->whole && !daemon->shut_suspect)
+		return 0;
+	daemon->shut_suspect = false;
+	for (size_t i = 0; r >= 0 && (a = endpoints_attachment_at(daemon->endpoints, i)); i++) {
+		struct watch_shut shut = { .ifindex = a->ifindex };
+
+		memcpy(shut.container, a->container, sizeof(shut.container));
+		if (!a->due && !endpoints_by_device(daemon->endpoints, a->ifindex))
+			r = vec_push(&job->shut, shut);
+	}
+	return r;
+}
+
 static int collect(struct daemon *daemon, struct watch_job *job)
 {
 	struct endpoint *e;
-	int r = 0;
+	int r = collect_shut(daemon, job);
 
 	for (size_t i = 0; r >= 0 && (e = endpoints_at(daemon->endpoints, i)); i++) {
 		struct watch_one one = { e->slot, e->ident, e->ifindex, e->attach };
@@ -157,6 +214,7 @@ static void watch_start(struct daemon *daemon, bool whole)
 	    worker_submit(daemon->worker, &(struct worker_job){ watch_run, watch_done, job }) < 0) {
 		daemon->watching = false;
 		vec_fini(&job->all);
+		vec_fini(&job->shut);
 		free(job);
 	}
 }
@@ -177,6 +235,13 @@ void daemon_suspect(struct daemon *daemon, int ifindex)
 {
 	struct endpoint *e = endpoints_by_device(daemon->endpoints, ifindex);
 
+	if (!e && endpoints_attachment_of(daemon->endpoints, ifindex)) {
+		daemon->shut_suspect = true;
+		if (shut_is_due(daemon))
+			watch_start(daemon, false);
+		else
+			daemon_suspects_in(daemon, AGAIN_MS);
+	}
 	if (!e || !e->attached)
 		return;
 	if (daemon_now_ms() - e->repaired_ms < AGAIN_MS) {

@@ -463,6 +463,37 @@ static void test_the_start_quarantine_closes(void **state)
 	program_pair_close(&closed);
 }
 
+// While its pod is not known.
+static void test_the_start_quarantine_is_kept(void **state)
+{
+	int ifindex = net_ifindex(DEVICE);
+	struct err err = { 0 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
+		shut_by(modes[i]);
+		assert_int_equal(program_keep_shut(ifindex, &err), 0);
+		if (modes[i] == BH_ATTACH_CLSACT)
+			net_run("tc filter del dev " DEVICE " egress");
+		else
+			net_run("tc qdisc add dev " DEVICE " ingress");
+		assert_int_equal(program_keep_shut(ifindex, &err), modes[i] == BH_ATTACH_CLSACT);
+		assert_passes(false);
+		assert_int_equal(program_keep_shut(ifindex, &err), 0);
+		attach(*state, BH_ATTACH_TCX, 1);
+		assert_int_equal(program_keep_shut(ifindex, &err), 0); // no more
+		assert_passes(true);
+		detach(*state, BH_ATTACH_TCX);
+		if (modes[i] == BH_ATTACH_CLSACT)
+			continue;
+		assert_int_equal(program_keep_shut(ifindex, &err), 1); // filters cannot be there
+		assert_passes(false);
+		attach(*state, BH_ATTACH_TCX, 1);
+		detach(*state, BH_ATTACH_TCX);
+		net_run("tc qdisc del dev " DEVICE " ingress");
+	}
+	assert_err(program_keep_shut(ifindex + 100, &err), -ENODEV);
+}
+
 // Of a device that no agent has seen.
 static void test_cleanup_takes_the_start_quarantine(void **state)
 {
@@ -677,6 +708,7 @@ int main(void)
 		TEST(test_the_start_quarantine_is_replaced),
 		TEST(test_the_start_quarantine_stays_in_front_of_a_foreign_tcx_program),
 		TEST(test_the_start_quarantine_closes),
+		TEST(test_the_start_quarantine_is_kept),
 		TEST(test_cleanup_takes_the_start_quarantine),
 		TEST(test_programs_taken_off_by_others_are_missed),
 		TEST(test_the_way_can_change),

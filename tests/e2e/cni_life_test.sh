@@ -76,6 +76,14 @@ PROBE_MS=300 expect "closed" <<-EOT
 	silent web  late 80 tcp
 	silent late web  80 tcp
 EOT
+repairs=$(status .stats.watchdog_repairs)
+in_ns node tc qdisc del dev "v${NUMBER[late]}" clsact
+check "what shuts it is put back when somebody takes it off" until_true 20 eval '[ "$(status .stats.watchdog_repairs)" -gt "$repairs" ]'
+PROBE_MS=300 expect "closed again" <<-EOT
+	silent web  late 80 tcp
+	silent late web  80 tcp
+EOT
+matches "CHECK knows it as closed" "$(CNI_CONF=',"timeoutSeconds":1' cni CHECK late)" 'its object is not known'
 out=$(CNI_CONF=',"timeoutSeconds":1,"onTimeout":"fail"' CONTAINER=second cni ADD late)
 equal "or as an error, as configured" "$(cni_code "$out")" 11
 CONTAINER=second cni DEL late

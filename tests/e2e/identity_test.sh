@@ -132,7 +132,7 @@ ip -n "$NODE_NS" neigh flush dev cbr0
 expect "until one is left" <<<'open node twin 80 tcp'
 
 # ---- whose processes live there -----------------------------------------------------------------------------------------------
-group=$(awk '$3 == "cgroup2" || ($3 == "cgroup" && $4 ~ /pids/) { print $2; exit }' /proc/mounts)/bulkhead-$P
+group=$(awk '$3 == "cgroup2" || ($3 == "cgroup" && $4 ~ /pids/) { print $2; exit }' /proc/mounts)/$(basename "$E2E_WORK")
 uid=0d6e7d3c-95a5-4d7a-8b1d-0000$P
 mkdir -p "$group/kubepods.slice/kubepods-pod${uid//-/_}.slice/x.scope" || die "no control group can be made"
 leave_group() {
