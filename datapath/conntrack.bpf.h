@@ -51,6 +51,18 @@ INLINE __u64 ct_judgement(const struct bh_judgement *judged)
 	return ct.judgement;
 }
 
+INLINE int is_open(const struct bh_endpoint *ep, __u32 dir)
+{
+	return READ_ONCE(ep->policy[dir & 1]) == BH_POLICY_ALLOW;
+}
+
+/* There is no room for a flow. A pod that no policy selects is tracked to be recorded only: it goes on without. */
+INLINE int ct_refuse(const struct bh_endpoint *ep, enum bh_stat stat, enum bh_reason reason)
+{
+	stat_add(stat, 1);
+	return is_open(ep, BH_INGRESS) && is_open(ep, BH_EGRESS) ? BH_REASON_NONE : reason;
+}
+
 /*
  * Writes the flow's entry, over `old` if there is one (it is replaced in place and not counted twice), with what
  * the packet at hand adds if it is not cut. word: {state, flags, tcp_seen}. NONE or why there is no room.
@@ -62,10 +74,8 @@ BH_SUBPROG int ct_create(struct work *work, struct bh_endpoint *ep, struct bh_ct
 
 	if (!work || !ep)
 		return BH_REASON_INTERNAL;
-	if (!old && READ_ONCE(ep->ct_count) >= ct_quota) {
-		stat_add(BH_STAT_CT_QUOTA, 1);
-		return BH_REASON_CT_QUOTA;
-	}
+	if (!old && READ_ONCE(ep->ct_count) >= ct_quota)
+		return ct_refuse(ep, BH_STAT_CT_QUOTA, BH_REASON_CT_QUOTA);
 	ct.check = work->check;
 	ct.last = work->now;
 	ct.created = work->born ? work->born : work->now; /* a connection is as old as the flow that it was */
@@ -85,8 +95,7 @@ BH_SUBPROG int ct_create(struct work *work, struct bh_endpoint *ep, struct bh_ct
 	}
 	if (r) {
 		work->counted = 0;
-		stat_add(BH_STAT_CT_FULL, 1);
-		return BH_REASON_CT_FULL;
+		return ct_refuse(ep, BH_STAT_CT_FULL, BH_REASON_CT_FULL);
 	}
 	if (HAS(RECORD) && old)
 		entry_replaced(work, old);

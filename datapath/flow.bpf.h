@@ -13,11 +13,6 @@
 #define STALL_BETWEEN()
 #endif
 
-INLINE int is_open(const struct bh_endpoint *ep, __u32 dir)
-{
-	return READ_ONCE(ep->policy[dir & 1]) == BH_POLICY_ALLOW;
-}
-
 INLINE int is_adopting(const struct bh_endpoint *ep, __u32 now)
 {
 	/* Bounded on both sides: the clock wraps, and an agent may be gone before it ends the window. */

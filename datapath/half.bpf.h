@@ -199,6 +199,16 @@ INLINE int half_shakes(const struct work *work)
 	return work->pkt.proto == BH_PROTO_TCP || work->pkt.proto == BH_PROTO_SCTP;
 }
 
+/* What becomes an entry is as old as it is here. */
+BH_SUBPROG int half_born(struct work *work)
+{
+	struct bh_half_bucket *bucket = work ? half_bucket(work) : NULL;
+
+	if (bucket)
+		work->born = bucket->place[work->way & (BH_HALF_WAYS - 1)].flow.created;
+	return 0;
+}
+
 /* An answer of the other side; who began answers, too, where both did. */
 INLINE int half_answers(const struct work *work)
 {
@@ -241,6 +251,7 @@ INLINE enum bh_reason half_cut(struct work *work, struct bh_endpoint *ep, struct
 			       struct bh_half_bucket *bucket, __u32 i,
 			       const struct bh_half_flow *seen)
 {
+	half_born(work);
 	if (seen->replied && !(work->pkt.flags & BH_PKT_ERROR) &&
 	    ct_create(work, ep, old, half_word(work, seen->flags | BH_CT_CUT)) == BH_REASON_NONE)
 		half_free(work, bucket, i);
@@ -294,6 +305,7 @@ INLINE enum bh_reason half_move(struct work *work, struct bh_endpoint *ep, struc
 	if (half_answers(work) && half_is_still(work, bucket, i))
 		WRITE_ONCE(bucket->place[i].flow.replied, 1);
 	if (half_is_whole(work, old, bucket, i, seen)) {
+		half_born(work);
 		full = ct_create(work, ep, old, half_word(work, seen->flags));
 		if (!full)
 			half_free(work, bucket, i);
@@ -352,7 +364,6 @@ BH_SUBPROG int half_meet(struct __sk_buff *skb, struct work *work, struct bh_end
 		return BH_REASON_NONE;
 	}
 	work->initiator = initiator;
-	work->born = seen.created;
 	reason = half_judge(skb, work, ep, bucket, found, &seen);
 	if (reason == BH_REASON_CUT)
 		return half_cut(work, ep, old, bucket, found, &seen);

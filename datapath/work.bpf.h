@@ -44,8 +44,8 @@ struct work {
 	__u32 tag;
 	struct bh_judgement judged; /* rule 0 where nothing was judged */
 	__u32 packets; /* segments; set for the flow's record only, as are the next two */
-	__u32 counted; /* the packet is in its flow's entry */
-	__u32 way; /* the flow's place in its bucket of bh_half */
+	__u16 counted; /* the packet is in its flow's entry */
+	__u16 way; /* the flow's place in its bucket of bh_half */
 	__u32 born; /* when the half-open flow began; 0: there is none */
 	__u32 cls; /* peer class and port class of a judgement */
 	__u32 pcls;

@@ -227,7 +227,7 @@ static bool judge(struct json_object *json, const struct question *q, enum bh_di
 						"not a pod of this node: its own node judges");
 		return true;
 	}
-	if (e->variant == PROGRAM_OPEN) {
+	if (strcmp(endpoint_state(q->daemon, e), "open") == 0) {
 		side_judged(json, q, BH_RULE_NONE, BH_REASON_OPEN);
 		return true;
 	}
