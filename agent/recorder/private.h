@@ -43,14 +43,17 @@ struct recorder {
 	pthread_t thread;
 	bool started;
 	int stop_fd; // readable: end
+	int full_fd; // readable: the queue is full
 	struct event_base *base;
-	struct event *stop, *tick, *ending;
+	struct event *stop, *full, *tick, *ending;
 	struct tables_ring *ring; // flows that the datapath ends
 
 	pthread_mutex_t lock; // of all to the next blank line
 	VEC(struct gone) queue;
 	bool begun, awaited;
 	int wake_fd;
+	pthread_cond_t room; // in the queue
+	bool congested; // nobody made any in time: who comes next does not wait
 	struct recorder_stats stats;
 
 	// tick.c

@@ -110,6 +110,16 @@ static void ending_due(evutil_socket_t fd, short what, void *arg)
 		tables_ring_read(recorder->ring);
 }
 
+// The queue is full before the next reading is due.
+static void full_due(evutil_socket_t fd, short what, void *arg)
+{
+	uint64_t count;
+	ssize_t n = read(fd, &count, sizeof(count));
+
+	(void)n;
+	tick_due(-1, 0, arg);
+}
+
 static void stop_due(evutil_socket_t fd, short what, void *arg)
 {
 	struct recorder *recorder = arg;
@@ -151,17 +161,20 @@ static int loop_open(struct recorder *recorder)
 
 	recorder->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	recorder->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (recorder->stop_fd < 0 || recorder->wake_fd < 0)
+	recorder->full_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (recorder->stop_fd < 0 || recorder->wake_fd < 0 || recorder->full_fd < 0)
 		return -errno;
 	recorder->base = event_base_new();
 	if (!recorder->base)
 		return -ENOMEM;
 	recorder->tick = evtimer_new(recorder->base, tick_due, recorder);
 	recorder->stop = event_new(recorder->base, recorder->stop_fd, EV_READ, stop_due, recorder);
+	recorder->full = event_new(recorder->base, recorder->full_fd, EV_READ | EV_PERSIST, full_due, recorder);
 	recorder->ending = event_new(recorder->base, tables_ring_fd(recorder->ring), EV_READ | EV_PERSIST | EV_ET,
 				     ending_due, recorder);
-	if (!recorder->tick || !recorder->stop || !recorder->ending || event_add(recorder->tick, &now) < 0 ||
-	    event_add(recorder->stop, NULL) < 0 || event_add(recorder->ending, NULL) < 0)
+	if (!recorder->tick || !recorder->stop || !recorder->full || !recorder->ending ||
+	    event_add(recorder->tick, &now) < 0 || event_add(recorder->stop, NULL) < 0 ||
+	    event_add(recorder->full, NULL) < 0 || event_add(recorder->ending, NULL) < 0)
 		return -ENOMEM;
 	return 0;
 }
@@ -230,7 +243,8 @@ int recorder_new(const struct recorder_config *config, struct recorder **ret, st
 	if (!recorder)
 		return err_set(reterr, -ENOMEM, "out of memory");
 	pthread_mutex_init(&recorder->lock, NULL);
-	recorder->stop_fd = recorder->wake_fd = -1;
+	pthread_cond_init(&recorder->room, NULL);
+	recorder->stop_fd = recorder->wake_fd = recorder->full_fd = -1;
 	recorder->whole = true;
 	r = open_all(recorder, config, reterr);
 	if (r < 0)
@@ -245,6 +259,8 @@ static void loop_close(struct recorder *recorder)
 		event_free(recorder->tick);
 	if (recorder->stop)
 		event_free(recorder->stop);
+	if (recorder->full)
+		event_free(recorder->full);
 	if (recorder->ending)
 		event_free(recorder->ending);
 	if (recorder->base)
@@ -253,6 +269,8 @@ static void loop_close(struct recorder *recorder)
 		close(recorder->stop_fd);
 	if (recorder->wake_fd >= 0)
 		close(recorder->wake_fd);
+	if (recorder->full_fd >= 0)
+		close(recorder->full_fd);
 }
 
 void recorder_free(struct recorder *recorder)
@@ -273,6 +291,7 @@ void recorder_free(struct recorder *recorder)
 	history_free(recorder->history);
 	book_free(recorder->book);
 	vec_fini(&recorder->queue);
+	pthread_cond_destroy(&recorder->room);
 	pthread_mutex_destroy(&recorder->lock);
 	free(recorder->node);
 	free(recorder);
@@ -305,13 +324,39 @@ void recorder_host(struct recorder *recorder, const struct bh_addr *addr, bool p
 	book_host(recorder->book, recorder->node, addr, present);
 }
 
+// A sweep finds more in a moment than is told in one: it waits for a reading, but not for one that does not come.
+static bool wait_for_room(struct recorder *recorder)
+{
+	struct timespec until;
+	int r = 0;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_nsec += RECORDER_ROOM_MS * 1000000l;
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	ring(recorder->full_fd);
+	while (recorder->queue.n >= RECORDER_GONE && !r)
+		r = pthread_cond_timedwait(&recorder->room, &recorder->lock, &until);
+	recorder->congested = recorder->queue.n >= RECORDER_GONE;
+	return !recorder->congested;
+}
+
+static bool has_room(struct recorder *recorder)
+{
+	if (recorder->queue.n < RECORDER_GONE)
+		return true;
+	if (recorder->congested || pthread_equal(pthread_self(), recorder->thread))
+		return false;
+	return wait_for_room(recorder);
+}
+
 void recorder_gone(void *arg, const struct ct_entry *entry, enum ct_over why)
 {
 	struct recorder *recorder = arg;
 	struct gone gone = { *entry, why };
 
 	pthread_mutex_lock(&recorder->lock);
-	if (recorder->queue.n >= RECORDER_GONE || vec_push(&recorder->queue, gone) < 0)
+	if (!has_room(recorder) || vec_push(&recorder->queue, gone) < 0)
 		recorder->stats.lost_gone++;
 	pthread_mutex_unlock(&recorder->lock);
 }

@@ -25,7 +25,8 @@
 #define RECORDER_HISTORY 16384 // records kept: default of --flow-history
 #define RECORDER_TICK_MS 1000 // between two readings; longer where reading takes more than a twentieth of it
 #define RECORDER_UPDATE_SEC 60 // a flow that lasts is told again so often, if it was used: default of --flow-update
-#define RECORDER_GONE 32768 // flows that left the tables and wait for the next reading
+#define RECORDER_GONE 8192 // flows that left the tables and wait for the next reading
+#define RECORDER_ROOM_MS 1000 // a sweep waits so long for room among them, and no longer until there was some
 
 struct recorder;
 

@@ -222,6 +222,8 @@ static void take_gone(struct recorder *recorder, const struct when *last)
 	pthread_mutex_lock(&recorder->lock);
 	memcpy(&taken, &recorder->queue, sizeof(taken));
 	memset(&recorder->queue, 0, sizeof(recorder->queue));
+	recorder->congested = false;
+	pthread_cond_broadcast(&recorder->room);
 	pthread_mutex_unlock(&recorder->lock);
 	vec_each(const struct gone, gone, &taken)
 		end(recorder, gone, last);
