@@ -143,6 +143,7 @@ static uint64_t tuple_hash(const struct tuple *tuple)
 
 static int keep_tuple(struct suggest *suggest, const struct tuple *model, struct tuple **ret, struct err *reterr)
 {
+	size_t max = suggest->options->max_tuples ?: SUGGEST_TUPLES_MAX;
 	uint64_t hash = tuple_hash(model);
 	struct tuple *tuple = hash_find(&suggest->tuples_by_value, hash, same_tuple, model);
 
@@ -151,9 +152,8 @@ static int keep_tuple(struct suggest *suggest, const struct tuple *model, struct
 		*ret = tuple;
 		return 0;
 	}
-	if (suggest->tuples.n == SUGGEST_TUPLES_MAX)
-		return err_set(reterr, -E2BIG, "more than %d different flows: ask for fewer, by --since or --namespace",
-			       SUGGEST_TUPLES_MAX);
+	if (suggest->tuples.n == max)
+		return err_set(reterr, -E2BIG, "more than %zu different flows: ask for fewer, by --since or --filter", max);
 	if (vec_reserve(&suggest->tuples, 1) < 0 || hash_reserve(&suggest->tuples_by_value, 1) < 0)
 		return err_set(reterr, -ENOMEM, "out of memory");
 	tuple = malloc(sizeof(*tuple));

@@ -27,6 +27,7 @@ struct suggest_options {
 	bool include_denied; // as if denied flows had passed
 	bool audit; // the policies are in audit mode
 	unsigned prefix4, prefix6; // of address blocks: 1..32, 1..128
+	size_t max_tuples; // 0: SUGGEST_TUPLES_MAX
 	const char *const *namespaces; // policies of these only; none: of all
 	size_t nnamespaces;
 };

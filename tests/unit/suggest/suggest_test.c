@@ -13,7 +13,7 @@
 
 enum who { WEB0, WEB1, DB, CACHE, CANARY, TWIN_A, TWIN_B, BARE, DNS, OTHER_WEB, PODS, NODE1, NODE2, WORLD1, WORLD2, WHO_MAX };
 
-static const struct label web[] = { { "app", "web" }, { "tier", "front" } }, web1[] = { { "app", "web" }, { "pod", "1" }, { "tier", "front" } };
+static const struct label web[] = { { "app", "web" }, { "tier", "front" } }, web1[] = { { "app", "web" }, { "pod", "1" } };
 static const struct label db[] = { { "app", "db" } }, cache[] = { { "app", "db" }, { "role", "cache" } };
 static const struct label canary[] = { { "app", "db" }, { "track", "canary" } }, twin[] = { { "app", "twin" } };
 static const struct label dns[] = { { "k8s-app", "kube-dns" } };
@@ -65,6 +65,7 @@ static const struct seen seen[] = {
 	{ TWIN_A, DB, PROTOCOL_TCP, 5432 },  { WEB0, TWIN_B, PROTOCOL_TCP, 1 },  { OTHER_WEB, WEB0, PROTOCOL_TCP, 80 },
 	{ BARE, DB, PROTOCOL_TCP, 5432 },    { NODE2, WEB0, PROTOCOL_TCP, 80 },  { NODE1, WEB0, PROTOCOL_TCP, 81 },
 	{ CACHE, CANARY, 1, 0 },             { WEB0, WEB0, PROTOCOL_TCP, 80 },   { WEB0, WORLD2, PROTOCOL_TCP, 443 },
+	{ WEB1, CACHE, PROTOCOL_TCP, 6380 }, // told by the receiver alone
 };
 
 // What n1 tells of a flow: as the sender's, as the receiver's, or both.
@@ -274,7 +275,7 @@ static void what_was_seen_passes_and_nothing_else(void **state)
 		uint8_t proto;
 		uint16_t port;
 	} asked[] = { { PROTOCOL_TCP, 1 },    { PROTOCOL_TCP, 80 },   { PROTOCOL_TCP, 81 },  { PROTOCOL_TCP, 443 },
-		      { PROTOCOL_TCP, 5432 }, { PROTOCOL_TCP, 5433 }, { PROTOCOL_TCP, 6379 }, { PROTOCOL_UDP, 53 },
+		      { PROTOCOL_TCP, 5432 }, { PROTOCOL_TCP, 5433 }, { PROTOCOL_TCP, 6379 }, { PROTOCOL_TCP, 6380 }, { PROTOCOL_UDP, 53 },
 		      { PROTOCOL_TCP, 53 },   { PROTOCOL_SCTP, 7 },   { 1, 0 } };
 	_cleanup_made_ struct made made = make_all(false);
 	_cleanup_(sim_freep) struct sim *sim = cluster(made.policies);
@@ -348,7 +349,7 @@ static void policies_are_the_least(void **state)
 		    "'ingress':[{'from':[" PEER("bare", "{}") "," PEER("shop", "{'matchLabels':{'app':'twin'}}") "],"
 		    "'ports':[{'protocol':'TCP','port':5432}]},"
 		    "{'from':[" PEER("shop", "{'matchLabels':{'app':'db','track':'canary'}}") "],'ports':[{'protocol':'SCTP','port':7}]},"
-		    "{'from':[" PEER("shop", "{'matchLabels':{'app':'web','tier':'front'}}") "],"
+		    "{'from':[" PEER("shop", "{'matchLabels':{'app':'web'}}") "],"
 		    "'ports':[{'protocol':'TCP','port':5432},{'protocol':'TCP','port':5433}]}],"
 		    "'egress':[{'to':[" PEER("kube-system", "{'matchLabels':{'k8s-app':'kube-dns'}}") "],"
 		    "'ports':[{'protocol':'UDP','port':53}]}]}");
@@ -475,6 +476,33 @@ static void services_are_their_backends(void **state)
 	assert_str_contains(json_object_to_json_string(made.report), "where the Service sent it is not known");
 }
 
+static void too_many_flows_are_refused(void **state)
+{
+	struct suggest_options options = plain;
+	_cleanup_(suggest_freep) struct suggest *suggest = NULL;
+	struct flow_record record = {
+		.id = 1,
+		.dir = BH_EGRESS,
+		.proto = PROTOCOL_TCP,
+		.src = { address(WEB0), 40000, &cards[WEB0] },
+		.dst = { address(WORLD1), 0, &cards[WORLD1] },
+	};
+	struct err err = { 0 };
+
+	options.max_tuples = 3;
+	assert_ok(suggest_new(&options, &suggest));
+	record.src.card = flow_card_new(&cards[WEB0]);
+	record.dst.card = flow_card_new(&cards[WORLD1]);
+	for (int i = 0; i < 6; i++) {
+		record.dst.port = (uint16_t)(80 + i / 2);
+		assert_ok_err(suggest_add(suggest, &record, "n1", &err), &err);
+	}
+	record.dst.port++;
+	assert_err(suggest_add(suggest, &record, "n1", &err), -E2BIG);
+	assert_str_starts(err.text, "more than 3 different flows");
+	flow_record_fini(&record);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -486,6 +514,7 @@ int main(void)
 		cmocka_unit_test(addresses_are_put_together_by_option),
 		cmocka_unit_test(policies_of_other_namespaces_are_left_out),
 		cmocka_unit_test(services_are_their_backends),
+		cmocka_unit_test(too_many_flows_are_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
