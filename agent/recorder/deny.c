@@ -22,6 +22,12 @@ static bool deny_is(const void *item, const void *key)
 	return memcmp(&((const struct deny *)item)->key, key, sizeof(struct bh_denied_key)) == 0;
 }
 
+// By an earlier agent: nothing came since its last reading. What goes on since is told as a whole, rather twice than never.
+static bool was_told(const struct recorder *recorder, const struct denied_entry *entry)
+{
+	return recorder->round == 1 && entry->value.last && when_told(&recorder->when, entry->value.last);
+}
+
 static struct deny *deny_get(struct recorder *recorder, const struct denied_entry *entry)
 {
 	uint64_t hash = key_hash(&entry->key);
@@ -35,6 +41,8 @@ static struct deny *deny_get(struct recorder *recorder, const struct denied_entr
 		return NULL;
 	}
 	deny->key = entry->key;
+	if (was_told(recorder, entry))
+		*deny = (struct deny){ entry->key, entry->value.packets, entry->value.bytes, entry->value.first };
 	return deny;
 }
 

@@ -116,6 +116,7 @@ forget
 echo 0 >"$NEXT"
 probe web api 80 tcp 4 >/dev/null
 check "the next agent tells what begins" seen_until 'any(.[]; .type == "start")'
+equal "no deny of before" "$(seen '[.[] | select(.type == "deny")] | length')" 0
 equal "and not what its predecessor told" "$(seen "[.[] | select(.type == \"start\") | .id] as \$now | \$now - (\$now - $ids) | length")" 0
 
 # ---- names of what is gone -----------------------------------------------------------------------------------------------------------
