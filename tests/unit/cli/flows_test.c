@@ -228,7 +228,7 @@ struct history {
 
 static int serve_flows(void *arg, struct json_object *request, struct json_object **ret, struct err *reterr)
 {
-	struct json_object *records = json_object_new_array(), *answer = json_object_new_object();
+	struct json_object *records, *answer;
 	struct history *history = arg;
 	int64_t after, max, wait;
 	const char *filter;
@@ -252,6 +252,8 @@ static int serve_flows(void *arg, struct json_object *request, struct json_objec
 		lost = history->forgotten - seq;
 		seq = history->forgotten;
 	}
+	records = json_object_new_array();
+	answer = json_object_new_object();
 	for (; seq < history->now && json_object_array_length(records) < (size_t)max; seq++) {
 		_cleanup_free_ char *line = record_line(seq + 1);
 
