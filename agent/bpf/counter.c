@@ -105,10 +105,19 @@ static void denied_uncount(struct tables *tables, uint32_t ident)
 		;
 }
 
+void tables_on_denied_gone(struct tables *tables, denied_each_fn fn, void *arg)
+{
+	tables->denied_gone.fn = fn;
+	tables->denied_gone.arg = arg;
+}
+
 static int clear_denied(void *arg, const void *key, const void *value)
 {
 	const struct denies *denies = arg;
+	struct tables *tables = denies->tables;
+	struct denies tell = { .fn = tables->denied_gone.fn, .arg = tables->denied_gone.arg };
 	const struct bh_denied *denied = value;
+	struct bh_denied final;
 	uint32_t ident = ((const struct bh_denied_key *)key)->ident;
 	uint32_t last = denied->last ? denied->last : denied->first; // just made
 
@@ -116,8 +125,11 @@ static int clear_denied(void *arg, const void *key, const void *value)
 		return 0;
 	if (denies->older_than && (int32_t)(last - denies->older_than) >= 0)
 		return 0;
-	if (bpf_map_delete_elem(denies->tables->maps[TABLE_DENIED].fd, key) == 0)
-		denied_uncount(denies->tables, ident);
+	if (bpf_map_lookup_and_delete_elem(tables->maps[TABLE_DENIED].fd, key, &final) < 0)
+		return 0;
+	denied_uncount(tables, ident);
+	if (tell.fn)
+		tell_denied(&tell, key, &final);
 	return 0;
 }
 

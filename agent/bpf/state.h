@@ -82,6 +82,10 @@ struct tables {
 		tables_gone_fn fn;
 		void *arg;
 	} gone; // helper thread
+	struct {
+		denied_each_fn fn;
+		void *arg;
+	} denied_gone; // helper thread
 
 	int32_t *drift; // by slot: entries counted in the last walk minus what the endpoint said
 };

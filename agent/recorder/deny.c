@@ -113,9 +113,35 @@ static void forget(struct recorder *recorder, bool all)
 	vec_fini(&gone);
 }
 
+static void drop(struct recorder *recorder, const struct denied_entry *entry)
+{
+	struct deny *deny = hash_find(&recorder->denied, key_hash(&entry->key), deny_is, &entry->key);
+
+	if (deny)
+		hash_remove(&recorder->denied, key_hash(&deny->key), deny);
+	free(deny);
+}
+
+// Sums that were cleared: what nobody was told of them yet.
+static void take_gone(struct recorder *recorder)
+{
+	VEC(struct denied_entry) taken;
+
+	pthread_mutex_lock(&recorder->lock);
+	memcpy(&taken, &recorder->denied_gone, sizeof(taken));
+	memset(&recorder->denied_gone, 0, sizeof(recorder->denied_gone));
+	pthread_mutex_unlock(&recorder->lock);
+	vec_each(const struct denied_entry, entry, &taken) {
+		deny_one(recorder, entry);
+		drop(recorder, entry);
+	}
+	vec_fini(&taken);
+}
+
 void recorder_denies(struct recorder *recorder)
 {
 	recorder->round++;
+	take_gone(recorder);
 	if (tables_denied_each(recorder->config.tables, deny_one, recorder) == 0)
 		forget(recorder, false);
 }

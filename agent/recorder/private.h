@@ -50,6 +50,7 @@ struct recorder {
 
 	pthread_mutex_t lock; // of all to the next blank line
 	VEC(struct gone) queue;
+	VEC(struct denied_entry) denied_gone;
 	bool begun, awaited;
 	int wake_fd;
 	pthread_cond_t room; // in the queue

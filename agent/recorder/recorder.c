@@ -291,6 +291,7 @@ void recorder_free(struct recorder *recorder)
 	history_free(recorder->history);
 	book_free(recorder->book);
 	vec_fini(&recorder->queue);
+	vec_fini(&recorder->denied_gone);
 	pthread_cond_destroy(&recorder->room);
 	pthread_mutex_destroy(&recorder->lock);
 	free(recorder->node);
@@ -345,9 +346,9 @@ static bool has_room(struct recorder *recorder)
 {
 	if (recorder->queue.n < RECORDER_GONE)
 		return true;
-	if (recorder->congested || pthread_equal(pthread_self(), recorder->thread))
-		return false;
-	return wait_for_room(recorder);
+	if (pthread_equal(pthread_self(), recorder->thread))
+		return recorder->queue.n < RECORDER_ENDED; // who reads the ring makes the room
+	return !recorder->congested && wait_for_room(recorder);
 }
 
 void recorder_gone(void *arg, const struct ct_entry *entry, enum ct_over why)
@@ -359,6 +360,17 @@ void recorder_gone(void *arg, const struct ct_entry *entry, enum ct_over why)
 	if (!has_room(recorder) || vec_push(&recorder->queue, gone) < 0)
 		recorder->stats.lost_gone++;
 	pthread_mutex_unlock(&recorder->lock);
+}
+
+int recorder_denied_gone(void *arg, const struct denied_entry *entry)
+{
+	struct recorder *recorder = arg;
+
+	pthread_mutex_lock(&recorder->lock);
+	if (recorder->denied_gone.n >= RECORDER_GONE || vec_push(&recorder->denied_gone, *entry) < 0)
+		recorder->stats.lost_denies++;
+	pthread_mutex_unlock(&recorder->lock);
+	return 0;
 }
 
 int recorder_fd(const struct recorder *recorder)
@@ -477,6 +489,7 @@ struct json_object *recorder_status(struct recorder *recorder)
 		recorder_add(told, flow_type_name((enum flow_type)type), stats.told[type]);
 	json_object_object_add(json, "told", told);
 	recorder_add(lost, "ends", stats.lost_gone);
+	recorder_add(lost, "denies", stats.lost_denies);
 	recorder_add(lost, "names", stats.lost_names + names.forgotten);
 	recorder_add(lost, "memory", stats.lost_memory);
 	json_object_object_add(json, "lost", lost);

@@ -26,6 +26,7 @@
 #define RECORDER_TICK_MS 1000 // between two readings; longer where reading takes more than a twentieth of it
 #define RECORDER_UPDATE_SEC 60 // a flow that lasts is told again so often, if it was used: default of --flow-update
 #define RECORDER_GONE 8192 // flows that left the tables and wait for the next reading
+#define RECORDER_ENDED 32768 // the same, of flows that ended in the datapath
 #define RECORDER_ROOM_MS 1000 // a sweep waits so long for room among them, and no longer until there was some
 
 struct recorder;
@@ -58,6 +59,8 @@ void recorder_host(struct recorder *recorder, const struct bh_addr *addr, bool p
 // Flows that left the tables, a tables_gone_fn: told as ended with these numbers. Any thread. Never waits; what finds no
 // room is counted.
 void recorder_gone(void *recorder, const struct ct_entry *entry, enum ct_over why);
+// The same of what was denied: sums that are cleared. Returns 0.
+int recorder_denied_gone(void *recorder, const struct denied_entry *entry);
 
 // ---- the history ---------------------------------------------------------------------------------------------------
 
@@ -82,6 +85,7 @@ void recorder_woken(struct recorder *recorder);
 struct recorder_stats {
 	uint64_t told[FLOW_TYPE_MAX];
 	uint64_t lost_gone; // flows that ended while RECORDER_GONE others waited, or the ring was full: no end is told of them
+	uint64_t lost_denies; // kinds of denies that were cleared while RECORDER_GONE others waited
 	uint64_t lost_names; // told without a name that was known once
 	uint64_t lost_memory; // records that memory did not suffice for
 	uint64_t flows; // known now

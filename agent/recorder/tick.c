@@ -156,6 +156,8 @@ static void tell(struct recorder *recorder, const struct ct_entry *entry, enum f
 	recorder_tell(recorder, &record);
 }
 
+#define RING_EACH 1024 // flows met between two looks at the ring
+
 // ---- flows that are there ------------------------------------------------------------------------------------------
 
 static bool same_id(const void *item, const void *key)
@@ -186,7 +188,8 @@ static int meet(void *arg, const struct ct_entry *entry)
 	struct recorder *recorder = arg;
 	uint32_t period = recorder->config.update_sec * (uint32_t)BH_TIME_HZ;
 
-	recorder->flows++;
+	if (++recorder->flows % RING_EACH == 0)
+		tables_ring_read(recorder->ring); // it fills meanwhile
 	if (when_begins(&recorder->when, entry->value.created))
 		begin(recorder, entry);
 	else if (when_due(&recorder->when, entry->value.created, entry->value.last, period))

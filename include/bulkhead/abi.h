@@ -35,7 +35,7 @@
 #define BH_LIMIT_SHARE 25 /* percent of a table that one policy, or one namespace, may use */
 #define BH_LIMIT_CT 131072 /* connections per family */
 #define BH_LIMIT_HALF 65536 /* half-open flows */
-#define BH_LIMIT_GONE 1048576 /* bytes of flows that ended in the datapath and nobody has read (bh_gone) */
+#define BH_LIMIT_GONE 262144 /* bytes of flows that ended in the datapath and nobody has read (bh_gone) */
 #define BH_LIMIT_SERVICES 65536 /* addresses and ports of Services (bh_service) */
 #define BH_LIMIT_SELF 16384 /* Services of which a pod of this node is a backend, denied to it (bh_self) */
 #define BH_LIMIT_BACKENDS 65536 /* flows whose backend is known (bh_backend) */

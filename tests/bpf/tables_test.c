@@ -328,9 +328,16 @@ static void test_totals_sum_all_cpus_and_go_with_their_ident(void **state)
 	assert_int_equal(packets, 10 * cpus);
 }
 
+static int add_denied(void *arg, const struct denied_entry *entry)
+{
+	*(uint64_t *)arg += entry->value.packets;
+	return 0;
+}
+
 static void test_denies_go_by_age_and_ident(void **state)
 {
 	volatile struct bh_endpoint *endpoint = tables_endpoint(*state, 1);
+	uint64_t told = 0;
 	int fd = tables_fd(*state, "bh_denied"), n = 0;
 
 	endpoint->ident = BH_IDENT(1, 1);
@@ -338,15 +345,19 @@ static void test_denies_go_by_age_and_ident(void **state)
 	for (uint32_t i = 0; i < 4; i++) {
 		struct bh_denied_key key = { .ident = i < 3 ? BH_IDENT(1, 1) : BH_IDENT(2, 1),
 					     .rule = i };
-		struct bh_denied value = { .first = 50, .last = i ? 100 * i : 0 };
+		struct bh_denied value = { .first = 50, .last = i ? 100 * i : 0, .packets = 1u << i };
 
 		assert_ok(bpf_map_update_elem(fd, &key, &value, BPF_ANY));
 	}
+	tables_on_denied_gone(*state, add_denied, &told);
 	assert_ok(tables_denied_clear(*state, 0, 150)); // last 0 (first 50) and last 100
 	assert_ok(tables_denied_each(*state, count_denied, &n));
 	assert_int_equal(n, 2);
 	assert_int_equal(endpoint->denied_count, 1);
+	assert_int_equal(told, 1 + 2);
 	assert_ok(tables_denied_clear(*state, BH_IDENT(1, 1), 0));
+	assert_int_equal(told, 1 + 2 + 4);
+	tables_on_denied_gone(*state, NULL, NULL);
 	assert_int_equal(endpoint->denied_count, 0);
 	n = 0;
 	assert_ok(tables_denied_each(*state, count_denied, &n));

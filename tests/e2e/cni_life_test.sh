@@ -76,9 +76,10 @@ PROBE_MS=300 expect "closed" <<-EOT
 	silent web  late 80 tcp
 	silent late web  80 tcp
 EOT
+repaired() { [ "$(status .stats.watchdog_repairs)" -gt "$1" ]; }
 repairs=$(status .stats.watchdog_repairs)
 in_ns node tc qdisc del dev "v${NUMBER[late]}" clsact
-check "what shuts it is put back when somebody takes it off" until_true 20 eval '[ "$(status .stats.watchdog_repairs)" -gt "$repairs" ]'
+check "what shuts it is put back when somebody takes it off" until_true 20 repaired "$repairs"
 PROBE_MS=300 expect "closed again" <<-EOT
 	silent web  late 80 tcp
 	silent late web  80 tcp
