@@ -76,6 +76,7 @@ PROBE_MS=300 expect "closed" <<-EOT
 	silent web  late 80 tcp
 	silent late web  80 tcp
 EOT
+# shellcheck disable=SC2317 # called by name
 repaired() { [ "$(status .stats.watchdog_repairs)" -gt "$1" ]; }
 repairs=$(status .stats.watchdog_repairs)
 in_ns node tc qdisc del dev "v${NUMBER[late]}" clsact
