@@ -56,11 +56,15 @@ INLINE int is_open(const struct bh_endpoint *ep, __u32 dir)
 	return READ_ONCE(ep->policy[dir & 1]) == BH_POLICY_ALLOW;
 }
 
-/* There is no room for a flow. A pod that no policy selects is tracked to be recorded only: it goes on without. */
+/* There is no room for a flow. A pod that no policy selects is tracked to be recorded only: it goes on, untold. */
 INLINE int ct_refuse(const struct bh_endpoint *ep, enum bh_stat stat, enum bh_reason reason)
 {
 	stat_add(stat, 1);
-	return is_open(ep, BH_INGRESS) && is_open(ep, BH_EGRESS) ? BH_REASON_NONE : reason;
+	if (!is_open(ep, BH_INGRESS) || !is_open(ep, BH_EGRESS))
+		return reason;
+	if (HAS(RECORD))
+		stat_add(BH_STAT_FLOW_LOST, 1);
+	return BH_REASON_NONE;
 }
 
 /*

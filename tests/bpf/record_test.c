@@ -290,6 +290,22 @@ static void without_room_for_an_entry_a_flow_is_counted_where_it_is(void **state
 	bpfprog_free(prog);
 }
 
+static void without_room_a_pod_without_policies_goes_on_and_the_flow_is_lost(void **state)
+{
+	struct bpfprog *prog = recording((struct bpfprog_options){ .ct_quota = 1 });
+	struct sum sum = { 0 };
+
+	for (int dir = 0; dir < BH_DIR_MAX; dir++)
+		bpfprog_enforce(prog, (enum bh_dir)dir, BH_POLICY_ALLOW, BH_GEN_OF(BH_POLICY_ALLOW));
+	bpfprog_endpoint(prog)->ct_count = 1;
+	assert_true(send_one(prog, IN, &web4, P_SYN, &sum));
+	assert_true(send_one(prog, OUT, &web4, P_SYN | P_ACK, &sum));
+	assert_true(send_one(prog, IN, &web4, P_ACK, &sum));
+	assert_true(send_one(prog, IN, &web4, P_ACK, &sum));
+	assert_int_equal(bpfprog_stat(prog, BH_STAT_FLOW_LOST), 1);
+	bpfprog_free(prog);
+}
+
 static void an_adopted_connection_is_counted_from_then_on(void **state)
 {
 	struct bpfprog *prog = *state;
@@ -567,6 +583,7 @@ int main(void)
 		TEST(echoes_are_counted),
 		TEST(what_is_dropped_is_not_counted),
 		OWN(without_room_for_an_entry_a_flow_is_counted_where_it_is),
+		OWN(without_room_a_pod_without_policies_goes_on_and_the_flow_is_lost),
 		TEST(an_adopted_connection_is_counted_from_then_on),
 		TEST(who_sent_a_reset_is_known),
 		OWN(a_half_open_flow_that_loses_its_place_is_told),
