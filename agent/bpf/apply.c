@@ -301,6 +301,7 @@ int tables_apply(struct tables *tables, const struct plan *plan, struct apply_st
 	struct apply_stats stats = { 0 };
 	int r = 0;
 
+	tables_node_flag(tables, BH_NODE_PLAN, true);
 	while (stats.steps < plan->nsteps && r == 0) {
 		enum step_kind kind = plan->steps[stats.steps].kind;
 		uint32_t done = 0, n = run_of(plan, stats.steps);
@@ -311,6 +312,8 @@ int tables_apply(struct tables *tables, const struct plan *plan, struct apply_st
 		stats.waits += runs[kind].waits;
 		*(runs[kind].waits ? &stats.wait_ns : &stats.work_ns) += sys_now_ns() - start;
 	}
+	if (r == 0)
+		tables_node_flag(tables, BH_NODE_PLAN, false);
 	if (retstats)
 		*retstats = stats;
 	return r < 0 ? step_failed(plan, stats.steps, r, reterr) : 0;

@@ -142,7 +142,7 @@ static int dump_endpoints(struct tables *tables, struct policy_tables *ret)
 
 int tables_dump(struct tables *tables, struct policy_tables *ret)
 {
-	struct policy_tables dump = { 0 };
+	struct policy_tables dump = { .halfway = tables_node_has(tables, BH_NODE_PLAN) };
 	int r = dump_peers(tables, &dump);
 
 	if (r == 0)

@@ -30,6 +30,9 @@ static enum ct_over over_of(const struct tables *tables, const struct ct_entry *
 
 	if (ct->flags & BH_CT_CUT)
 		return CT_OVER_CUT;
+	if (entry->half && ct->gen && !(ct->flags & BH_CT_NODE) &&
+	    (BH_CELL_VERDICT(ct->rule) == BH_VERDICT_DENY || BH_CELL_VERDICT(ct->rule) == BH_VERDICT_DENY_CLUSTER))
+		return CT_OVER_CUT;
 	if (ct->state == BH_CT_CLOSED && (both & BH_CT_SEEN_FIN))
 		return CT_OVER_CLOSED;
 	if ((ct->state == BH_CT_CLOSED || entry->half) && (either & BH_CT_SEEN_RST))

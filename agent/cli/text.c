@@ -34,6 +34,15 @@ static void make_safe(char *text)
 	}
 }
 
+// A name must not begin a row of its own.
+static void make_safe_line(char *text)
+{
+	make_safe(text);
+	for (; *text; text++)
+		if (*text == '\n')
+			*text = '?';
+}
+
 static void print_coloured(const struct cli *cli, enum cli_colour colour, const char *text)
 {
 	bool on = cli->colour && colour != CLI_PLAIN;
@@ -92,7 +101,7 @@ void table_cell(struct table *table, enum cli_colour colour, const char *fmt, ..
 	if (n < 0)
 		cell.text = NULL;
 	else
-		make_safe(cell.text);
+		make_safe_line(cell.text);
 	if (vec_push(&table->cells, cell) < 0)
 		free(cell.text);
 }

@@ -6,6 +6,8 @@
 
 #include "agent/object/kind.h"
 
+#define OWNER_BYTES 253 // of an owner's kind, and of its name
+
 typedef VEC(struct container_port) container_port_vec;
 typedef VEC(struct host_port) host_port_vec;
 
@@ -223,6 +225,17 @@ static int read_status(const struct at *root, struct pod *pod, struct err *reter
 	return read_addrs(&status, pod, reterr);
 }
 
+// The API bounds neither; names of objects are no longer. Records bear it, policy does not ask for it.
+static void drop_long_owner(struct pod *pod)
+{
+	if ((!pod->owner_kind || strlen(pod->owner_kind) <= OWNER_BYTES) &&
+	    (!pod->owner_name || strlen(pod->owner_name) <= OWNER_BYTES))
+		return;
+	intern_put(pod->owner_kind);
+	intern_put(pod->owner_name);
+	pod->owner_kind = pod->owner_name = NULL;
+}
+
 static int read_owner(const struct at *meta, struct pod *pod, struct err *reterr)
 {
 	struct at list = at_field(meta, "ownerReferences");
@@ -240,7 +253,11 @@ static int read_owner(const struct at *meta, struct pod *pod, struct err *reterr
 		if (r < 0 || !controls)
 			continue;
 		r = at_intern(&kind, &pod->owner_kind, reterr);
-		return r < 0 ? r : at_intern(&name, &pod->owner_name, reterr);
+		if (r >= 0)
+			r = at_intern(&name, &pod->owner_name, reterr);
+		if (r >= 0)
+			drop_long_owner(pod);
+		return r;
 	}
 	return r;
 }

@@ -196,6 +196,7 @@ int policy_adopt(struct policy *policy, const struct policy_tables *tables)
 		if (tables->endpoints[i].slot < policy->limits.endpoints)
 			adopt_endpoint(policy, &tables->endpoints[i]);
 	gen_hold(policy);
+	policy->halfway = tables->halfway;
 	policy->adopting = true;
 	return 0;
 }

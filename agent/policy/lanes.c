@@ -27,6 +27,7 @@ static void take_over(struct policy *policy, struct endpoint *endpoint, enum bh_
 		return;
 	if (!matrix_take_over(want, have, claims->v, claims->n, &policy->classes))
 		return;
+	want->bump = policy->halfway;
 	vec_each(struct endpoint *, other, &policy->slots)
 		for (int d = 0; *other && d < BH_DIR_MAX; d++)
 			if ((*other)->shown[d] == have)

@@ -145,6 +145,7 @@ const char *step_kind_name(enum step_kind kind);
 
 // Raw content of the tables, as bpf/tables reads it from the kernel and policy_adopt() takes it.
 struct policy_tables {
+	bool halfway; // a plan on the way to them never ended: an address may judge otherwise, and no generation says so
 	uint32_t npeers;
 	struct policy_tables_peer {
 		struct bh_cidr cidr;

@@ -185,6 +185,7 @@ static void settle_matrices(struct policy *policy)
 {
 	size_t kept = 0;
 
+	policy->halfway = false;
 	for (size_t i = 0; i < policy->matrices.n; i++) {
 		struct matrix *matrix = policy->matrices.v[i];
 

@@ -96,6 +96,7 @@ struct policy {
 	bool idless; // a matrix found no id
 	uint32_t last_gen;
 	VEC(uint32_t) held_gens; // ascending: connections may carry them, so they are not given
+	bool halfway; // what was adopted is: all that is taken over gets a new generation
 	bool forget; // connections may carry others, too: before one is given, they forget
 	uint64_t compiles, lookups;
 	bool adopting; // the first plan after policy_adopt()

@@ -90,10 +90,17 @@ struct ruleid *ruleid_rule(struct ruleids *ruleids, const struct object *policy,
 			   uint32_t index, const struct rule *rule)
 {
 	bool cluster = policy->kind == KIND_CLUSTERNETPOL;
+	const struct clusternetpol *cnp = cluster ? (const void *)policy : NULL;
 	char *title = title_of(policy), *key;
 	struct ruleid *ruleid;
+	int r;
 
-	if (asprintf(&key, "%c%d/%s/%u", cluster ? 'c' : 'n', dir, title, index) < 0)
+	if (cnp) // all that is said of it: who remembers the id remembers no other name
+		r = asprintf(&key, "c%d/%s/%u/%d/%d/%s", dir, title, index, cnp->tier, rule->action,
+			     rule->name ? rule->name : "");
+	else
+		r = asprintf(&key, "n%d/%s/%u", dir, title, index);
+	if (r < 0)
 		abort();
 	ruleid = record(ruleids, key);
 	if (!ruleid->info.policies) {

@@ -85,7 +85,7 @@ static int deny_one(void *arg, const struct denied_entry *entry)
 	deny->round = recorder->round;
 	if (deny->first != entry->value.first || entry->value.packets < deny->packets)
 		deny->packets = deny->bytes = 0;
-	if (entry->value.packets == deny->packets)
+	if (entry->value.packets == deny->packets && entry->value.bytes == deny->bytes)
 		return 0;
 	fill(recorder, entry, &record);
 	record.packets[FLOW_FORWARD] = entry->value.packets - deny->packets;
@@ -97,14 +97,14 @@ static int deny_one(void *arg, const struct denied_entry *entry)
 	return 0;
 }
 
-// Sums that the tables have no more.
+// Sums that the tables have no more, nor had in the reading before: who cleared one tells of it in between.
 static void forget(struct recorder *recorder, bool all)
 {
 	VEC(struct deny *) gone = { 0 };
 	struct deny *deny;
 
 	for (size_t at = 0; (deny = hash_next(&recorder->denied, &at));)
-		if ((all || deny->round != recorder->round) && vec_push(&gone, deny) < 0)
+		if ((all || recorder->round - deny->round > 1) && vec_push(&gone, deny) < 0)
 			break;
 	vec_each(struct deny *, one, &gone) {
 		hash_remove(&recorder->denied, key_hash(&(*one)->key), *one);

@@ -35,12 +35,13 @@ struct moment {
 struct recorder {
 	struct recorder_config config;
 	char *node;
+	uint64_t ring_lost_before; // its time
 	uint64_t boot; // of this boot of the node: part of a flow's id
 	struct book *book;
 	struct history *history;
 	struct sinks *sinks;
 
-	pthread_t thread;
+	pthread_t thread, loop; // loop: of the agent, which waits for nobody
 	bool started;
 	int stop_fd; // readable: end
 	int full_fd; // readable: the queue is full

@@ -15,6 +15,8 @@
 #include "agent/flow/json.h"
 #include "agent/recorder/private.h"
 
+#define ROOM_SLICE_MS 20 // of RECORDER_ROOM_MS, between two looks at who is in a hurry
+
 void recorder_count(struct recorder *recorder, uint64_t *stat)
 {
 	pthread_mutex_lock(&recorder->lock);
@@ -210,6 +212,7 @@ static int open_all(struct recorder *recorder, const struct recorder_config *con
 	int r;
 
 	recorder->config = *config;
+	recorder->ring_lost_before = ring_lost(recorder);
 	recorder->config.history = config->history ? config->history : RECORDER_HISTORY;
 	recorder->config.update_sec = config->update_sec ? config->update_sec : RECORDER_UPDATE_SEC;
 	recorder->node = strdup(config->node);
@@ -246,6 +249,7 @@ int recorder_new(const struct recorder_config *config, struct recorder **ret, st
 	pthread_cond_init(&recorder->room, NULL);
 	recorder->stop_fd = recorder->wake_fd = recorder->full_fd = -1;
 	recorder->whole = true;
+	recorder->loop = pthread_self();
 	r = open_all(recorder, config, reterr);
 	if (r < 0)
 		return r;
@@ -325,19 +329,29 @@ void recorder_host(struct recorder *recorder, const struct bh_addr *addr, bool p
 	book_host(recorder->book, recorder->node, addr, present);
 }
 
+static void wait_a_little(struct recorder *recorder)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_nsec += ROOM_SLICE_MS * 1000000l;
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	pthread_cond_timedwait(&recorder->room, &recorder->lock, &until);
+}
+
+static bool is_hurried(const struct recorder *recorder)
+{
+	return recorder->config.hurry && __atomic_load_n(recorder->config.hurry, __ATOMIC_RELAXED);
+}
+
 // A sweep finds more in a moment than is told in one: it waits for a reading, but not for one that does not come.
 static bool wait_for_room(struct recorder *recorder)
 {
-	struct timespec until;
-	int r = 0;
-
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_nsec += RECORDER_ROOM_MS * 1000000l;
-	until.tv_sec += until.tv_nsec / 1000000000;
-	until.tv_nsec %= 1000000000;
 	ring(recorder->full_fd);
-	while (recorder->queue.n >= RECORDER_GONE && !r)
-		r = pthread_cond_timedwait(&recorder->room, &recorder->lock, &until);
+	for (int ms = 0; recorder->queue.n >= RECORDER_GONE && ms < RECORDER_ROOM_MS && !is_hurried(recorder);
+	     ms += ROOM_SLICE_MS)
+		wait_a_little(recorder);
 	recorder->congested = recorder->queue.n >= RECORDER_GONE;
 	return !recorder->congested;
 }
@@ -348,7 +362,7 @@ static bool has_room(struct recorder *recorder)
 		return true;
 	if (pthread_equal(pthread_self(), recorder->thread))
 		return recorder->queue.n < RECORDER_ENDED; // who reads the ring makes the room
-	return !recorder->congested && wait_for_room(recorder);
+	return !recorder->congested && !pthread_equal(pthread_self(), recorder->loop) && wait_for_room(recorder);
 }
 
 void recorder_gone(void *arg, const struct ct_entry *entry, enum ct_over why)
@@ -419,16 +433,19 @@ static struct json_object *as_is(struct evbuffer *text)
 	return object;
 }
 
-static struct json_object *records_json(const struct recorder *recorder, const struct history_page *page)
+// As many as fit on a page; *retn: how many.
+static struct json_object *records_json(const struct recorder *recorder, const struct history_page *page, size_t *retn)
 {
 	struct evbuffer *text = evbuffer_new();
 	int r = text ? evbuffer_add(text, "[", 1) : -1;
+	size_t i = 0;
 
-	for (size_t i = 0; r == 0 && i < page->records.n; i++) {
+	for (; r == 0 && i < page->records.n && evbuffer_get_length(text) < RECORDER_PAGE_BYTES; i++) {
 		r = i ? evbuffer_add(text, ",", 1) : 0;
 		if (r == 0)
 			r = flow_json(text, &page->records.v[i], recorder->node);
 	}
+	*retn = i;
 	if (r == 0)
 		r = evbuffer_add(text, "]", 1);
 	if (r == 0)
@@ -444,6 +461,7 @@ int recorder_read(struct recorder *recorder, const char *filter_text, uint64_t a
 	_cleanup_(flow_filter_freep) struct flow_filter *filter = NULL;
 	struct history_page page;
 	struct timespec now;
+	size_t n = 0;
 	int r;
 
 	clock_gettime(CLOCK_REALTIME, &now);
@@ -453,9 +471,12 @@ int recorder_read(struct recorder *recorder, const char *filter_text, uint64_t a
 	r = history_read(recorder->history, filter, after, max, &page);
 	if (r < 0)
 		return err_set(reterr, r, "out of memory");
-	*ret = (struct recorder_page){ .n = (uint32_t)page.records.n, .next = page.next, .lost = page.lost,
-				       .oldest = page.oldest, .newest = page.newest, .anew = page.anew };
-	ret->records = records_json(recorder, &page);
+	*ret = (struct recorder_page){ .next = page.next, .lost = page.lost, .oldest = page.oldest, .newest = page.newest,
+				       .anew = page.anew };
+	ret->records = records_json(recorder, &page, &n);
+	ret->n = (uint32_t)n;
+	if (n < page.records.n)
+		ret->next = n ? page.records.v[n - 1].seq : page.records.v[0].seq - 1;
 	history_page_fini(&page);
 	return ret->records ? 0 : err_set(reterr, -ENOMEM, "out of memory");
 }
@@ -467,7 +488,7 @@ void recorder_stats(struct recorder *recorder, struct recorder_stats *ret)
 	pthread_mutex_lock(&recorder->lock);
 	*ret = recorder->stats;
 	pthread_mutex_unlock(&recorder->lock);
-	ret->lost_gone += ring_lost(recorder);
+	ret->lost_gone += ring_lost(recorder) - recorder->ring_lost_before;
 }
 
 void recorder_add(struct json_object *object, const char *key, uint64_t number)

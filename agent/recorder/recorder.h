@@ -25,6 +25,7 @@
 #define RECORDER_HISTORY 16384 // records kept: default of --flow-history
 #define RECORDER_TICK_MS 1000 // between two readings; longer where reading takes more than a twentieth of it
 #define RECORDER_UPDATE_SEC 60 // a flow that lasts is told again so often, if it was used: default of --flow-update
+#define RECORDER_PAGE_BYTES (8u << 20) // of JSON: what recorder_read() gives at once ends behind the record that goes beyond
 #define RECORDER_GONE 8192 // flows that left the tables and wait for the next reading
 #define RECORDER_ENDED 32768 // the same, of flows that ended in the datapath
 #define RECORDER_ROOM_MS 1000 // a sweep waits so long for room among them, and no longer until there was some
@@ -36,6 +37,7 @@ struct recorder_config {
 	const char *node;
 	const char *sinks; // URLs separated by spaces; NULL: none
 	uint32_t history, update_sec; // 0: the defaults above
+	const bool *hurry; // set: a pod's start waits for the helper thread; NULL: never
 	// What a rule's number stands for, one new reference, NULL: unknown. Called on the recorder's thread.
 	struct flow_policy *(*policy)(void *arg, uint32_t rule);
 	void *arg;

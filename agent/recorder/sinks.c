@@ -3,6 +3,7 @@
 #include "agent/recorder/private.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "agent/sink/sink.h"
@@ -64,6 +65,21 @@ void recorder_sinks_free(struct recorder *recorder)
 
 // ---- status ------------------------------------------------------------------------------------------------------
 
+// Two to one place, with filters of their own, are told apart by their number.
+static struct json_object *name_json(const struct recorder *recorder, const struct one *one)
+{
+	const char *name = sink_name(one->sink);
+	char numbered[512];
+	int same = 1;
+
+	for (const struct one *other = recorder->sinks->v; other < one; other++)
+		same += !strcmp(sink_name(other->sink), name);
+	if (same == 1)
+		return json_object_new_string(name);
+	snprintf(numbered, sizeof(numbered), "%.480s#%d", name, same);
+	return json_object_new_string(numbered);
+}
+
 static struct json_object *one_json(struct recorder *recorder, const struct one *one)
 {
 	struct json_object *json = json_object_new_object();
@@ -72,7 +88,7 @@ static struct json_object *one_json(struct recorder *recorder, const struct one 
 	pthread_mutex_lock(&recorder->lock);
 	stats = one->copy;
 	pthread_mutex_unlock(&recorder->lock);
-	json_object_object_add(json, "name", json_object_new_string(sink_name(one->sink)));
+	json_object_object_add(json, "name", name_json(recorder, one));
 	recorder_add(json, "offered", stats.offered);
 	recorder_add(json, "delivered", stats.delivered);
 	recorder_add(json, "lost_full", stats.lost_full);

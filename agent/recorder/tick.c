@@ -64,9 +64,14 @@ static enum bh_reason reason_of(const struct ct_entry *entry, const struct flow_
 		return bh_addr_equal(&own->addr, &entry->remote) ? BH_REASON_HAIRPIN : BH_REASON_OWN_NODE;
 	if (!entry->value.gen && entry->value.flags & BH_CT_SEEDED)
 		return BH_REASON_ADOPTED;
-	if (BH_CELL_VERDICT(entry->value.rule) == BH_VERDICT_MIXED)
+	switch (BH_CELL_VERDICT(entry->value.rule)) {
+	case BH_VERDICT_MIXED:
 		return BH_REASON_SERVICE;
-	return BH_REASON_ALLOWED;
+	case BH_VERDICT_ALLOW:
+		return BH_REASON_ALLOWED;
+	default: // half open and not answered: no entry was made of it that could be marked
+		return entry->value.gen ? BH_REASON_CUT : BH_REASON_ALLOWED;
+	}
 }
 
 // Whether policies in audit mode would deny what passes; the own node passes the NetworkPolicy tier.

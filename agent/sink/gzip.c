@@ -31,17 +31,19 @@ static int deflate_all(const struct gzip *gzip, int from, gzFile to)
 	return n < 0 ? -errno : 0;
 }
 
+// Closes fd.
 static int compress_to(const struct gzip *gzip, int fd)
 {
-	_cleanup_close_ int from = open(gzip->path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_close_ int from = open(gzip->path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC), out = fd;
 	gzFile to;
 	int r;
 
 	if (from < 0)
 		return -errno;
-	to = gzdopen(fd, LEVEL);
+	to = gzdopen(out, LEVEL);
 	if (!to)
 		return -ENOMEM;
+	TAKE_FD(out);
 	r = deflate_all(gzip, from, to);
 	return gzclose(to) == Z_OK ? r : -EIO;
 }

@@ -3,14 +3,18 @@
 #include "agent/sink/sink.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 #include <time.h>
 
+#include "agent/base/log.h"
 #include "agent/base/moment.h"
 #include "agent/flow/filter.h"
 #include "agent/sink/private.h"
 #include "agent/sink/queue.h"
 #include "agent/sink/url.h"
+
+LOG_ROOM("sink");
 
 #define VECTORS 16 // of one write
 
@@ -479,6 +483,9 @@ void sink_finish(struct sink *sink)
 	sink_flush(sink);
 	give_up_begun(sink);
 	lose(sink, queue_clear(&sink->queue) + sink->held);
+	if (sink->stats.lost_full || sink->stats.lost_error) // nobody can ask for it any more
+		log_warn("%s: of %" PRIu64 " records %" PRIu64 " were handed on", sink_name(sink), sink->stats.offered,
+			 sink->stats.delivered);
 	sink->held = 0;
 	evtimer_del(sink->retry);
 	if (sink->transport->close)

@@ -164,6 +164,7 @@ enum bh_node_flag {
 	BH_NODE_SERVICES = 1 << 0, /* bh_service may hold something; set before its first element is written */
 	BH_NODE_HOOK = 1 << 1, /* the netfilter program is in force: it judges what passes as MIXED */
 	BH_NODE_RECORD = 1 << 2, /* somebody reads bh_gone */
+	BH_NODE_PLAN = 1 << 3, /* a plan runs, or one ended half way: only the agent reads this */
 };
 
 /* Element 0 of bh_node, an mmapable ARRAY: what an agent checks before it adopts pinned tables. */

@@ -30,6 +30,7 @@ struct churn {
 	struct store *store;
 	struct endpoints *endpoints;
 	struct policy *policy;
+	struct meter meter;
 	unsigned joined;
 };
 
@@ -70,6 +71,7 @@ static void start(struct churn *churn)
 	bool adopted;
 
 	assert_ok_err(tables_open(&tables, &churn->tables, &adopted, &err), &err);
+	assert_ok(meter_open(&churn->meter, churn->tables, 10));
 	assert_ok(store_new(&churn->store));
 	assert_ok(policy_new(churn->store, &limits, &churn->policy));
 	assert_ok(endpoints_new(churn->tables, churn->store, &config, &events, &churn->endpoints));
@@ -83,6 +85,7 @@ static void stop(struct churn *churn)
 	endpoints_free(churn->endpoints);
 	policy_free(churn->policy);
 	store_free(churn->store);
+	meter_close(&churn->meter);
 	tables_close(churn->tables);
 	assert_ok_err(tables_unpin(PINS, &err), &err);
 }
@@ -157,7 +160,7 @@ static void scan(struct churn *churn, uint64_t round, unsigned devices)
 
 static void cycle(struct churn *churn)
 {
-	struct cycle_job job = { .tables = churn->tables };
+	struct cycle_job job = { .tables = churn->tables, .meter = &churn->meter };
 	struct endpoint_leaving leaving;
 
 	assert_ok(policy_compile(churn->policy, &job.plan));

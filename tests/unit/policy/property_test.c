@@ -415,7 +415,7 @@ static void sparse_matrices_keep_the_order(void **state)
 
 // ---- adoption ---------------------------------------------------------------------------------------------------
 
-static void restart(struct rig *rig, uint32_t changes, uint32_t *retsteps)
+static void restart(struct rig *rig, uint32_t changes, bool halfway, uint32_t *retsteps)
 {
 	static struct watch watch;
 	_cleanup_(plan_freep) struct plan *plan = NULL;
@@ -427,6 +427,7 @@ static void restart(struct rig *rig, uint32_t changes, uint32_t *retsteps)
 	for (uint32_t i = 0; i < READERS; i++)
 		rig->readers[i].n = 0;
 	memtables_dump(rig->tables, &dump);
+	dump.halfway = halfway;
 	policy_free(rig->policy);
 	rig->policy = NULL;
 	while (changes--)
@@ -452,9 +453,30 @@ static void adoption_of_the_same_objects_has_no_steps(void **state)
 		rig_start(&rig, seed, NULL);
 		for (uint32_t i = 0; i < 8; i++)
 			change_and_run(&rig, WORLD_ANY, 1);
-		restart(&rig, 0, &steps);
+		restart(&rig, 0, false, &steps);
 		if (steps)
 			fail_msg("seed %llu: %u steps", (unsigned long long)seed, steps);
+		rig_stop(&rig);
+	}
+}
+
+// An address may have moved under a matrix that stayed: connections must not outlive that.
+static void adoption_half_way_judges_all_anew(void **state)
+{
+	for (uint64_t seed = 8000; seed < 8000 + rounds(); seed++) {
+		uint32_t gens[WORLD_LOCAL][BH_DIR_MAX], steps;
+		struct rig rig;
+
+		rig_start(&rig, seed, NULL);
+		for (uint32_t i = 0; i < 6; i++)
+			change_and_run(&rig, WORLD_ANY, 1);
+		for (uint32_t i = 0; i < WORLD_LOCAL; i++)
+			memcpy(gens[i], rig.tables->endpoints[i].gen, sizeof(gens[i]));
+		restart(&rig, 0, true, &steps);
+		for (uint32_t i = 0; i < WORLD_LOCAL; i++)
+			for (int d = 0; d < BH_DIR_MAX; d++)
+				if (rig.tables->endpoints[i].policy[d] >= BH_POLICY_FIRST)
+					assert_int_not_equal(rig.tables->endpoints[i].gen[d], gens[i][d]);
 		rig_stop(&rig);
 	}
 }
@@ -468,7 +490,7 @@ static void adoption_after_changes_is_old_or_new(void **state)
 		rig_start(&rig, seed, NULL);
 		for (uint32_t i = 0; i < 6; i++) {
 			change_and_run(&rig, WORLD_ANY, 1);
-			restart(&rig, 1 + i % 3, &steps);
+			restart(&rig, 1 + i % 3, false, &steps);
 		}
 		rig_stop(&rig);
 	}
@@ -485,6 +507,7 @@ int main(void)
 		cmocka_unit_test(sparse_matrices_keep_the_order),
 		cmocka_unit_test(adoption_of_the_same_objects_has_no_steps),
 		cmocka_unit_test(adoption_after_changes_is_old_or_new),
+		cmocka_unit_test(adoption_half_way_judges_all_anew),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
