@@ -157,6 +157,11 @@ static void add_services(const struct naive *naive, const struct destination *to
 
 // ---- hostPorts of the own node's pods ----------------------------------------------------------------------------
 
+static bool is_own(const struct naive *naive, const struct pod *pod)
+{
+	return !naive->node || (pod->node && !strcmp(pod->node, naive->node));
+}
+
 static void add_host_ports(const struct naive *naive, const struct destination *to,
 			   struct places *places)
 {
@@ -168,7 +173,8 @@ static void add_host_ports(const struct naive *naive, const struct destination *
 	for (size_t i = 0; i < list.n; i++) {
 		const struct pod *pod = (const struct pod *)list.v[i];
 
-		if (pod->host_network || pod->finished || !naive->local(naive->arg, pod))
+		if (pod->host_network || pod->finished || !naive->local(naive->arg, pod) ||
+		    !is_own(naive, pod))
 			continue;
 		for (uint32_t j = 0; j < pod->nhost_ports; j++) {
 			const struct host_port *port = &pod->host_ports[j];
