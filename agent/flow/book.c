@@ -96,60 +96,12 @@ static bool is_fleeting(const char *key)
 	return false;
 }
 
-static const char *label(const struct labels *labels, const char *key)
-{
-	for (uint32_t i = 0; i < labels->n; i++)
-		if (!strcmp(labels->v[i].key, key))
-			return labels->v[i].value;
-	return NULL;
-}
-
-#define WORKLOAD_BYTES 256
-
-// "web-5d9c7f" owned by "web" with the hash "5d9c7f" as a label; NULL: it is not.
-static const char *without(const char *name, const char *hash, char *buf)
-{
-	size_t len = strlen(name), tail = hash ? strlen(hash) : 0;
-
-	if (!tail || len < tail + 2 || len - tail - 1 >= WORKLOAD_BYTES || name[len - tail - 1] != '-' ||
-	    strcmp(name + len - tail, hash) != 0)
-		return NULL;
-	memcpy(buf, name, len - tail - 1);
-	buf[len - tail - 1] = 0;
-	return buf;
-}
-
-// The minutes that a CronJob puts behind its Jobs' names, "-29384712"; NULL: none.
-static const char *minutes(const char *name)
-{
-	const char *dash = strrchr(name, '-');
-	size_t digits = dash ? strspn(dash + 1, "0123456789") : 0;
-
-	return digits >= 8 && digits <= 10 && !dash[1 + digits] ? dash + 1 : NULL;
-}
-
-// As users know it: they wrote a Deployment and a CronJob, not what these make.
-static void workload(const struct pod *pod, char *buf, struct flow_card *ret)
-{
-	const char *kind = pod->owner_kind, *name = pod->owner_name, *top = NULL;
-
-	if (kind && name && !strcmp(kind, "ReplicaSet")) {
-		top = without(name, label(&pod->labels, "pod-template-hash"), buf);
-		kind = top ? "Deployment" : kind;
-	} else if (kind && name && !strcmp(kind, "Job")) {
-		top = without(name, minutes(name), buf);
-		kind = top ? "CronJob" : kind;
-	}
-	ret->workload_kind = kind;
-	ret->workload_name = top ? top : name;
-}
-
 static struct flow_card *pod_card(const struct pod *pod)
 {
 	struct label *labels = calloc(pod->labels.n + 1, sizeof(*labels));
 	struct flow_card model = { .who = FLOW_POD, .ns = pod->object.ns, .name = pod->object.name,
 				   .uid = pod->object.uid, .node = pod->node, .labels = labels };
-	char buf[WORKLOAD_BYTES];
+	char buf[POD_WORKLOAD_BYTES];
 	struct flow_card *card;
 
 	if (!labels)
@@ -157,7 +109,7 @@ static struct flow_card *pod_card(const struct pod *pod)
 	for (uint32_t i = 0; i < pod->labels.n; i++)
 		if (!is_fleeting(pod->labels.v[i].key))
 			labels[model.nlabels++] = pod->labels.v[i];
-	workload(pod, buf, &model);
+	model.workload_kind = pod_workload(pod, buf, &model.workload_name);
 	card = flow_card_new(&model);
 	free(labels);
 	return card;

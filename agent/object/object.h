@@ -257,6 +257,10 @@ const char *object_title(const struct object *object, char *buf, size_t bytes);
 struct object *pod_with_addrs(const struct pod *pod, const struct bh_addr *addrs, uint32_t naddrs, bool lent);
 
 const char *labels_find(const struct labels *labels, const char *interned_key); // NULL: absent
+// Kind and name of whose the pod is: Deployment, not ReplicaSet; CronJob, not Job. NULL: it has no owner. The name is the
+// pod's or in buf.
+#define POD_WORKLOAD_BYTES 256
+const char *pod_workload(const struct pod *pod, char buf[static POD_WORKLOAD_BYTES], const char **retname);
 // Which of two pods that claim one address has it: the younger one, of equal ages by name.
 bool pod_outranks(const struct pod *a, const struct pod *b);
 

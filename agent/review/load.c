@@ -352,22 +352,11 @@ size_t review_problems(const struct review *review, const struct review_problem 
 
 const char *review_workload(const struct pod *pod, char *buf, size_t bytes)
 {
-	const char *hash = NULL, *kind = pod->owner_kind, *name = pod->owner_name;
-	size_t len, tail;
+	char top[POD_WORKLOAD_BYTES];
+	const char *name, *kind = pod_workload(pod, top, &name);
 
-	for (uint32_t i = 0; i < pod->labels.n; i++)
-		if (!strcmp(pod->labels.v[i].key, "pod-template-hash"))
-			hash = pod->labels.v[i].value;
-	snprintf(buf, bytes, "%s", kind && name ? name : pod->object.name);
-	if (!kind || !name)
-		return "Pod";
-	len = strlen(buf);
-	tail = hash ? strlen(hash) : 0;
-	if (strcmp(kind, "ReplicaSet") || !tail || len < tail + 2 || strcmp(buf + len - tail, hash) ||
-	    buf[len - tail - 1] != '-')
-		return kind;
-	buf[len - tail - 1] = '\0';
-	return "Deployment";
+	snprintf(buf, bytes, "%s", kind ? name : pod->object.name);
+	return kind ? kind : "Pod";
 }
 
 const char *review_workload_title(const struct pod *pod, char *buf, size_t bytes)
