@@ -542,8 +542,10 @@ void daemon_close(struct daemon *daemon)
 	tables_close(daemon->tables);
 	for (size_t i = 0; i < ARRAY_SIZE(daemon->signals); i++)
 		event_drop(daemon->signals[i]);
-	if (daemon->base)
+	if (daemon->base) {
+		event_base_loop(daemon->base, EVLOOP_NONBLOCK); // a callback put off holds its connection: event_base_free leaks it
 		event_base_free(daemon->base);
+	}
 	while (daemon->problems.n)
 		daemon_problem(daemon, daemon->problems.v[0].where, NULL);
 	vec_fini(&daemon->problems);

@@ -143,6 +143,7 @@ int main(int argc, char **argv)
 	else
 		run(&server, &flags);
 	close_all(&server);
+	event_base_loop(server.base, EVLOOP_NONBLOCK); // a callback put off holds its connection: event_base_free would leak it
 	event_base_free(server.base);
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -116,6 +116,7 @@ void stub_agent_stop(struct stub_agent *agent)
 	pthread_join(agent->thread, NULL);
 	control_server_free(agent->server);
 	event_free(agent->stop);
+	event_base_loop(agent->base, EVLOOP_NONBLOCK); // a callback put off holds its connection
 	event_base_free(agent->base);
 	close(agent->stop_fds[0]);
 	close(agent->stop_fds[1]);
