@@ -6,8 +6,18 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
 #include "agent/kube/http_private.h"
+
+// One of libcurl's, which keeps this for us.
+struct http_socket {
+	struct http *http;
+	struct event *ready;
+	struct event *later; // looks at it again
+	int64_t looked_ms;
+	LIST_ENTRY(http_socket) link;
+};
 
 struct http {
 	struct event_base *base;
@@ -16,6 +26,7 @@ struct http {
 	struct event *timer; // libcurl's
 	struct event *poke; // calls to add to it, or to take from it
 	struct http_call *calls;
+	LIST_HEAD(, http_socket) sockets;
 };
 
 // ---- ends ---------------------------------------------------------------------------------------------------------
@@ -77,14 +88,48 @@ static void on_call_time(evutil_socket_t fd, short what, void *arg)
 
 // ---- libcurl on the loop -------------------------------------------------------------------------------------------
 
+static bool is_paced(const struct http *http)
+{
+	const struct http_call *call = http->calls;
+
+	while (call && call->paced)
+		call = call->next;
+	return !call;
+}
+
 static void on_socket_ready(evutil_socket_t fd, short what, void *arg)
 {
+	const struct timeval pace = { 0, HTTP_PACE_MS * 1000 };
 	int mask = (what & EV_READ ? CURL_CSELECT_IN : 0) | (what & EV_WRITE ? CURL_CSELECT_OUT : 0);
-	struct http *http = arg;
+	struct http_socket *socket = arg;
+	struct http *http = socket->http;
+	int64_t now = http_now_ms(), before = socket->looked_ms;
 	int running;
 
-	curl_multi_socket_action(http->multi, fd, mask, &running);
+	socket->looked_ms = now;
+	if (mask == CURL_CSELECT_IN && now - before < 2 * HTTP_PACE_MS && is_paced(http)) {
+		event_del(socket->ready);
+		event_add(socket->later, &pace);
+	}
+	curl_multi_socket_action(http->multi, fd, mask, &running); // the socket may be gone after this
 	collect_ends(http);
+}
+
+static void look_again(evutil_socket_t fd, short what, void *arg)
+{
+	struct http_socket *socket = arg;
+
+	event_del(socket->later);
+	if (socket->ready)
+		event_add(socket->ready, NULL);
+}
+
+static void look_at_all(struct http *http)
+{
+	struct http_socket *socket;
+
+	LIST_FOREACH(socket, &http->sockets, link)
+		look_again(-1, 0, socket);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
@@ -104,23 +149,53 @@ static int want_timer(CURLM *multi, long ms, void *arg)
 	return ms < 0 ? event_del(http->timer) : event_add(http->timer, &delay);
 }
 
-// Each socket has an event of its own, which libcurl keeps for us.
+static void socket_free(struct http_socket *socket)
+{
+	LIST_REMOVE(socket, link);
+	if (socket->ready)
+		event_free(socket->ready);
+	if (socket->later)
+		event_free(socket->later);
+	free(socket);
+}
+
+static struct http_socket *socket_new(struct http *http)
+{
+	struct http_socket *socket = calloc(1, sizeof(*socket));
+
+	if (!socket)
+		return NULL;
+	socket->http = http;
+	LIST_INSERT_HEAD(&http->sockets, socket, link);
+	socket->later = evtimer_new(http->base, look_again, socket);
+	if (socket->later)
+		return socket;
+	socket_free(socket);
+	return NULL;
+}
+
 static int want_socket(CURL *easy, curl_socket_t fd, int want, void *arg, void *own)
 {
 	struct http *http = arg;
-	struct event *event = own;
+	struct http_socket *socket = own;
 	short what = (short)(EV_PERSIST | (want & CURL_POLL_IN ? EV_READ : 0) |
 			     (want & CURL_POLL_OUT ? EV_WRITE : 0));
 
-	if (event)
-		event_free(event);
-	event = NULL;
-	if (want != CURL_POLL_REMOVE) {
-		event = event_new(http->base, fd, what, on_socket_ready, http);
-		if (!event || event_add(event, NULL) < 0)
-			return -1;
+	if (want == CURL_POLL_REMOVE) {
+		if (socket)
+			socket_free(socket);
+		curl_multi_assign(http->multi, fd, NULL);
+		return 0;
 	}
-	curl_multi_assign(http->multi, fd, event);
+	if (!socket && !(socket = socket_new(http)))
+		return -1;
+	curl_multi_assign(http->multi, fd, socket);
+	if (socket->ready)
+		event_free(socket->ready);
+	socket->ready = event_new(http->base, fd, what, on_socket_ready, socket);
+	if (!socket->ready)
+		return -1;
+	look_again(fd, 0, socket);
 	return 0;
 }
 
@@ -177,9 +252,16 @@ int http_start(struct http *http, const struct http_request *request,
 		call->next->prev = &call->next;
 	http->calls = call;
 	event_active(http->poke, EV_TIMEOUT, 1);
+	look_at_all(http);
 	if (ret)
 		*ret = call;
 	return 0;
+}
+
+void http_pace(struct http_call *call)
+{
+	if (call)
+		call->paced = true;
 }
 
 void http_cancel(struct http_call *call)
@@ -251,6 +333,8 @@ void http_free(struct http *http)
 	}
 	if (http->multi)
 		curl_multi_cleanup(http->multi);
+	while (!LIST_EMPTY(&http->sockets))
+		socket_free(LIST_FIRST(&http->sockets));
 	if (http->timer)
 		event_free(http->timer);
 	if (http->poke)

@@ -31,6 +31,7 @@
 #define HTTP_HEAD_MAX (64u << 10) // bytes of an answer's head
 #define HTTP_BODY_MAX (1u << 20) // bytes of a body that is collected
 #define HTTP_ERROR_MAX (64u << 10) // the same of an answer that is no 2xx
+#define HTTP_PACE_MS 10 // between two looks at a connection on which paced calls alone get data in a burst
 #define HTTP_DEAD_MS 30000 // unacknowledged bytes or keep-alive probes for so long: the connection is gone
 
 struct http;
@@ -84,6 +85,11 @@ const struct kube_config *http_config(const struct http *http); // borrowed
 // 0 or -ENOMEM; all else is told by done(), never before the loop runs. *ret (may be NULL) is valid until then.
 int http_start(struct http *http, const struct http_request *request,
 	       const struct http_events *events, struct http_call **ret);
+
+// From now on its data may come in a burst HTTP_PACE_MS late, several events of a watch at once: what is done per look
+// at the connection, per record of TLS and per cycle of the agent is then done once for all of them. What comes after
+// a silence of twice that time comes at once, and so does everything while a call goes on that is not paced. NULL is fine.
+void http_pace(struct http_call *call);
 
 // From anywhere: no event of this call comes any more. NULL is fine.
 void http_cancel(struct http_call *call);

@@ -20,6 +20,7 @@ struct http_call {
 	char error[CURL_ERROR_SIZE], why[CURL_ERROR_SIZE + 64];
 	bool added; // to the multi handle
 	bool cancelled;
+	bool paced;
 	bool head_seen; // the final answer's, not a "100 Continue"
 	bool headless; // its head is too large
 	bool stopped; // data() said so

@@ -151,6 +151,7 @@ int reflect_listed(struct reflect *reflect, char *version)
 	reflect->synced = true;
 	reflect->whole = reflect->page_turn = false;
 	reflect->lists++;
+	http_pace(reflect->call);
 	works(reflect);
 	return 0;
 }
@@ -328,8 +329,10 @@ static void on_head(void *arg, int status)
 	if (status != 200)
 		return;
 	reflect->heard_ms = reflect_now_ms();
-	if (reflect->ask == ASK_WATCH)
-		works(reflect);
+	if (reflect->ask != ASK_WATCH)
+		return;
+	http_pace(reflect->call);
+	works(reflect);
 }
 
 static int on_data(void *arg, const char *data, size_t len)

@@ -2,6 +2,8 @@
 // http_test.c - requests: who is believed, what is sent and collected, what calls may do to each other.
 #include "tests/harness/test.h"
 
+#include <time.h>
+
 #include "agent/kube/http.h"
 #include "tests/harness/standin.h"
 
@@ -208,6 +210,108 @@ static void calls_begin_and_end_in_each_other(void **state)
 	begin(rig, NULL, "/version", NULL, NULL); // left when all is closed
 }
 
+// ---- data that may wait ------------------------------------------------------------------------------------------
+
+struct stream {
+	struct http_call *call;
+	bool stands, brought; // its head is here; something came in this turn of the loop
+	unsigned int events, looks;
+};
+
+static void on_stream_head(void *arg, int status)
+{
+	struct stream *stream = arg;
+
+	assert_int_equal(status, 200);
+	http_pace(stream->call);
+	stream->stands = true;
+}
+
+static int on_stream_data(void *arg, const char *data, size_t len)
+{
+	struct stream *stream = arg;
+
+	for (size_t i = 0; i < len; i++)
+		stream->events += data[i] == '\n';
+	stream->brought = true;
+	return 0;
+}
+
+static void turn(struct rig *rig, struct stream *stream, int how)
+{
+	stream->brought = false;
+	event_base_loop(rig->base, how);
+	stream->looks += stream->brought;
+}
+
+static void open_stream(struct rig *rig, struct stream *stream)
+{
+	const struct http_request request = { .path = "/api/v1/pods?watch=1" };
+	const struct http_events events = { .arg = stream, .head = on_stream_head, .data = on_stream_data };
+
+	assert_ok(http_start(rig->http, &request, &events, &stream->call));
+	while (!stream->stands)
+		turn(rig, stream, EVLOOP_ONCE);
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+// Returns the milliseconds in which so many events were made and read.
+static int64_t events_come(struct rig *rig, struct stream *stream, unsigned int n)
+{
+	int64_t began = now_ms();
+
+	stream->events = stream->looks = 0;
+	for (unsigned int i = 0; i < n; i++) {
+		standin_do(&rig->standin,
+			   "{'op':'put','object':{'apiVersion':'v1','kind':'Pod','metadata':{'namespace':'shop','name':'p','labels':{'n':'%u'}},"
+			   "'spec':{'containers':[]}}}", i);
+		turn(rig, stream, EVLOOP_NONBLOCK);
+	}
+	while (stream->events < n)
+		turn(rig, stream, EVLOOP_ONCE);
+	return now_ms() - began;
+}
+
+// In a burst, which a busy machine may break, no more than one look per pace; all of it comes.
+static void a_burst_is_read_at_a_pace(void **state)
+{
+	enum { N = 500 };
+	struct stream stream = { 0 };
+	struct rig *rig = *state;
+	int64_t took;
+
+	open_as(rig, &rig->standin);
+	open_stream(rig, &stream);
+	took = events_come(rig, &stream, N);
+	assert_int_equal(stream.events, N);
+	assert_in_range(stream.looks, 1, took / HTTP_PACE_MS + 2);
+	begin(rig, NULL, "/version", NULL, NULL); // not held up by the other's pause, nor for long by what comes for it
+	run(rig, 1);
+	assert_int_equal(rig->status, 200);
+}
+
+// While a call that is not paced goes on, its data may be on the same connection.
+static void no_pace_beside_a_call_that_cannot_wait(void **state)
+{
+	enum { N = 500 };
+	struct stream stream = { 0 };
+	struct rig *rig = *state;
+
+	open_as(rig, &rig->standin);
+	open_stream(rig, &stream);
+	standin_do(&rig->standin, "{'op':'fault','on':'get /version','silent':true}");
+	begin(rig, NULL, "/version", NULL, NULL);
+	events_come(rig, &stream, N);
+	assert_in_range(stream.looks, N / 4, N);
+}
+
 static void nobody_listens(void **state)
 {
 	struct rig *rig = *state;
@@ -235,6 +339,8 @@ int main(void)
 		TEST(bodies_are_sent_and_collected),
 		TEST(large_bodies_are_given_up),
 		TEST(calls_begin_and_end_in_each_other),
+		TEST(a_burst_is_read_at_a_pace),
+		TEST(no_pace_beside_a_call_that_cannot_wait),
 		TEST(nobody_listens),
 	};
 
