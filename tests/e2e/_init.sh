@@ -457,6 +457,7 @@ denied() { # what the agent has counted, for whoever reads a failure
 	[ -z "$agent" ] || for pod in "${!NAMESPACE[@]}"; do
 		"$TRAFFIC" ask "$SOCKET" "{\"op\":\"endpoint.get\",\"namespace\":\"${NAMESPACE[$pod]}\",\"name\":\"$pod\"}" |
 			jq -r --arg pod "$pod" '"\($pod): \(.state)", (.denied[]? | "  \(.direction) \(.reason) \(.remote) \(.port)/\(.protocol) \(.rule.text) \(.packets) packets, \(.age_sec) s ago")'
+		in_ns "$pod" cat /proc/net/snmp6 | awk '/Udp6.*Errors|Ip6.*Discards/ && $2 > 0 { print " ", $0 }'
 	done 2>/dev/null
 }
 
@@ -508,6 +509,7 @@ audit() { # the agent takes everything away and nothing is left
 end() {
 	local code=$?
 	trap - EXIT
+	[ $failed = 0 ] || { echo "--- what did not pass"; denied; }
 	audit
 	if [ $failed -gt 0 ] && [ -s "$WORK/agent.log" ]; then
 		echo "--- the agent's last lines"
