@@ -275,7 +275,7 @@ bench: $(B)/tests/bench/bench all $(E2E_TOOLS) ## ns per packet, the agent's mem
 flows: $(B)/tests/bench/flows/offer all $(E2E_TOOLS) ## the part of `bench` about flow logs: new connections at a rate, recorded to a file (root; RATES="n n")
 	$(Q)B=$(B) tests/bench/flows/run $(RATES)
 
-starts: $(B)/tests/bench/cni/chain $(RUNTIME_TOOLS) all ## the part of `bench` about a pod's start: what the CNI plugin adds (root; PAIRS=n)
+starts: $(B)/tests/bench/cni/chain $(B)/tests/harness/traffic-static all $(E2E_TOOLS) ## the part of `bench` about a pod's start: what the CNI plugin adds (root; PAIRS=n)
 	$(Q)B=$(B) $(if $(PAIRS),PAIRS=$(PAIRS)) tests/bench/cni/run
 
 watch: $(B)/tests/bench/watch/meter all $(E2E_TOOLS) ## the part of `bench` about an API server: reading a cluster, events until in force (root; T=1k, 10k or 50k)

@@ -42,8 +42,8 @@ podman_up() {
 		cni_plugin_dirs = ["$PODMAN/bin", "/usr/lib/cni"]
 	EOT
 	export CONTAINERS_CONF=$PODMAN/containers.conf
-	install "$B/tests/harness/traffic-static" "$PODMAN/rootfs/traffic"
-	install /bin/busybox "$PODMAN/rootfs/bin/busybox"
+	install "$B/tests/harness/traffic-static" "$PODMAN/rootfs/traffic" || die "no $B/tests/harness/traffic-static"
+	install /bin/busybox "$PODMAN/rootfs/bin/busybox" || die "no busybox"
 	tar -C "$PODMAN/rootfs" -c . | podman_do import -q - pod:1 >"$WORK/import" 2>&1 || die "$(cat "$WORK/import")"
 }
 podman_do() {
