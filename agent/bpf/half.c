@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// half.c - half-open flows: told, taken out. They are read by batches; a place is freed by one store to its tag, so
-// that what programs do in its bucket meanwhile stays.
+// half.c - half-open flows: told, taken out. The tables are looked at where they are, through a window that moves: what
+// is mapped counts as resident, and copying all of it costs ten times as much where nothing is there. A place is copied
+// before it is believed, and its check word tells of one that was written meanwhile; it is freed by one store to its
+// tag, so that what programs do in its bucket meanwhile stays.
 #include "agent/bpf/state.h"
 
 #include <arpa/inet.h>
@@ -10,29 +12,103 @@
 
 #include <bulkhead/half.h>
 
-// ---- telling ----------------------------------------------------------------------------------------
+// ---- the window ----------------------------------------------------------------------------------------
 
-struct telling {
-	ct_each_fn fn;
-	void *arg;
-	const struct bh_half_counts *counts;
-	uint32_t now, scale;
+#define WINDOW_BUCKETS 1024
+#define PAGE_MAX 65536 // of any machine: where a window may begin
+_Static_assert(WINDOW_BUCKETS * sizeof(struct bh_half_bucket) % PAGE_MAX == 0 &&
+		       WINDOW_BUCKETS * sizeof(struct bh_half_counts) % PAGE_MAX == 0,
+	       "windows begin with a page");
+
+struct window {
+	const struct tables *tables;
+	int prot; // PROT_
+	uint32_t first, n; // buckets
+	struct bh_half_bucket *buckets;
+	struct bh_half_counts *counts; // NULL: nobody has asked yet
 };
 
+// A place as it was at one moment, if its check word says so.
+struct seen {
+	uint32_t bucket, way; // in the window
+	uint32_t tag, last;
+	struct bh_half half;
+};
+
+typedef int (*seen_fn)(void *arg, struct window *window, const struct seen *seen);
+
 // NULL: errno says why.
-static void *memory_of(const struct map *map)
+static void *window_map(const struct window *window, enum table table)
 {
-	void *memory = mmap(NULL, (size_t)map->value_bytes * map->max_entries, PROT_READ | PROT_WRITE,
-			    MAP_SHARED, map->fd, 0);
+	const struct map *map = &window->tables->maps[table];
+	void *memory = mmap(NULL, (size_t)map->value_bytes * window->n, window->prot, MAP_SHARED, map->fd,
+			    (off_t)map->value_bytes * window->first);
 
 	return memory == MAP_FAILED ? NULL : memory;
 }
 
-static void memory_free(const struct map *map, void *memory)
+static void window_unmap(struct window *window)
 {
-	if (memory)
-		munmap(memory, (size_t)map->value_bytes * map->max_entries);
+	if (window->buckets)
+		munmap(window->buckets, sizeof(*window->buckets) * window->n);
+	if (window->counts)
+		munmap(window->counts, sizeof(*window->counts) * window->n);
+	window->buckets = NULL;
+	window->counts = NULL;
 }
+
+// What passed in a place. NULL: errno says why.
+static const struct bh_half_count *window_count(struct window *window, const struct seen *seen)
+{
+	if (!window->counts)
+		window->counts = window_map(window, TABLE_HALF_COUNT);
+	return window->counts ? &window->counts[seen->bucket].place[seen->way] : NULL;
+}
+
+static int window_read(struct window *window, seen_fn fn, void *arg)
+{
+	int r = 0;
+
+	for (uint32_t at = 0; at < window->n; at++) {
+		const struct bh_half_bucket *bucket = &window->buckets[at];
+
+		for (uint32_t way = 0; way < BH_HALF_WAYS && r == 0; way++) {
+			struct seen seen = { at, way, __atomic_load_n(&bucket->tag[way], __ATOMIC_ACQUIRE) };
+
+			if (!seen.tag)
+				continue;
+			seen.last = __atomic_load_n(&bucket->last[way], __ATOMIC_RELAXED);
+			seen.half = *(const volatile struct bh_half *)&bucket->place[way];
+			r = fn(arg, window, &seen);
+		}
+	}
+	return r;
+}
+
+// fn of each place in use.
+static int each_place(const struct tables *tables, int prot, seen_fn fn, void *arg)
+{
+	uint32_t nbuckets = tables->maps[TABLE_HALF].max_entries;
+	int r = 0;
+
+	for (uint32_t first = 0; first < nbuckets && r == 0; first += WINDOW_BUCKETS) {
+		struct window window = { .tables = tables, .prot = prot, .first = first, .n = nbuckets - first };
+
+		window.n = window.n < WINDOW_BUCKETS ? window.n : WINDOW_BUCKETS;
+		window.buckets = window_map(&window, TABLE_HALF);
+		r = window.buckets ? window_read(&window, fn, arg) : -errno;
+		window_unmap(&window);
+	}
+	return r;
+}
+
+// ---- telling -------------------------------------------------------------------------------------------
+
+struct telling {
+	ct_each_fn fn;
+	void *arg;
+	uint32_t now, scale;
+};
 
 static void entry_of(const struct bh_half *half, uint32_t last, const struct bh_half_count *count,
 		     struct ct_entry *ret)
@@ -61,103 +137,71 @@ static void entry_of(const struct bh_half *half, uint32_t last, const struct bh_
 	ret->v6 = !bh_addr_is4(&ret->remote);
 }
 
-static int tell_bucket(void *arg, const void *key, const void *value)
+static bool is_whole(const struct bh_half *half)
 {
-	const struct bh_half_bucket *bucket = value;
+	return half->check == bh_half_check(&half->key, &half->flow);
+}
+
+static int tell_place(void *arg, struct window *window, const struct seen *seen)
+{
 	const struct telling *telling = arg;
+	const struct bh_half_count *count;
 	struct ct_entry entry;
-	int r = 0;
 
-	for (int i = 0; i < BH_HALF_WAYS && r == 0; i++) {
-		const struct bh_half *half = &bucket->place[i];
-
-		if (!bucket->tag[i] || half->check != bh_half_check(&half->key, &half->flow) ||
-		    bh_half_expired(bucket->last[i], half->key.proto, half->flow.replied, telling->now,
-				    telling->scale))
-			continue;
-		entry_of(half, bucket->last[i], &telling->counts[*(const uint32_t *)key].place[i], &entry);
-		r = telling->fn(telling->arg, &entry);
-	}
-	return r;
+	if (!is_whole(&seen->half) || bh_half_expired(seen->last, seen->half.key.proto, seen->half.flow.replied,
+						      telling->now, telling->scale))
+		return 0;
+	count = window_count(window, seen);
+	if (!count)
+		return -errno;
+	entry_of(&seen->half, seen->last, count, &entry);
+	return telling->fn(telling->arg, &entry);
 }
 
 int tables_half_each(struct tables *tables, ct_each_fn fn, void *arg)
 {
-	const struct map *counts = &tables->maps[TABLE_HALF_COUNT];
-	void *memory = memory_of(counts);
-	struct telling telling = { fn, arg, memory, tables_now(), tables->ct_scale };
-	int r;
+	struct telling telling = { fn, arg, tables_now(), tables->ct_scale };
 
-	if (!memory)
-		return -errno;
-	r = map_each(&tables->maps[TABLE_HALF], tell_bucket, &telling);
-	memory_free(counts, memory);
-	return r;
+	return each_place(tables, PROT_READ, tell_place, &telling);
 }
 
-// ---- taking out -------------------------------------------------------------------------------------
+// ---- taking out ----------------------------------------------------------------------------------------
 
 struct clearing {
 	const struct tables *tables;
-	struct bh_half_bucket *buckets; // mappings, for as long as it takes; NULL: nothing was to clear yet
-	struct bh_half_counts *counts;
 	half_fn fn;
 	void *arg;
 	enum ct_over why;
 	int cleared;
 };
 
-static int clearing_map(struct clearing *c)
+static int clear_place(void *arg, struct window *window, const struct seen *seen)
 {
-	if (!c->buckets)
-		c->buckets = memory_of(&c->tables->maps[TABLE_HALF]);
-	if (!c->counts)
-		c->counts = memory_of(&c->tables->maps[TABLE_HALF_COUNT]);
-	return c->buckets && c->counts ? 0 : -errno;
-}
-
-// Looked at again where it is: its flow may have been heard of since, or be another one.
-static void clear_place(struct clearing *c, uint32_t at, int i, uint32_t tag)
-{
-	struct bh_half_bucket *bucket = &c->buckets[at];
-	const struct bh_half half = bucket->place[i];
-	const struct bh_half_count count = c->counts[at].place[i];
-	uint32_t last = bucket->last[i];
+	struct clearing *c = arg;
+	uint32_t tag = seen->tag;
+	struct bh_half_count count;
 	struct ct_entry entry;
 
-	if (!c->fn(c->arg, &half, last) ||
-	    !__atomic_compare_exchange_n(&bucket->tag[i], &tag, 0, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
-		return;
+	if (!c->fn(c->arg, &seen->half, seen->last))
+		return 0;
+	if (!window_count(window, seen))
+		return -errno;
+	count = *window_count(window, seen);
+	if (!__atomic_compare_exchange_n(&window->buckets[seen->bucket].tag[seen->way], &tag, 0, false, __ATOMIC_SEQ_CST,
+					 __ATOMIC_RELAXED))
+		return 0;
 	c->cleared++;
-	if (half.check != bh_half_check(&half.key, &half.flow))
-		return; // two newcomers mixed: nobody's
-	entry_of(&half, last, &count, &entry);
+	if (!is_whole(&seen->half))
+		return 0; // two newcomers mixed: nobody's
+	entry_of(&seen->half, seen->last, &count, &entry);
 	gone_tell(c->tables, &entry, c->why);
-}
-
-static int clear_bucket(void *arg, const void *key, const void *value)
-{
-	const struct bh_half_bucket *seen = value;
-	struct clearing *c = arg;
-	int r;
-
-	for (int i = 0; i < BH_HALF_WAYS; i++) {
-		if (!seen->tag[i] || !c->fn(c->arg, &seen->place[i], seen->last[i]))
-			continue;
-		r = clearing_map(c);
-		if (r < 0)
-			return r;
-		clear_place(c, *(const uint32_t *)key, i, seen->tag[i]);
-	}
 	return 0;
 }
 
 int half_clear(struct tables *tables, half_fn fn, void *arg, enum ct_over why)
 {
 	struct clearing c = { .tables = tables, .fn = fn, .arg = arg, .why = why };
-	int r = map_each(&tables->maps[TABLE_HALF], clear_bucket, &c);
+	int r = each_place(tables, PROT_READ | PROT_WRITE, clear_place, &c);
 
-	memory_free(&tables->maps[TABLE_HALF], c.buckets);
-	memory_free(&tables->maps[TABLE_HALF_COUNT], c.counts);
 	return r < 0 ? r : c.cleared;
 }
