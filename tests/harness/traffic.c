@@ -149,6 +149,14 @@ int end_socket(const struct end *end, const char *source, unsigned int source_po
 	return fd;
 }
 
+void lose_nothing(int fd)
+{
+	const int bytes = 16 << 20;
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes));
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes));
+}
+
 int signal_fd(void)
 {
 	sigset_t set;

@@ -44,6 +44,8 @@ struct end end_parse(const char *addr, const char *port, const char *proto);
 int end_type(const struct end *end); // SOCK_STREAM, SOCK_DGRAM, SOCK_RAW
 // A non-blocking socket for this end, bound to source and source port where given ("" and 0: not).
 int end_socket(const struct end *end, const char *source, unsigned int source_port);
+// Datagrams wait for a process that the machine lets wait; where it may not ask for so much, as many as usual.
+void lose_nothing(int fd);
 
 uint64_t now_ms(void);
 void die(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));

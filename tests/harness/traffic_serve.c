@@ -75,6 +75,8 @@ static void listen_on(const char *spec)
 	setsockopt(l->fd, IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof(zero));
 	setsockopt(l->fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &one, sizeof(one));
 	setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (type == SOCK_DGRAM)
+		lose_nothing(l->fd);
 	addr.sin6_port = htons(l->port);
 	if (bind(l->fd, (struct sockaddr *)&addr, sizeof(addr)) ||
 	    (type == SOCK_STREAM && listen(l->fd, 128)))

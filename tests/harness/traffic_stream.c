@@ -171,6 +171,8 @@ static void open_flow(const char *source, unsigned int source_port)
 	socklen_t len = sizeof(error);
 
 	s.fd = end_socket(&s.end, source, source_port);
+	if (s.end.proto == IPPROTO_UDP)
+		lose_nothing(s.fd);
 	fd = (struct pollfd){ s.fd, POLLOUT, 0 };
 	if (connect(s.fd, (struct sockaddr *)&s.end.addr, s.end.len) && errno != EINPROGRESS)
 		die("stream: connect: %s", strerror(errno));
