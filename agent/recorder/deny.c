@@ -25,7 +25,7 @@ static bool deny_is(const void *item, const void *key)
 // By an earlier agent: nothing came since its last reading. What goes on since is told as a whole, rather twice than never.
 static bool was_told(const struct recorder *recorder, const struct denied_entry *entry)
 {
-	return recorder->round == 1 && entry->value.last && when_told(&recorder->when, entry->value.last);
+	return recorder->round == 1 && entry->value.last && when_told(&recorder->when, when_of(entry->value.last, recorder->when.now));
 }
 
 static struct deny *deny_get(struct recorder *recorder, const struct denied_entry *entry)

@@ -11,6 +11,7 @@
 #include "agent/base/vec.h"
 #include "agent/bpf/nl.h"
 #include "agent/flow/book.h"
+#include "agent/recorder/aged.h"
 #include "agent/recorder/history.h"
 #include "agent/recorder/recorder.h"
 #include "agent/recorder/when.h"
@@ -29,7 +30,7 @@ struct gone {
 // Both clocks at one moment, so that a flow's times are the same in all its records.
 struct moment {
 	int64_t mono_ns, real_ns;
-	uint32_t now; // bh_now()
+	int64_t now; // bh_now() that does not wrap
 };
 
 struct recorder {
@@ -61,6 +62,7 @@ struct recorder {
 	// tick.c
 	struct moment moment; // of this reading
 	struct when when;
+	struct aged aged; // flows that last longer than a time stamp
 	struct hash begun_now; // ids that this reading told the start of: what came while it read may be met twice
 	uint64_t flows; // met in this reading
 	bool whole; // the last reading met all

@@ -286,6 +286,7 @@ void recorder_free(struct recorder *recorder)
 		pthread_join(recorder->thread, NULL);
 	}
 	recorder_tick_fini(recorder);
+	aged_fini(&recorder->aged);
 	recorder_names_fini(recorder);
 	recorder_denies_fini(recorder);
 	recorder_via_fini(recorder);

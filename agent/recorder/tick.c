@@ -15,9 +15,14 @@ static int64_t clock_ns(clockid_t clock)
 	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+static int64_t mono_of(const struct recorder *recorder, int64_t moment)
+{
+	return recorder->moment.mono_ns - (recorder->moment.now - moment) * NS_PER_UNIT;
+}
+
 int64_t recorder_mono(const struct recorder *recorder, uint32_t t)
 {
-	return recorder->moment.mono_ns - (int64_t)when_age(t, recorder->moment.now) * NS_PER_UNIT;
+	return mono_of(recorder, when_of(t, recorder->moment.now));
 }
 
 int64_t recorder_real(const struct recorder *recorder, uint32_t t)
@@ -29,7 +34,7 @@ static void moment_take(struct moment *ret)
 {
 	ret->real_ns = clock_ns(CLOCK_REALTIME);
 	ret->mono_ns = clock_ns(CLOCK_MONOTONIC);
-	ret->now = (uint32_t)(ret->mono_ns >> BH_TIME_SHIFT);
+	ret->now = ret->mono_ns >> BH_TIME_SHIFT;
 }
 
 // ---- a flow's record ---------------------------------------------------------------------------------------------
@@ -54,6 +59,17 @@ static uint64_t flow_id(const struct recorder *recorder, const struct ct_entry *
 	id = mix(id, (uint64_t)entry->remote_port << 48 | (uint64_t)entry->local_port << 32 |
 			     (uint64_t)entry->local << 16 | entry->proto);
 	return id ? id : 1;
+}
+
+// When it began.
+static int64_t began(struct recorder *recorder, const struct ct_entry *entry)
+{
+	uint32_t created = entry->value.created;
+	int64_t now = recorder->moment.now;
+
+	return aged_concerns(&recorder->aged, created, now) ?
+		       aged_began(&recorder->aged, flow_id(recorder, entry), created, now) :
+		       when_of(created, now);
 }
 
 static enum bh_reason reason_of(const struct ct_entry *entry, const struct flow_end *own)
@@ -129,14 +145,14 @@ static void fill_tcp(const struct bh_ct *ct, struct flow_record *ret)
 static void fill(struct recorder *recorder, const struct ct_entry *entry, struct flow_record *ret)
 {
 	const struct bh_ct *ct = &entry->value;
-	int64_t when_ns = recorder_mono(recorder, ct->created);
+	int64_t when_ns = mono_of(recorder, began(recorder, entry));
 	bool egress = ct->flags & BH_CT_EGRESS;
 	struct flow_end *own = egress ? &ret->src : &ret->dst, *peer = egress ? &ret->dst : &ret->src;
 
 	ret->id = flow_id(recorder, entry);
 	ret->dir = egress ? BH_EGRESS : BH_INGRESS;
 	ret->proto = entry->proto;
-	ret->first_ns = recorder_real(recorder, ct->created);
+	ret->first_ns = when_ns + recorder->moment.real_ns - recorder->moment.mono_ns;
 	ret->last_ns = recorder_real(recorder, ct->last);
 	*own = recorder_own(recorder, entry->ident, entry->v6, when_ns);
 	own->port = entry->local_port;
@@ -192,12 +208,13 @@ static int meet(void *arg, const struct ct_entry *entry)
 {
 	struct recorder *recorder = arg;
 	uint32_t period = recorder->config.update_sec * (uint32_t)BH_TIME_HZ;
+	int64_t created = began(recorder, entry);
 
 	if (++recorder->flows % RING_EACH == 0)
 		tables_ring_read(recorder->ring); // it fills meanwhile
-	if (when_begins(&recorder->when, entry->value.created))
+	if (when_begins(&recorder->when, created))
 		begin(recorder, entry);
-	else if (when_due(&recorder->when, entry->value.created, entry->value.last, period))
+	else if (when_due(&recorder->when, created, when_of(entry->value.last, recorder->when.now), period))
 		tell(recorder, entry, FLOW_UPDATE, FLOW_NOT_OVER);
 	return 0;
 }
@@ -213,7 +230,7 @@ static void end(struct recorder *recorder, const struct gone *gone, const struct
 		[CT_OVER_REPLACED] = FLOW_REPLACED, [CT_OVER_EVICTED] = FLOW_EVICTED,
 		[CT_OVER_FORGOTTEN] = FLOW_FORGOTTEN, [CT_OVER_POD_GONE] = FLOW_POD_GONE,
 	};
-	uint32_t created = gone->entry.value.created;
+	int64_t created = began(recorder, &gone->entry);
 	bool told = when_told(&recorder->when, created);
 
 	if (told && last->now && when_begins(last, created))
@@ -253,10 +270,10 @@ static void when_next(struct recorder *recorder)
 	uint32_t told = tables_told(recorder->config.tables);
 
 	when->now = recorder->moment.now;
-	when->from = told;
+	when->from = when_of(told, when->now);
 	when->ever = told != 0;
 	when->to = when->now - WHEN_SETTLED;
-	when->to += !when->to; // 0 is "never"
+	when->to += !(uint32_t)when->to; // 0 is "never"
 }
 
 // Half-open flows first: one that becomes a connection meanwhile is met in one table or in both.
@@ -269,6 +286,7 @@ void recorder_tick(struct recorder *recorder)
 	moment_take(&recorder->moment);
 	when_next(recorder);
 	last.now = last.now ? recorder->when.now : 0;
+	aged_next(&recorder->aged, recorder->whole);
 	tables_ring_read(recorder->ring);
 	take_gone(recorder, &last);
 	if (recorder->whole)
@@ -279,6 +297,6 @@ void recorder_tick(struct recorder *recorder)
 		r = tables_ct_each(tables, meet, recorder);
 	recorder->whole = r == 0; // else the next one reads the same again, and knows what was told
 	if (recorder->whole)
-		tables_set_told(tables, recorder->when.to);
+		tables_set_told(tables, (uint32_t)recorder->when.to);
 	recorder_denies(recorder);
 }

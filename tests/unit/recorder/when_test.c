@@ -4,10 +4,11 @@
 
 #include "agent/recorder/when.h"
 
-#define SECOND ((uint32_t)BH_TIME_HZ)
-#define DAY (86400u * SECOND)
+#define SECOND ((int64_t)BH_TIME_HZ)
+#define DAY (86400 * SECOND)
+#define ROUND (1ll << 32) // of the stamps' clock
 
-static void next(struct when *when, uint32_t now)
+static void next(struct when *when, int64_t now)
 {
 	when->ever = when->now != 0;
 	when->from = when->to;
@@ -16,27 +17,27 @@ static void next(struct when *when, uint32_t now)
 }
 
 // A flow that is met by every reading from the first after it began.
-static unsigned times_begun(uint32_t created, uint32_t start, int readings)
+static unsigned times_begun(int64_t created, int64_t start, int readings)
 {
 	struct when when = { 0 };
 	unsigned begun = 0;
 
 	for (int i = 0; i < readings; i++) {
-		uint32_t now = start + i * SECOND;
+		int64_t now = start + i * SECOND;
 
-		next(&when, now ? now : 1);
-		if (created - now - 1 >= DAY) // it began before this reading
-			begun += when_begins(&when, created);
+		next(&when, now);
+		if (created <= now)
+			begun += when_begins(&when, when_of((uint32_t)created, now));
 	}
 	return begun;
 }
 
 static void each_begins_once(void **state)
 {
-	static const uint32_t starts[] = { 5 * DAY, 0u - 3 * SECOND, 0x80000000u - 3 * SECOND };
+	static const int64_t starts[] = { 5 * DAY, ROUND - 3 * SECOND, ROUND / 2 - 3 * SECOND, 7 * ROUND - SECOND };
 
 	for (size_t i = 0; i < sizeof(starts) / sizeof(*starts); i++)
-		for (uint32_t at = 0; at < 4 * SECOND; at++)
+		for (int64_t at = 0; at < 4 * SECOND; at++)
 			assert_int_equal(times_begun(starts[i] + at, starts[i], 7), 1);
 }
 
@@ -58,8 +59,8 @@ static void what_an_earlier_agent_told_does_not_begin(void **state)
 	assert_false(when_begins(&when, 99 * SECOND + 1));
 	assert_false(when_told(&when, 99 * SECOND + 1));
 	when.ever = false;
-	assert_true(when_begins(&when, 0u - 3 * DAY));
-	assert_false(when_told(&when, 0u - 3 * DAY));
+	assert_true(when_begins(&when, -3 * DAY));
+	assert_false(when_told(&when, -3 * DAY));
 }
 
 static void a_tick_ahead_is_now(void **state)
@@ -68,19 +69,20 @@ static void a_tick_ahead_is_now(void **state)
 
 	assert_false(when_begins(&when, 100 * SECOND + 4));
 	assert_false(when_told(&when, 100 * SECOND + 4));
-	assert_int_equal(when_age(100 * SECOND + 4, 100 * SECOND), 0);
+	assert_int_equal(when_of(100 * SECOND + 4, 100 * SECOND), 100 * SECOND);
 }
 
 // Once in each period since it began, if it was used in it.
 static void updates_come_by_the_period(void **state)
 {
-	uint32_t start = 0u - 90 * SECOND, created = start + SECOND / 2, period = 60 * SECOND;
+	int64_t start = ROUND - 90 * SECOND, created = start + SECOND / 2;
+	uint32_t period = 60 * (uint32_t)SECOND;
 	unsigned used = 0, silent = 0;
 	struct when when = { 0 };
 
 	for (uint32_t i = 0; i < 302; i++) {
 		next(&when, start + i * SECOND);
-		used += when_due(&when, created, when.now, period);
+		used += when_due(&when, when_of((uint32_t)created, when.now), when.now, period);
 		silent += when_due(&when, created, created + 70 * SECOND, period);
 	}
 	assert_int_equal(used, 5);
