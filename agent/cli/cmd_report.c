@@ -50,8 +50,8 @@ static const struct option_page page = {
 	.summary = "report who may reach whom in files, held against hardening guides",
 	.text = "Reads namespaces, pods or workloads, and policies, as `bulkhead lint` does, compiles them as the agent "
 		"does, and tells for each workload what isolates it, who may reach it and whom it may reach, on which ports. "
-		"The result is held against the CIS Kubernetes Benchmark (5.3.2), the Kubernetes Hardening Guidance of NSA and "
-		"CISA, and requirement 1 of PCI DSS 4.0.",
+		"The result is held against the CIS Kubernetes Benchmark (5.3.2), the Kubernetes Hardening Guide of NSA and "
+		"CISA, and requirement 1 of PCI DSS 4.0.1.",
 	.tables = tables,
 	.notes = notes,
 	.complete = "file",

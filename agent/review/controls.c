@@ -6,8 +6,8 @@
 #include "agent/review/posture_private.h"
 
 #define CIS "CIS Kubernetes Benchmark"
-#define NSA "NSA/CISA Kubernetes Hardening"
-#define PCI "PCI DSS 4.0"
+#define NSA "NSA/CISA Kubernetes Hardening Guide"
+#define PCI "PCI DSS 4.0.1"
 
 // ---- what a workload may do ------------------------------------------------------------------------
 
@@ -111,9 +111,9 @@ static const struct control {
 	{ NSA, "separation", "Namespaces are kept apart",
 	  "workloads that another namespace reaches on every port of a protocol", SEVERITY_WARNING,
 	  .fails = whole_from_others },
-	{ PCI, "1.2.3", "A current picture of the networks", "the picture of this report, as of its day",
+	{ PCI, "1.2.3", "An accurate diagram of the networks", "the picture of this report, as of its day",
 	  SEVERITY_INFO, .review = true },
-	{ PCI, "1.2.4", "A current picture of the data flows",
+	{ PCI, "1.2.4", "An accurate diagram of the data flows",
 	  "flows between namespaces in this report; which of them carry account data is known elsewhere",
 	  SEVERITY_INFO, .review = true },
 	{ PCI, "1.2.5", "Ports and protocols that are allowed are known and needed",
@@ -122,7 +122,7 @@ static const struct control {
 	{ PCI, "1.2.6", "Insecure protocols that are allowed are made safe",
 	  "workloads reached on ports of FTP, telnet, TFTP or the r-commands", SEVERITY_WARNING,
 	  .fails = insecure },
-	{ PCI, "1.2.7", "Rules are looked through twice a year", "keep this report as its record",
+	{ PCI, "1.2.7", "Rules are reviewed every six months at least", "keep this report as its record",
 	  SEVERITY_INFO, .review = true },
 	{ PCI, "1.3.1", "Inbound traffic is limited to what is needed, the rest is denied",
 	  "workloads that no policy isolates for ingress", SEVERITY_ERROR, .fails = open_in },
@@ -138,8 +138,8 @@ static const struct control {
 	{ PCI, "1.4.3", "Forged source addresses are dropped",
 	  "the agent drops what a pod sends under an address that is not its own, on each node that it runs on",
 	  SEVERITY_INFO, .review = true },
-	{ PCI, "1.4.4", "Stored account data is not reached from untrusted networks",
-	  "none of the workloads named here may hold such data", SEVERITY_INFO, .review = true,
+	{ PCI, "1.4.4", "What stores cardholder data is not reached from untrusted networks",
+	  "none of the workloads named here may store such data", SEVERITY_INFO, .review = true,
 	  .fails = any_from_world },
 };
 

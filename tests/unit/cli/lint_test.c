@@ -2,6 +2,7 @@
 // lint_test.c - `bulkhead lint` as a pipeline calls it: exit statuses, formats, standard input.
 #include "tests/harness/test.h"
 
+#include <ctype.h>
 #include <fcntl.h>
 
 #include "agent/cli/cli.h"
@@ -25,6 +26,7 @@ static int make_files(void **state)
 	test_write(folder, "error.yaml", WEB POLICY("p", "podSelector: {}, ingress: [7]"));
 	test_write(folder, "broken.yaml", "{ [ no yaml\n");
 	test_write(folder, "odd%.yaml", POLICY("q", "podSelector: {}, ingress: [7]"));
+	test_write(folder, "a:b\xff?#[é].yaml", POLICY("q", "podSelector: {}, ingress: [7]"));
 	return 0;
 }
 
@@ -114,6 +116,93 @@ static void sarif_results_point_to_rules_and_lines(void **state)
 	assert_int_equal(json_number(json_item(result, "locations", 0), "physicalLocation.region.startLine"), 7);
 }
 
+// ---- SARIF 2.1.0 by its specification (section 3) --------------------------------------------------
+
+static bool is_one_of(const char *text, const char *const *words)
+{
+	for (; *words; words++)
+		if (!strcmp(*words, text))
+			return true;
+	return false;
+}
+
+// A relative or absolute reference (RFC 3986) without a scheme: nothing in it that would have to be escaped.
+static void check_uri(const char *uri)
+{
+	size_t first = strcspn(uri, "/");
+
+	assert_true(*uri);
+	assert_null(memchr(uri, ':', first));
+	for (const char *c = uri; *c; c++) {
+		bool escaped = *c == '%' && isxdigit((unsigned char)c[1]) && isxdigit((unsigned char)c[2]);
+
+		if (!escaped && !isalnum((unsigned char)*c) && !strchr("-._~/!$&'()*+,;=:@", *c))
+			fail_msg("'%s' is no reference: '%c'", uri, *c);
+	}
+}
+
+static void check_rules(struct json_object *run)
+{
+	static const char *const levels[] = { "none", "note", "warning", "error", NULL };
+	size_t n = json_length(run, "tool.driver.rules");
+
+	assert_true(n > 0);
+	for (size_t i = 0; i < n; i++) {
+		struct json_object *rule = json_item(run, "tool.driver.rules", i);
+
+		assert_str_lacks(json_text(rule, "id"), "-"); // "-": there is none
+		assert_true(is_one_of(json_text(rule, "defaultConfiguration.level"), levels));
+		assert_true(strlen(json_text(rule, "shortDescription.text")) > 1);
+		assert_true(strlen(json_text(rule, "help.text")) > 1);
+		for (size_t k = 0; k < i; k++)
+			assert_string_not_equal(json_text(rule, "id"),
+						json_text(json_item(run, "tool.driver.rules", k), "id"));
+	}
+}
+
+static void check_result(struct json_object *run, struct json_object *result)
+{
+	static const char *const levels[] = { "none", "note", "warning", "error", NULL };
+	struct json_object *index = json_at(result, "ruleIndex"), *place;
+
+	assert_true(json_object_is_type(index, json_type_int));
+	assert_true(json_object_get_int64(index) >= 0);
+	assert_true((size_t)json_object_get_int64(index) < json_length(run, "tool.driver.rules"));
+	assert_str(json_text(result, "ruleId"),
+		   json_text(json_item(run, "tool.driver.rules", (size_t)json_object_get_int64(index)), "id"));
+	assert_true(is_one_of(json_text(result, "level"), levels));
+	assert_true(strlen(json_text(result, "message.text")) > 1);
+	assert_int_equal(json_length(result, "locations"), 1);
+	place = json_item(result, "locations", 0);
+	check_uri(json_text(place, "physicalLocation.artifactLocation.uri"));
+	assert_true(json_number(place, "physicalLocation.region.startLine") >= 1);
+}
+
+static void check_sarif(const char *line, size_t least)
+{
+	_cleanup_json_ struct json_object *json = json_of(line);
+	struct json_object *run = json_item(json, "runs", 0);
+
+	assert_str(json_text(json, "version"), "2.1.0");
+	assert_str_contains(json_text(json, "$schema"), "sarif-2.1.0.json");
+	assert_int_equal(json_length(json, "runs"), 1);
+	assert_str(json_text(run, "tool.driver.name"), "bulkhead lint");
+	assert_true(json_object_is_type(json_at(run, "results"), json_type_array));
+	assert_true(json_length(run, "results") >= least);
+	check_rules(run);
+	for (size_t i = 0; i < json_length(run, "results"); i++)
+		check_result(run, json_item(run, "results", i));
+}
+
+static void sarif_has_what_its_specification_requires(void **state)
+{
+	check_sarif("bulkhead lint -o sarif @clean.yaml", 0);
+	check_sarif("bulkhead lint -o sarif @note.yaml", 1);
+	check_sarif("bulkhead lint -o sarif @broken.yaml", 1); // of a file without an object
+	check_sarif("bulkhead lint -o sarif @warn.yaml @error.yaml @odd%.yaml @clean.yaml", 4);
+	check_sarif("bulkhead lint -o sarif @a:b\xff?#[é].yaml", 1);
+}
+
 // A path of standard input, which is put back.
 static void standard_input_is_a_file(void **state)
 {
@@ -140,6 +229,7 @@ int main(void)
 		TEST(wrong_usage_exits_with_2),
 		TEST(json_names_object_field_and_place),
 		TEST(sarif_results_point_to_rules_and_lines),
+		TEST(sarif_has_what_its_specification_requires),
 		TEST(standard_input_is_a_file),
 	};
 
