@@ -22,6 +22,10 @@ struct view {
 	struct links blocks[BH_DIR_MAX];
 };
 
+void link_add(struct links *links, uint32_t to, const struct reach *reach); // places come in ascending order
+void view_union(struct view *view, const struct view *other);
+void view_fini(struct view *view);
+
 struct workload {
 	uint32_t realm;
 	const char *kind;
@@ -48,4 +52,5 @@ struct survey {
 const struct realm *survey_realm(const struct survey *survey, uint32_t realm);
 bool survey_ignores(const struct survey *survey, uint32_t realm);
 
+struct json_object *survey_json(const struct survey *survey); // posture_json.c
 struct json_object *controls_json(const struct survey *survey); // controls.c
