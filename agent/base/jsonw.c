@@ -2,6 +2,8 @@
 // jsonw.c - escapes and commas.
 #include "agent/base/jsonw.h"
 
+#include <json-c/json.h>
+#include <json-c/printbuf.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -171,4 +173,25 @@ const char *jsonw_get(const struct jsonw *w, size_t *retlen)
 {
 	*retlen = w->n;
 	return w->failed ? NULL : w->v;
+}
+
+// ---- as a value ----------------------------------------------------------------------------------
+
+static int print_as_is(struct json_object *object, struct printbuf *out, int level, int flags)
+{
+	const char *text = json_object_get_userdata(object);
+
+	return printbuf_memappend(out, text, (int)strlen(text));
+}
+
+struct json_object *jsonw_json(const struct jsonw *w)
+{
+	char *text = w->failed ? NULL : strndup(w->v, w->n);
+	struct json_object *object = text ? json_object_new_array() : NULL;
+
+	if (object)
+		json_object_set_serializer(object, print_as_is, text, json_object_free_userdata);
+	else
+		free(text);
+	return object;
 }

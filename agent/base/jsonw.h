@@ -14,6 +14,7 @@
 // key NULL: an element of a list, or the whole. Keys and texts are escaped; bytes that are no UTF-8 become U+FFFD.
 #pragma once
 
+#include <json-c/json_types.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -40,3 +41,6 @@ void jsonw_newline(struct jsonw *w); // ends the whole; another may follow
 
 // What was written, borrowed, without a 0 at its end; NULL: there was no memory for it.
 const char *jsonw_get(const struct jsonw *w, size_t *retlen);
+
+// The same as a value that prints so and can be put into another; NULL: there was no memory for it.
+struct json_object *jsonw_json(const struct jsonw *w);

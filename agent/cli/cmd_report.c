@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// cmd_report.c - `bulkhead report`: how well the cluster in files is separated.
+// cmd_report.c - `bulkhead report`: how well the cluster is separated that the agent knows, or that files hold.
 #include "agent/cli/verbs.h"
 
 #include <string.h>
 #include <time.h>
 
+#include "agent/cli/held.h"
 #include "agent/cli/report_html.h"
 #include "agent/review/posture.h"
 
@@ -18,7 +19,7 @@ struct report_options {
 
 static const struct option options[] = {
 	{ "manifests", 'm', OPTION_LIST, offsetof(struct report_options, manifests), "PATH",
-	  "a file or folder of manifests, or - for standard input; may be given many times",
+	  "a file or folder of manifests, or - for standard input, and not the agent; may be given many times",
 	  .complete = "file" },
 	{ "ignore-namespace", 'i', OPTION_LIST, offsetof(struct report_options, ignored), "NAMESPACE",
 	  "judge nothing in this namespace, such as kube-system; may be given many times" },
@@ -28,18 +29,20 @@ static const struct option options[] = {
 	{ "output", 'o', OPTION_CHOICE, offsetof(struct report_options, common.output), "FORMAT",
 	  "print text for people, JSON for programs, or a page with a picture", "text",
 	  .choices = "text|json|html" },
-	{ "help", 'h', OPTION_HELP, .help = "print this help" },
 	{ NULL },
 };
-static const struct option *const tables[] = { options, NULL };
+static const struct option *const tables[] = { options, cli_agent_options, NULL };
 
 static const struct option_note notes[] = {
-	{ "EXAMPLES", "  bulkhead report -i kube-system cluster/\n"
+	{ "EXAMPLES", "  bulkhead report -i kube-system -o html > report.html\n"
+		      "  bulkhead report -i kube-system cluster/\n"
 		      "  kubectl get namespaces,pods,networkpolicies -A -o yaml | bulkhead report -o html - > report.html" },
 	{ "EXIT STATUS", "  0  no control that fails is as grave as --fail-on says\n"
 			 "  1  one is, or an object is not enforced as written\n"
-			 "  2  wrong usage, or a PATH that cannot be read" },
-	{ "SEE ALSO", "bulkhead(1), bulkhead-lint(1), bulkhead-simulate(1)" },
+			 "  2  wrong usage, or a PATH that cannot be read\n"
+			 "  3  the agent cannot be reached\n"
+			 "  4  the agent answered with an error" },
+	{ "SEE ALSO", "bulkhead(1), bulkhead-lint(1), bulkhead-simulate(1), bulkheadd(8)" },
 	{ NULL },
 };
 
@@ -47,9 +50,11 @@ static const struct option_page page = {
 	.program = "bulkhead",
 	.verb = "report",
 	.arguments = "[PATH...]",
-	.summary = "report who may reach whom in files, held against hardening guides",
-	.text = "Reads namespaces, pods or workloads, and policies, as `bulkhead lint` does, compiles them as the agent "
-		"does, and tells for each workload what isolates it, who may reach it and whom it may reach, on which ports. "
+	.summary = "report who may reach whom, held against hardening guides",
+	.text = "Without a PATH: what the running agent holds of the cluster, all of one moment; the report's first lines say what "
+		"that is and what it is not. Else namespaces, pods or workloads, and policies of manifests, as `bulkhead lint` reads "
+		"them. Compiles them as the agent does, and tells for each workload what isolates it, who may reach it and whom it may "
+		"reach, on which ports. "
 		"The result is held against the CIS Kubernetes Benchmark (5.3.2), the Kubernetes Hardening Guide of NSA and "
 		"CISA, and requirement 1 of PCI DSS 4.0.1.",
 	.tables = tables,
@@ -125,8 +130,16 @@ static void print_side(const struct cli *cli, struct json_object *side, const ch
 	print_links(cli, side, "blocks", "block");
 }
 
+static void print_scope(const struct cli *cli, struct json_object *report)
+{
+	cli_text(cli, CLI_PLAIN, "Scope: %s\n", json_text(report, "scope.text"));
+	for (size_t i = 0; i < json_length(report, "scope.notes"); i++)
+		cli_text(cli, CLI_FAINT, "  - %s\n", json_text(json_item(report, "scope.notes", i), ""));
+}
+
 static void print_text(const struct cli *cli, struct json_object *report)
 {
+	print_scope(cli, report);
 	for (size_t i = 0; i < json_length(report, "problems"); i++)
 		cli_text(cli, CLI_BAD, "not enforced as written: %s: %s\n",
 			 json_text(json_item(report, "problems", i), "object"),
@@ -161,6 +174,43 @@ static int load_all(const struct cli *cli, struct review *review, const struct o
 	return CLI_OK;
 }
 
+static struct json_object *files_scope(void)
+{
+	struct json_object *json = json_object_new_object(), *list = json_object_new_array();
+
+	cli_put_text(json, "of", "files");
+	cli_put_text(json, "text", "what the manifests say that were given");
+	json_object_array_add(list, json_object_new_string("what they leave out is not known"));
+	json_object_object_add(json, "notes", list);
+	return json;
+}
+
+static int load(const struct cli *cli, const struct report_options *asked, const struct option_list *args,
+		struct review *review, struct json_object **retscope)
+{
+	int r;
+
+	if (!asked->manifests.n && !args->n)
+		return held_load(cli, review, retscope);
+	r = load_all(cli, review, &asked->manifests);
+	if (r == CLI_OK)
+		r = load_all(cli, review, args);
+	if (r == CLI_OK)
+		*retscope = files_scope();
+	return r;
+}
+
+// What the agent could not read is no object, and as grave as one that is not enforced as written.
+static void put_scope(struct json_object *report, struct json_object *scope)
+{
+	struct json_object *problems = json_object_object_get(report, "problems");
+
+	for (size_t i = 0; i < json_length(scope, "problems"); i++)
+		json_object_array_add(problems, json_object_get(json_item(scope, "problems", i)));
+	json_object_object_del(scope, "problems");
+	json_object_object_add(report, "scope", json_object_get(scope));
+}
+
 static void put_time(struct json_object *report)
 {
 	time_t now = time(NULL);
@@ -175,17 +225,13 @@ static int run(struct cli *cli, const void *arg, const struct option_list *args)
 {
 	_cleanup_(review_freep) struct review *review = review_new();
 	const struct report_options *asked = arg;
-	_cleanup_json_ struct json_object *report = NULL;
-	int r;
+	_cleanup_json_ struct json_object *report = NULL, *scope = NULL;
+	int r = load(cli, asked, args, review, &scope);
 
-	if (!asked->manifests.n && !args->n)
-		return cli_fail(cli, CLI_USAGE, "PATH is missing: see 'bulkhead report --help'");
-	r = load_all(cli, review, &asked->manifests);
-	if (r == CLI_OK)
-		r = load_all(cli, review, args);
 	if (r != CLI_OK)
 		return r;
 	report = posture(review, asked->ignored.n, asked->ignored.v);
+	put_scope(report, scope);
 	put_time(report);
 	if (asked->common.output == REPORT_JSON)
 		cli_json(cli, report);

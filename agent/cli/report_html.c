@@ -106,6 +106,16 @@ static void put_controls(FILE *out, struct json_object *report)
 	fputs("</tbody></table></section>\n", out);
 }
 
+static void put_scope(FILE *out, struct json_object *report)
+{
+	fputs("<section><h2>Scope</h2><p>", out);
+	put(out, json_text(report, "scope.text"));
+	fputs("</p><ul>", out);
+	for (size_t i = 0; i < json_length(report, "scope.notes"); i++)
+		tag(out, "li", NULL, json_text(json_item(report, "scope.notes", i), ""));
+	fputs("</ul></section>\n", out);
+}
+
 static void put_problems(FILE *out, struct json_object *report)
 {
 	size_t n = json_length(report, "problems");
@@ -362,6 +372,7 @@ void report_html(FILE *out, struct json_object *report)
 		(int)json_number(report, "policies"));
 	put(out, json_text(report, "written"));
 	fputs(". A pod's own node always reaches it.</p>\n", out);
+	put_scope(out, report);
 	put_problems(out, report);
 	put_controls(out, report);
 	put_picture(out, report);

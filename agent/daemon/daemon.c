@@ -515,6 +515,7 @@ void daemon_close(struct daemon *daemon)
 	daemon_sync_refuse(daemon);
 	daemon_cni_refuse(daemon);
 	daemon_flows_refuse(daemon);
+	daemon_objects_close(daemon);
 	install_close(daemon->install);
 	daemon->install = NULL;
 	control_server_free(daemon->control);

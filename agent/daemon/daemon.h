@@ -38,6 +38,7 @@ struct report;
 struct install;
 struct recorder;
 struct flows_request;
+struct snapshot;
 
 #define DAEMON_PROBLEM_HOOK "netfilter" // where: the hook for mixed Services cannot be had
 
@@ -141,6 +142,7 @@ struct daemon {
 	VEC(struct sync_request) syncs; // not answered yet
 	VEC(struct add_request *) adds;
 	VEC(struct flows_request *) flows; // that wait for records
+	VEC(struct snapshot *) snapshots; // that somebody reads page by page
 };
 
 // Opens everything and registers its events; on failure reterr says what to do and *daemon is taken down.
@@ -210,6 +212,9 @@ void daemon_sync_refuse(struct daemon *daemon);
 int daemon_flows_open(struct daemon *daemon, struct err *reterr);
 void daemon_flows_refuse(struct daemon *daemon); // all of them, before the end
 void daemon_flows_close(struct daemon *daemon); // once nothing runs on the helper thread
+
+// ops_objects.c
+void daemon_objects_close(struct daemon *daemon);
 
 // cni.c: what the CNI plugin says, and what it waits for.
 #define CNI_WAIT_MAX_MS 600000

@@ -79,6 +79,7 @@ int op_explain(void *arg, struct json_object *request, struct json_object **ret,
 int op_ct_list(void *arg, struct json_object *request, struct json_object **ret, struct err *reterr);
 int op_ct_flush(void *arg, struct json_object *request, struct json_object **ret, struct err *reterr);
 
+int op_objects(void *arg, struct json_object *request, struct json_object **ret, struct err *reterr);
 int op_flows(void *arg, struct json_object *request, struct json_object **ret, struct err *reterr);
 
 int op_cni_add(void *arg, struct json_object *request, struct json_object **ret, struct err *reterr);

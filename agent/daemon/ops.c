@@ -305,6 +305,7 @@ const struct control_op daemon_ops[] = {
 	{ "ct.list", op_ct_list },
 	{ "ct.flush", op_ct_flush },
 	{ "flows", op_flows },
+	{ "objects", op_objects },
 	{ "cni.add", op_cni_add },
 	{ "cni.del", op_cni_del },
 	{ "cni.check", op_cni_check },

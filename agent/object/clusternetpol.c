@@ -13,8 +13,6 @@
 #include "agent/object/clusterrule.h"
 #include "agent/object/kind.h"
 
-#define AUDIT_ANNOTATION "bulkhead.io/audit"
-
 static const char *const spec_fields[] = {
 	"tier", "priority", "subject", "ingress", "egress", NULL
 };
@@ -137,7 +135,7 @@ static int clusternetpol_parse(struct json_object *json, struct object *object, 
 	r = read_subject(&spec, policy, reterr);
 	if (r < 0)
 		return r;
-	policy->audit = object_says_true(&root, "annotations", AUDIT_ANNOTATION);
+	policy->audit = object_says_true(&root, "annotations", AUDIT_KEY);
 
 	r = read_spec(&trouble, &spec, policy);
 	if (r < 0)

@@ -11,6 +11,9 @@
 #include "agent/object/limits.h"
 #include "agent/object/object.h"
 
+#define AUDIT_KEY "bulkhead.io/audit" // annotation of policies, label of namespaces: "true"
+#define EXTRA_ANNOTATION "bulkhead.io/allowed-addresses" // of namespaces
+
 extern const struct kind_ops pod_kind;
 extern const struct kind_ops namespace_kind;
 extern const struct kind_ops node_kind;

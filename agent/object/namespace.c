@@ -6,8 +6,6 @@
 #include "agent/object/kind.h"
 
 #define NAME_LABEL "kubernetes.io/metadata.name"
-#define AUDIT_LABEL "bulkhead.io/audit"
-#define EXTRA_ANNOTATION "bulkhead.io/allowed-addresses"
 #define CIDR_TEXT_BYTES 64
 
 // One sentence if an element is no CIDR; the others stay in force.
@@ -58,7 +56,7 @@ static int namespace_parse(struct json_object *json, struct object *object, stru
 		return r;
 	if (labels_default(&ns->labels, NAME_LABEL, object->name) < 0)
 		return no_memory(reterr);
-	ns->audit = object_says_true(&root, "labels", AUDIT_LABEL);
+	ns->audit = object_says_true(&root, "labels", AUDIT_KEY);
 	return read_extra(&meta, ns, reterr);
 }
 

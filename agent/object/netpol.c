@@ -8,8 +8,6 @@
 #include "agent/object/kind.h"
 #include "agent/object/names.h"
 
-#define AUDIT_ANNOTATION "bulkhead.io/audit"
-
 static const char *const spec_fields[] = {"podSelector", "policyTypes", "ingress", "egress", NULL};
 static const char *const peer_fields[] = {"podSelector", "namespaceSelector", "ipBlock", NULL};
 static const char *const block_fields[] = {"cidr", "except", NULL};
@@ -319,7 +317,7 @@ static int netpol_parse(struct json_object *json, struct object *object, struct 
 	r = selector_read(&pods, &policy->pods, reterr);
 	if (r < 0)
 		return r;
-	policy->audit = object_says_true(&root, "annotations", AUDIT_ANNOTATION);
+	policy->audit = object_says_true(&root, "annotations", AUDIT_KEY);
 
 	r = read_types(&spec, policy, &problem);
 	if (r < 0) // which directions were meant is unknown: both

@@ -410,50 +410,22 @@ void recorder_woken(struct recorder *recorder)
 
 // ---- reading --------------------------------------------------------------------------------------------------------
 
-static int print_as_is(struct json_object *object, struct printbuf *out, int level, int flags)
-{
-	struct evbuffer *text = json_object_get_userdata(object);
-
-	return printbuf_memappend(out, (const char *)evbuffer_pullup(text, -1), (int)evbuffer_get_length(text));
-}
-
-static void let_go(struct json_object *object, void *text)
-{
-	evbuffer_free(text);
-}
-
-// Text that is JSON already, as a value that prints so.
-static struct json_object *as_is(struct evbuffer *text)
-{
-	struct json_object *object = json_object_new_array();
-
-	if (object)
-		json_object_set_serializer(object, print_as_is, text, let_go);
-	else
-		evbuffer_free(text);
-	return object;
-}
-
 // As many as fit on a page; *retn: how many.
 static struct json_object *records_json(const struct recorder *recorder, const struct history_page *page, size_t *retn)
 {
-	struct evbuffer *text = evbuffer_new();
-	int r = text ? evbuffer_add(text, "[", 1) : -1;
+	struct json_object *json;
+	struct jsonw w;
 	size_t i = 0;
 
-	for (; r == 0 && i < page->records.n && evbuffer_get_length(text) < RECORDER_PAGE_BYTES; i++) {
-		r = i ? evbuffer_add(text, ",", 1) : 0;
-		if (r == 0)
-			r = flow_json(text, &page->records.v[i], recorder->node);
-	}
+	jsonw_init(&w);
+	jsonw_open(&w, NULL, '[');
+	for (; i < page->records.n && w.n < RECORDER_PAGE_BYTES; i++)
+		flow_json_write(&w, &page->records.v[i], recorder->node);
+	jsonw_close(&w, ']');
 	*retn = i;
-	if (r == 0)
-		r = evbuffer_add(text, "]", 1);
-	if (r == 0)
-		return as_is(text);
-	if (text)
-		evbuffer_free(text);
-	return NULL;
+	json = jsonw_json(&w);
+	jsonw_fini(&w);
+	return json;
 }
 
 int recorder_read(struct recorder *recorder, const char *filter_text, uint64_t after, uint32_t max,

@@ -186,6 +186,16 @@ static void compiler_problem(void *arg, enum kind kind, const char *ns, const ch
 	add_problem(arg, object_kind(kind)->name, ns, name, text);
 }
 
+static int compare_problems(const void *a, const void *b)
+{
+	struct json_object *const *x = a, *const *y = b;
+	int r = strcmp(json_object_get_string(json_object_object_get(*x, "object")),
+		       json_object_get_string(json_object_object_get(*y, "object")));
+
+	return r ? r : strcmp(json_object_get_string(json_object_object_get(*x, "text")),
+			      json_object_get_string(json_object_object_get(*y, "text")));
+}
+
 static void put_problems(struct json_object *json, const struct survey *survey)
 {
 	struct json_object *list = json_object_new_array();
@@ -199,6 +209,7 @@ static void put_problems(struct json_object *json, const struct survey *survey)
 			    problems[i].name ? problems[i].name : problems[i].path, problems[i].text);
 	}
 	exposure_problems(survey->exposure, compiler_problem, list);
+	json_object_array_sort(list, compare_problems);
 	put(json, "problems", list);
 }
 

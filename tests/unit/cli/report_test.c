@@ -75,7 +75,8 @@ static void severities_make_the_exit_status(void **state)
 	expect("bulkhead report --fail-on info --manifests @tight.yaml", 0, "0.0.0.0/0: TCP 443\n", "");
 	expect("bulkhead report --fail-on never @shop.yaml", 0, "fail ", "");
 	expect("bulkhead report @tight.yaml @broken.yaml", 1, "not enforced as written: ", "");
-	expect("bulkhead report", 2, "", "PATH is missing");
+	expect("bulkhead report --socket @nobody", 3, "", "no agent listens");
+	expect("bulkhead report @tight.yaml", 0, "Scope: what the manifests say that were given\n  - what they leave out is not known\n", "");
 	expect("bulkhead report @nowhere", 2, "", "/nowhere': No such file");
 }
 
