@@ -243,12 +243,15 @@ static ssize_t file_write(void *self, const struct iovec *iov, int n, struct err
 	return wrote;
 }
 
-static bool file_undo(void *self, size_t bytes)
+// Where that fails, the next opening ends the line.
+static void file_undo(void *self, size_t bytes)
 {
 	const struct file *file = self;
 	struct stat st;
 
-	return fstat(file->fd, &st) == 0 && (size_t)st.st_size >= bytes && ftruncate(file->fd, st.st_size - (off_t)bytes) == 0;
+	if (fstat(file->fd, &st) == 0 && (size_t)st.st_size >= bytes &&
+	    ftruncate(file->fd, st.st_size - (off_t)bytes) < 0)
+		return;
 }
 
 const struct sink_transport sink_file = {

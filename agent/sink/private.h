@@ -6,7 +6,7 @@
 //   record ──filter──► format ──units──► queue ──► transport
 //
 // A unit is what has to arrive whole: a line, a datagram, a message of IPFIX. It is delivered when its last byte was
-// taken; of one that broke off the records are lost, and the next connection begins with a whole one.
+// taken; with one that broke off the next connection begins anew.
 #pragma once
 
 #include <event2/buffer.h>
@@ -45,8 +45,8 @@ struct sink_transport {
 	// Takes the first bytes of these; how many, > 0. -EAGAIN: none now, and sink_writable() follows. Else -errno: it
 	// is broken, with a sentence if it has one (else strerror's).
 	ssize_t (*write)(void *self, const struct iovec *iov, int n, struct err *reterr);
-	// Takes back the last bytes, the beginning of a unit that broke off; false: it cannot.
-	bool (*undo)(void *self, size_t bytes);
+	// Takes back the last bytes, the beginning of a unit that broke off, if it can.
+	void (*undo)(void *self, size_t bytes);
 	void (*close)(void *self); // also of what is half open or broken
 	void (*fini)(void *self); // closed already; whatever check() made
 };

@@ -86,13 +86,12 @@ static void wait_to_retry(struct sink *sink)
 	evtimer_add(sink->retry, &wait);
 }
 
-// What of a unit is out already cannot be taken back, mostly: its reader sees where it breaks off, we what it held.
+// What of a unit is out already cannot be taken back, mostly: its reader sees where it breaks off. It stays the first that
+// waits, and the next connection begins with it, whole.
 static void give_up_begun(struct sink *sink)
 {
-	bool undone = sink->begun && sink->transport->undo && sink->transport->undo(sink->transport_self, sink->sent);
-
-	if (sink->begun && !undone)
-		sink->stats.lost_error += queue_pop(sink->begun);
+	if (sink->begun && sink->transport->undo)
+		sink->transport->undo(sink->transport_self, sink->sent);
 	sink->begun = NULL;
 	sink->sent = 0;
 }

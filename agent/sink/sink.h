@@ -31,7 +31,7 @@ struct sink_stats {
 	uint64_t offered; // records that its filter let through
 	uint64_t delivered; // handed to the kernel, in the file, or on the stream
 	uint64_t lost_full; // the queue was full, since the peer takes less than there is
-	uint64_t lost_error; // the queue was full, since there was no peer; or it went away in the middle of a record
+	uint64_t lost_error; // the queue was full, since there was no peer
 	uint64_t queued; // records that wait
 	uint64_t bytes, connects, failures;
 	uint64_t queued_bytes;
