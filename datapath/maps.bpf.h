@@ -188,6 +188,15 @@ struct {
 	__type(value, struct bh_identity);
 } bh_identity SEC(".maps");
 
+/* The agent's own: what of each sum of bh_denied was told. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, BH_LIMIT_DENIED);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct bh_denied_key);
+	__type(value, struct bh_denied);
+} bh_denied_told SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
 	__uint(max_entries, BH_LIMIT_TOTALS);

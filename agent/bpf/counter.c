@@ -140,6 +140,38 @@ int tables_denied_clear(struct tables *tables, uint32_t ident, uint32_t older_th
 	return map_each(&tables->maps[TABLE_DENIED], clear_denied, &denies);
 }
 
+// ---- what was told of them ----------------------------------------------------------------------------
+
+int tables_denied_told_set(struct tables *tables, const struct denied_entry *entries, uint32_t n)
+{
+	const struct map *map = &tables->maps[TABLE_DENIED_TOLD];
+	_cleanup_free_ struct bh_denied_key *keys = calloc((size_t)n + 1, sizeof(*keys));
+	_cleanup_free_ struct bh_denied_key *gone = calloc((size_t)n + 1, sizeof(*gone));
+	_cleanup_free_ struct bh_denied *values = calloc((size_t)n + 1, sizeof(*values));
+	uint32_t kept = 0, left = 0, done;
+	int r;
+
+	if (!keys || !gone || !values)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < n; i++) {
+		if (entries[i].value.packets) {
+			keys[kept] = entries[i].key;
+			values[kept++] = entries[i].value;
+		} else {
+			gone[left++] = entries[i].key;
+		}
+	}
+	r = map_delete(map, gone, left, &done); // first: it makes room
+	return r < 0 ? r : map_write(map, keys, values, kept, &done);
+}
+
+int tables_denied_told_each(struct tables *tables, denied_each_fn fn, void *arg)
+{
+	struct denies denies = { .tables = tables, .fn = fn, .arg = arg };
+
+	return map_each(&tables->maps[TABLE_DENIED_TOLD], tell_denied, &denies);
+}
+
 // ---- passes and node-wide numbers -------------------------------------------------------------------
 
 int tables_count_get(const struct tables *tables, uint32_t slot, enum bh_dir dir,

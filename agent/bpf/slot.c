@@ -28,16 +28,50 @@ int tables_identity_get(const struct tables *tables, uint32_t slot, struct bh_id
 	return r;
 }
 
+bool tables_addrs_get(struct tables *tables, uint32_t ident, struct bh_addr ret[2])
+{
+	volatile struct bh_endpoint *endpoint = tables_endpoint(tables, BH_SLOT(ident));
+
+	if (!endpoint || endpoint->ident != ident)
+		return false;
+	ret[0] = bh_addr_from4(endpoint->addr4);
+	for (int i = 0; i < 4; i++)
+		ret[1].w[i] = endpoint->addr6[i];
+	return endpoint->ident == ident;
+}
+
+void tables_on_left(struct tables *tables, tables_left_fn fn, void *arg)
+{
+	tables->left.fn = fn;
+	tables->left.arg = arg;
+}
+
+// ident: who comes; 0: nobody.
+static void tell_left(struct tables *tables, uint32_t slot, uint32_t ident)
+{
+	struct bh_addr addr[2] = { 0 };
+	struct bh_identity before;
+
+	if (!tables->left.fn || tables_identity_get(tables, slot, &before) < 0 || before.ident == ident)
+		return;
+	tables_addrs_get(tables, before.ident, addr);
+	tables->left.fn(tables->left.arg, &before, addr);
+}
+
 int tables_identity_set(struct tables *tables, uint32_t slot, const struct bh_identity *identity)
 {
 	if (slot >= tables_nendpoints(tables))
 		return -ERANGE;
+	tell_left(tables, slot, identity->ident);
 	return bpf_map_update_elem(tables->maps[TABLE_IDENTITY].fd, &slot, identity, BPF_ANY);
 }
 
 int tables_identity_del(struct tables *tables, uint32_t slot)
 {
-	int r = bpf_map_delete_elem(tables->maps[TABLE_IDENTITY].fd, &slot);
+	int r;
+
+	tell_left(tables, slot, 0);
+	r = bpf_map_delete_elem(tables->maps[TABLE_IDENTITY].fd, &slot);
 
 	return r == -ENOENT ? 0 : r;
 }

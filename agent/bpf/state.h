@@ -41,6 +41,7 @@ enum table {
 	TABLE_IDENTITY,
 	TABLE_TOTAL,
 	TABLE_DENIED,
+	TABLE_DENIED_TOLD,
 	TABLE_COUNT,
 	TABLE_STAT,
 	TABLE_JUDGE,
@@ -86,6 +87,10 @@ struct tables {
 		denied_each_fn fn;
 		void *arg;
 	} denied_gone; // helper thread
+	struct {
+		tables_left_fn fn;
+		void *arg;
+	} left;
 
 	int32_t *drift; // by slot: entries counted in the last walk minus what the endpoint said
 };

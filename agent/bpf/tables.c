@@ -39,6 +39,7 @@ const char *const table_names[TABLE_MAX] = {
 	[TABLE_SELF] = "bh_self",         [TABLE_LOCAL] = "bh_local",
 	[TABLE_BACKEND] = "bh_backend",   [TABLE_IDENTITY] = "bh_identity",
 	[TABLE_TOTAL] = "bh_total",       [TABLE_DENIED] = "bh_denied",
+	[TABLE_DENIED_TOLD] = "bh_denied_told",
 	[TABLE_COUNT] = "bh_count",       [TABLE_STAT] = "bh_stat",
 	[TABLE_JUDGE] = "bh_judge",
 };
@@ -112,6 +113,7 @@ static int set_sizes(struct bpf_object *object, const struct tables_config *conf
 		[TABLE_GONE] = config->gone,
 		[TABLE_FRAG] = config->frags,
 		[TABLE_DENIED] = config->denied,
+		[TABLE_DENIED_TOLD] = config->denied,
 		[TABLE_TOTAL] = config->totals,
 	};
 
@@ -166,6 +168,27 @@ static int get_pin(const struct tables *tables, const char *name)
 	return bpf_obj_get(path);
 }
 
+// What an earlier version did not pin, and no program reads: made beside the rest.
+static int add_own(struct tables *tables, enum table table, const struct bpf_map *want)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = bpf_map__map_flags(want));
+	char path[PATH_MAX];
+	int r, fd;
+
+	if (table != TABLE_DENIED_TOLD || tables->lock < 0)
+		return -ENOENT;
+	fd = bpf_map_create(bpf_map__type(want), table_names[table], bpf_map__key_size(want),
+			    bpf_map__value_size(want), bpf_map__max_entries(want), &opts);
+	if (fd < 0)
+		return fd;
+	snprintf(path, sizeof(path), "%s/%s", tables->pin_dir, table_names[table]);
+	r = bpf_obj_pin(fd, path);
+	if (r == 0)
+		return fd;
+	close(fd);
+	return r;
+}
+
 // -ENOENT: nothing (whole) is pinned. -ESTALE: something else is; *rettable names it, *retabi is its layout if that is
 // what differs.
 static int adopt_maps(struct tables *tables, struct bpf_object *object, const char **rettable, uint32_t *retabi)
@@ -179,6 +202,8 @@ static int adopt_maps(struct tables *tables, struct bpf_object *object, const ch
 		const struct bpf_map *want = bpf_object__find_map_by_name(object, table_names[i]);
 		int fd = get_pin(tables, table_names[i]);
 
+		if (fd == -ENOENT && i != TABLE_NODE)
+			fd = add_own(tables, i, want);
 		*rettable = table_names[i];
 		if (fd < 0 && fd != -ENOENT)
 			return fd;

@@ -65,6 +65,11 @@ volatile struct bh_endpoint *tables_endpoint(struct tables *tables, uint32_t slo
 int tables_identity_get(const struct tables *tables, uint32_t slot, struct bh_identity *ret);
 int tables_identity_set(struct tables *tables, uint32_t slot, const struct bh_identity *identity);
 int tables_identity_del(struct tables *tables, uint32_t slot);
+// Who is told who an ident was, and its addresses by family, before the table forgets it: on the thread that writes.
+typedef void (*tables_left_fn)(void *arg, const struct bh_identity *identity, const struct bh_addr addr[2]);
+void tables_on_left(struct tables *tables, tables_left_fn fn, void *arg);
+// The addresses that an ident has in its slot; false: it is not the slot's any more.
+bool tables_addrs_get(struct tables *tables, uint32_t ident, struct bh_addr ret[2]);
 uint32_t tables_next_incarnation(struct tables *tables); // 20 bits, never 0, persisted
 
 // ---- whose address: bh_local, for the netfilter program ------------------------------------------------------------
@@ -216,6 +221,10 @@ int tables_denied_each(struct tables *tables, denied_each_fn fn, void *arg);
 int tables_denied_clear(struct tables *tables, uint32_t ident, uint32_t older_than);
 // Who is told of each that is cleared, with its last value; as tables_on_gone().
 void tables_on_denied_gone(struct tables *tables, denied_each_fn fn, void *arg);
+
+// What of the sums somebody was told, for the agent after this one: written, or (packets 0) no more. One thread.
+int tables_denied_told_set(struct tables *tables, const struct denied_entry *entries, uint32_t n);
+int tables_denied_told_each(struct tables *tables, denied_each_fn fn, void *arg);
 
 int tables_count_get(const struct tables *tables, uint32_t slot, enum bh_dir dir,
 		     struct bh_count *ret);

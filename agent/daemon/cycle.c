@@ -10,6 +10,7 @@
 #include "agent/daemon/cycle.h"
 #include "agent/daemon/report.h"
 #include "agent/endpoint/slot.h"
+#include "agent/recorder/recorder.h"
 
 LOG_ROOM("cycle");
 
@@ -423,6 +424,8 @@ static struct cycle_job *job_new(struct daemon *daemon)
 		hold(daemon); // for a pause
 		return NULL;
 	}
+	if (job->plan && daemon->recorder)
+		recorder_begin(daemon->recorder);
 	r = collect_programs(daemon, job, &more);
 	if (r >= 0 && job->plan)
 		r = collect_leaving(daemon, job);

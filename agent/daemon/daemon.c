@@ -57,8 +57,6 @@ static void on_batch(void *arg)
 
 	if (daemon->held)
 		daemon_plan_in(daemon, PLAN_CHANGED_MS);
-	if (daemon->recorder && daemon->source && source_synced(daemon->source))
-		recorder_begin(daemon->recorder);
 	daemon_cni_ask(daemon);
 	daemon_kick(daemon);
 	daemon_sync_answer(daemon);

@@ -222,6 +222,7 @@ int daemon_flows_open(struct daemon *daemon, struct err *reterr)
 		return r;
 	tables_on_gone(daemon->tables, recorder_gone, daemon->recorder);
 	tables_on_denied_gone(daemon->tables, recorder_denied_gone, daemon->recorder);
+	tables_on_left(daemon->tables, recorder_left, daemon->recorder);
 	daemon->flows_event = event_new(daemon->base, recorder_fd(daemon->recorder), EV_READ | EV_PERSIST,
 					records_ready, daemon);
 	if (!daemon->flows_event || event_add(daemon->flows_event, NULL) < 0)
@@ -249,6 +250,7 @@ void daemon_flows_close(struct daemon *daemon)
 	if (daemon->tables) {
 		tables_on_gone(daemon->tables, NULL, NULL);
 		tables_on_denied_gone(daemon->tables, NULL, NULL);
+		tables_on_left(daemon->tables, NULL, NULL);
 	}
 	recorder_free(daemon->recorder);
 	daemon->recorder = NULL;

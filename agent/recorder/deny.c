@@ -3,6 +3,7 @@
 #include "agent/recorder/private.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <string.h>
 
 struct deny {
@@ -22,12 +23,6 @@ static bool deny_is(const void *item, const void *key)
 	return memcmp(&((const struct deny *)item)->key, key, sizeof(struct bh_denied_key)) == 0;
 }
 
-// By an earlier agent: nothing came since its last reading. What goes on since is told as a whole, rather twice than never.
-static bool was_told(const struct recorder *recorder, const struct denied_entry *entry)
-{
-	return recorder->round == 1 && entry->value.last && when_told(&recorder->when, when_of(entry->value.last, recorder->when.now));
-}
-
 static struct deny *deny_get(struct recorder *recorder, const struct denied_entry *entry)
 {
 	uint64_t hash = key_hash(&entry->key);
@@ -41,9 +36,25 @@ static struct deny *deny_get(struct recorder *recorder, const struct denied_entr
 		return NULL;
 	}
 	deny->key = entry->key;
-	if (was_told(recorder, entry))
-		*deny = (struct deny){ entry->key, entry->value.packets, entry->value.bytes, entry->value.first };
 	return deny;
+}
+
+static void touch(struct recorder *recorder, const struct bh_denied_key *key)
+{
+	if (vec_push(&recorder->denied_touched, *key) < 0)
+		recorder_count(recorder, &recorder->stats.lost_memory);
+}
+
+// What an earlier agent told.
+static int inherit_one(void *arg, const struct denied_entry *entry)
+{
+	struct recorder *recorder = arg;
+	struct deny *deny = deny_get(recorder, entry);
+
+	if (deny)
+		*deny = (struct deny){ entry->key, entry->value.packets, entry->value.bytes, entry->value.first,
+				       recorder->round };
+	return deny ? 0 : -ENOMEM;
 }
 
 static void fill(struct recorder *recorder, const struct denied_entry *entry, struct flow_record *ret)
@@ -93,6 +104,7 @@ static int deny_one(void *arg, const struct denied_entry *entry)
 	deny->packets = entry->value.packets;
 	deny->bytes = entry->value.bytes;
 	deny->first = entry->value.first;
+	touch(recorder, &entry->key);
 	recorder_tell(recorder, &record);
 	return 0;
 }
@@ -107,6 +119,7 @@ static void forget(struct recorder *recorder, bool all)
 		if ((all || recorder->round - deny->round > 1) && vec_push(&gone, deny) < 0)
 			break;
 	vec_each(struct deny *, one, &gone) {
+		touch(recorder, &(*one)->key);
 		hash_remove(&recorder->denied, key_hash(&(*one)->key), *one);
 		free(*one);
 	}
@@ -117,8 +130,10 @@ static void drop(struct recorder *recorder, const struct denied_entry *entry)
 {
 	struct deny *deny = hash_find(&recorder->denied, key_hash(&entry->key), deny_is, &entry->key);
 
-	if (deny)
-		hash_remove(&recorder->denied, key_hash(&deny->key), deny);
+	if (!deny)
+		return;
+	touch(recorder, &deny->key);
+	hash_remove(&recorder->denied, key_hash(&deny->key), deny);
 	free(deny);
 }
 
@@ -140,14 +155,36 @@ static void take_gone(struct recorder *recorder)
 
 void recorder_denies(struct recorder *recorder)
 {
-	recorder->round++;
+	if (!recorder->round++)
+		tables_denied_told_each(recorder->config.tables, inherit_one, recorder);
 	take_gone(recorder);
 	if (tables_denied_each(recorder->config.tables, deny_one, recorder) == 0)
 		forget(recorder, false);
 }
 
+void recorder_denies_keep(struct recorder *recorder)
+{
+	VEC(struct denied_entry) kept = { 0 };
+
+	if (!recorder->denied_touched.n)
+		return;
+	vec_each(const struct bh_denied_key, key, &recorder->denied_touched) {
+		const struct deny *deny = hash_find(&recorder->denied, key_hash(key), deny_is, key);
+		struct denied_entry entry = { .key = *key };
+
+		if (deny)
+			entry.value = (struct bh_denied){ deny->packets, deny->bytes, deny->first, 0 };
+		if (vec_push(&kept, entry) < 0)
+			break;
+	}
+	tables_denied_told_set(recorder->config.tables, kept.v, (uint32_t)kept.n);
+	vec_fini(&kept);
+	vec_fini(&recorder->denied_touched);
+}
+
 void recorder_denies_fini(struct recorder *recorder)
 {
 	forget(recorder, true);
+	vec_fini(&recorder->denied_touched);
 	hash_fini(&recorder->denied);
 }

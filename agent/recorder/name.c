@@ -23,56 +23,114 @@ static bool own_is(const void *item, const void *key)
 	return ((const struct own *)item)->ident == *(const uint32_t *)key;
 }
 
-static void own_clear(struct recorder *recorder)
+static void own_free(struct own *own)
+{
+	if (own)
+		flow_card_put(own->card);
+	free(own);
+}
+
+static void own_clear(struct hash *hash)
 {
 	struct own *own;
 
-	for (size_t at = 0; (own = hash_next(&recorder->own, &at));) {
-		flow_card_put(own->card);
-		free(own);
-	}
-	hash_fini(&recorder->own);
-	memset(&recorder->own, 0, sizeof(recorder->own));
+	for (size_t at = 0; (own = hash_next(hash, &at));)
+		own_free(own);
+	hash_fini(hash);
+	*hash = (struct hash){ 0 };
 }
 
-// What the tables say now of an ident; false: they do not know it any more.
-static bool own_look(struct recorder *recorder, uint32_t ident, struct own *ret)
+static struct own *own_new(const struct recorder *recorder, const struct bh_identity *identity,
+			   const struct bh_addr addr[2])
 {
-	volatile struct bh_endpoint *endpoint = tables_endpoint(recorder->config.tables, BH_SLOT(ident));
-	struct bh_identity identity;
+	struct own *own = calloc(1, sizeof(*own));
 
-	if (!endpoint || endpoint->ident != ident ||
-	    tables_identity_get(recorder->config.tables, BH_SLOT(ident), &identity) < 0 || identity.ident != ident)
-		return false;
-	ret->ident = ident;
-	ret->addr[0] = bh_addr_from4(endpoint->addr4);
-	for (int i = 0; i < 4; i++)
-		ret->addr[1].w[i] = endpoint->addr6[i];
-	ret->card = flow_card_new(&(struct flow_card){ .who = FLOW_POD, .ns = identity.ns, .name = identity.name,
-						       .uid = *identity.uid ? identity.uid : NULL,
+	if (!own)
+		return NULL;
+	own->ident = identity->ident;
+	memcpy(own->addr, addr, sizeof(own->addr));
+	own->card = flow_card_new(&(struct flow_card){ .who = FLOW_POD, .ns = identity->ns, .name = identity->name,
+						       .uid = *identity->uid ? identity->uid : NULL,
 						       .node = recorder->node });
-	return ret->card && endpoint->ident == ident;
+	if (own->card)
+		return own;
+	free(own);
+	return NULL;
 }
 
-static struct own *own_find(struct recorder *recorder, uint32_t ident)
+// What the tables say now of an ident; NULL: they do not know it any more.
+static struct own *own_look(struct recorder *recorder, uint32_t ident)
+{
+	struct bh_identity identity;
+	struct bh_addr addr[2];
+
+	if (tables_identity_get(recorder->config.tables, BH_SLOT(ident), &identity) < 0 || identity.ident != ident ||
+	    !tables_addrs_get(recorder->config.tables, ident, addr))
+		return NULL;
+	return own_new(recorder, &identity, addr);
+}
+
+static struct own *own_known(const struct recorder *recorder, uint32_t ident)
 {
 	struct own *own = hash_find(&recorder->own, number_hash(ident), own_is, &ident);
 
+	return own ? own : hash_find(&recorder->own_before, number_hash(ident), own_is, &ident);
+}
+
+// Of those that are kept the older half goes when there are too many.
+static struct own *own_keep(struct recorder *recorder, struct own *own)
+{
+	if (own && recorder->own.n >= OWN_MAX) {
+		own_clear(&recorder->own_before);
+		recorder->own_before = recorder->own;
+		recorder->own = (struct hash){ 0 };
+	}
+	if (own && hash_add(&recorder->own, number_hash(own->ident), own) == 0)
+		return own;
+	own_free(own);
+	return NULL;
+}
+
+void recorder_left(void *arg, const struct bh_identity *identity, const struct bh_addr addr[2])
+{
+	struct recorder *recorder = arg;
+	struct own *own = own_new(recorder, identity, addr);
+
+	pthread_mutex_lock(&recorder->lock);
+	if (own && recorder->left.n < OWN_MAX && vec_push(&recorder->left, own) == 0)
+		own = NULL;
+	pthread_mutex_unlock(&recorder->lock);
+	own_free(own); // its flows will lack a name, and are counted then
+}
+
+void recorder_names_settle(struct recorder *recorder)
+{
+	VEC(struct own *) left;
+
+	pthread_mutex_lock(&recorder->lock);
+	memcpy(&left, &recorder->left, sizeof(left));
+	memset(&recorder->left, 0, sizeof(recorder->left));
+	pthread_mutex_unlock(&recorder->lock);
+	vec_each(struct own *, own, &left) {
+		if (own_known(recorder, (*own)->ident))
+			own_free(*own);
+		else
+			own_keep(recorder, *own);
+	}
+	vec_fini(&left);
+}
+
+// The tables first: what they do not have any more has been handed over by then.
+static struct own *own_find(struct recorder *recorder, uint32_t ident)
+{
+	struct own *own = own_known(recorder, ident);
+
+	if (!own)
+		own = own_keep(recorder, own_look(recorder, ident));
 	if (own)
 		return own;
-	own = calloc(1, sizeof(*own));
-	if (!own || !own_look(recorder, ident, own)) {
-		flow_card_put(own ? own->card : NULL);
-		free(own);
-		return NULL;
-	}
-	if (recorder->own.n >= OWN_MAX)
-		own_clear(recorder);
-	if (hash_add(&recorder->own, number_hash(ident), own) == 0)
-		return own;
-	flow_card_put(own->card);
-	free(own);
-	return NULL;
+	recorder_names_settle(recorder);
+	return own_known(recorder, ident);
 }
 
 static struct flow_end nobody(struct recorder *recorder)
@@ -138,6 +196,8 @@ const struct flow_policy *recorder_policy(struct recorder *recorder, uint32_t ru
 
 void recorder_names_fini(struct recorder *recorder)
 {
-	own_clear(recorder);
+	recorder_names_settle(recorder);
+	own_clear(&recorder->own);
+	own_clear(&recorder->own_before);
 	names_clear(recorder);
 }

@@ -17,7 +17,7 @@
 #include "agent/recorder/when.h"
 
 #define NAMES_MAX 16384 // rules whose names are kept at hand; then all are asked for anew
-#define OWN_MAX 16384 // pods of this node, gone ones too, whose name is kept at hand
+#define OWN_MAX 8192 // pods of this node, gone ones too, whose name is kept at hand; as many of before those
 #define VIAS_MAX 16384 // flows to Services whose backend is remembered for their end
 #define NS_PER_UNIT (1ll << BH_TIME_SHIFT)
 
@@ -53,6 +53,7 @@ struct recorder {
 	pthread_mutex_t lock; // of all to the next blank line
 	VEC(struct gone) queue;
 	VEC(struct denied_entry) denied_gone;
+	VEC(struct own *) left; // pods that left the tables
 	bool begun, awaited;
 	int wake_fd;
 	pthread_cond_t room; // in the queue
@@ -68,7 +69,7 @@ struct recorder {
 	bool whole; // the last reading met all
 
 	// name.c
-	struct hash own; // struct own *, by ident
+	struct hash own, own_before; // struct own *, by ident
 	struct hash names; // struct flow_policy *, by id
 
 	// via.c
@@ -77,10 +78,12 @@ struct recorder {
 
 	// deny.c
 	struct hash denied; // struct deny *, by key
+	VEC(struct bh_denied_key) denied_touched; // by this reading: the next agent has to know
 	uint32_t round;
 };
 
 void recorder_tick(struct recorder *recorder); // tick.c
+void recorder_tick_keep(struct recorder *recorder); // sinks have its records: not to be told again, by nobody
 void recorder_tick_fini(struct recorder *recorder);
 
 void recorder_count(struct recorder *recorder, uint64_t *stat); // one more, of `stats`
@@ -90,7 +93,10 @@ void recorder_add(struct json_object *object, const char *key, uint64_t number);
 // record.seq is set; to the history and the sinks; the record is let go of. The recorder's thread.
 void recorder_tell(struct recorder *recorder, struct flow_record *record);
 
-// name.c. The pod of this node that an ident was given to, and its address of a family.
+// name.c. Pods that left are known by what they were.
+void recorder_names_settle(struct recorder *recorder);
+
+// The pod of this node that an ident was given to, and its address of a family.
 struct flow_end recorder_own(struct recorder *recorder, uint32_t ident, bool v6, int64_t when_ns);
 struct flow_end recorder_peer(struct recorder *recorder, const struct bh_addr *addr, uint16_t port, int64_t when_ns);
 const struct flow_policy *recorder_policy(struct recorder *recorder, uint32_t rule); // a new reference, or NULL
@@ -113,6 +119,7 @@ void recorder_via_fini(struct recorder *recorder);
 
 // deny.c. Tells what was denied since the last time.
 void recorder_denies(struct recorder *recorder);
+void recorder_denies_keep(struct recorder *recorder); // as recorder_tick_keep()
 void recorder_denies_fini(struct recorder *recorder);
 
 int64_t recorder_mono(const struct recorder *recorder, uint32_t t); // CLOCK_MONOTONIC of a bh_now(), in ns

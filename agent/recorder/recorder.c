@@ -89,6 +89,7 @@ static uint32_t turn(struct recorder *recorder)
 		return RECORDER_TICK_MS / 10;
 	recorder_tick(recorder);
 	recorder_sinks_flush(recorder);
+	recorder_tick_keep(recorder);
 	took = now_ms() - began;
 	end_turn(recorder, took);
 	return took * 20 > RECORDER_TICK_MS ? took * 20 : RECORDER_TICK_MS;

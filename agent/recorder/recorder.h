@@ -51,7 +51,7 @@ int recorder_new(const struct recorder_config *config, struct recorder **ret, st
 void recorder_free(struct recorder *recorder); // tells what there is, once more
 DEFINE_CLEANUP(struct recorder *, recorder_free)
 
-// Names are known: the store holds what the cluster has. Idempotent.
+// Names are known: the store holds what the cluster has, and what rules' numbers stand for is compiled. Idempotent.
 void recorder_begin(struct recorder *recorder);
 
 // Who has an address from now on: the store's changes (pods, Services, nodes), addresses of this host.
@@ -63,6 +63,8 @@ void recorder_host(struct recorder *recorder, const struct bh_addr *addr, bool p
 void recorder_gone(void *recorder, const struct ct_entry *entry, enum ct_over why);
 // The same of what was denied: sums that are cleared. Returns 0.
 int recorder_denied_gone(void *recorder, const struct denied_entry *entry);
+// Pods that leave the tables, a tables_left_fn: their flows are told later. Any thread.
+void recorder_left(void *recorder, const struct bh_identity *identity, const struct bh_addr addr[2]);
 
 // ---- the history ---------------------------------------------------------------------------------------------------
 

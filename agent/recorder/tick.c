@@ -287,6 +287,7 @@ void recorder_tick(struct recorder *recorder)
 	when_next(recorder);
 	last.now = last.now ? recorder->when.now : 0;
 	aged_next(&recorder->aged, recorder->whole);
+	recorder_names_settle(recorder);
 	tables_ring_read(recorder->ring);
 	take_gone(recorder, &last);
 	if (recorder->whole)
@@ -296,7 +297,13 @@ void recorder_tick(struct recorder *recorder)
 	if (r == 0)
 		r = tables_ct_each(tables, meet, recorder);
 	recorder->whole = r == 0; // else the next one reads the same again, and knows what was told
-	if (recorder->whole)
-		tables_set_told(tables, (uint32_t)recorder->when.to);
 	recorder_denies(recorder);
+}
+
+// Not before sinks have it: of what is killed in between the next agent tells again, rather twice than never.
+void recorder_tick_keep(struct recorder *recorder)
+{
+	if (recorder->whole)
+		tables_set_told(recorder->config.tables, (uint32_t)recorder->when.to);
+	recorder_denies_keep(recorder);
 }
