@@ -240,7 +240,7 @@ static int sweep_entry(void *arg, const void *key, const void *value)
 	struct tally *tally;
 
 	entry_of(key, value, sweep->table == TABLE_CT6, &entry);
-	if (sweep->hurry && __atomic_load_n(sweep->hurry, __ATOMIC_RELAXED))
+	if (is_hurried(sweep->hurry))
 		return -ECANCELED;
 	sweep->stats.seen++;
 	if (!owner(sweep->tables, entry.ident)) {
@@ -328,7 +328,7 @@ int tables_ct_sweep(struct tables *tables, const bool *hurry, struct ct_sweep_st
 		if (tables->endpoints[i].ident)
 			correct(&sweep, i);
 	if (r == 0)
-		r = half_clear(tables, half_is_over, &sweep, CT_OVER_POD_GONE);
+		r = half_clear(tables, half_is_over, &sweep, CT_OVER_POD_GONE, hurry);
 	if (r > 0)
 		r = 0;
 	if (r == 0)
@@ -379,7 +379,7 @@ static bool half_is_outdated(void *arg, const struct bh_half *half, uint32_t las
 
 int ct_forget(struct tables *tables)
 {
-	int r = half_clear(tables, half_is_outdated, tables, CT_OVER_FORGOTTEN);
+	int r = half_clear(tables, half_is_outdated, tables, CT_OVER_FORGOTTEN, NULL);
 
 	r = r < 0 ? r : 0;
 
@@ -426,7 +426,7 @@ static bool half_is_of(void *arg, const struct bh_half *half, uint32_t last)
 int tables_ct_flush(struct tables *tables, uint32_t ident)
 {
 	struct flush flush = { .tables = tables, .ident = ident };
-	int r = half_clear(tables, half_is_of, &flush, CT_OVER_FORGOTTEN);
+	int r = half_clear(tables, half_is_of, &flush, CT_OVER_FORGOTTEN, NULL);
 
 	r = r < 0 ? r : 0;
 

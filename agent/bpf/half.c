@@ -172,6 +172,7 @@ struct clearing {
 	half_fn fn;
 	void *arg;
 	enum ct_over why;
+	const bool *hurry;
 	int cleared;
 };
 
@@ -182,6 +183,8 @@ static int clear_place(void *arg, struct window *window, const struct seen *seen
 	struct bh_half_count count;
 	struct ct_entry entry;
 
+	if (is_hurried(c->hurry))
+		return -ECANCELED;
 	if (!c->fn(c->arg, &seen->half, seen->last))
 		return 0;
 	if (!window_count(window, seen))
@@ -198,9 +201,9 @@ static int clear_place(void *arg, struct window *window, const struct seen *seen
 	return 0;
 }
 
-int half_clear(struct tables *tables, half_fn fn, void *arg, enum ct_over why)
+int half_clear(struct tables *tables, half_fn fn, void *arg, enum ct_over why, const bool *hurry)
 {
-	struct clearing c = { .tables = tables, .fn = fn, .arg = arg, .why = why };
+	struct clearing c = { .tables = tables, .fn = fn, .arg = arg, .why = why, .hurry = hurry };
 	int r = each_place(tables, PROT_READ | PROT_WRITE, clear_place, &c);
 
 	return r < 0 ? r : c.cleared;

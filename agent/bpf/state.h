@@ -103,6 +103,12 @@ static inline uint32_t tables_nendpoints(const struct tables *tables)
 	return tables->maps[TABLE_ENDPOINT].max_entries;
 }
 
+// Is something more urgent than this walk?
+static inline bool is_hurried(const bool *hurry)
+{
+	return hurry && __atomic_load_n(hurry, __ATOMIC_RELAXED);
+}
+
 // ---- ct.c; helper thread ----
 
 // Every connection that is not judged under its endpoint's generation gets generation 0.
@@ -116,9 +122,10 @@ void gone_tell(const struct tables *tables, const struct ct_entry *entry, enum c
 // ---- half.c ----
 
 // Takes the half-open flows out that fn says true of, and tells of them. *fn may set the reason that is told where
-// the flow itself says none. How many, or -errno. Helper thread.
+// the flow itself says none. *hurry (NULL: none): set by another thread, it gives up with -ECANCELED. How many, or -errno.
+// Helper thread.
 typedef bool (*half_fn)(void *arg, const struct bh_half *half, uint32_t last);
-int half_clear(struct tables *tables, half_fn fn, void *arg, enum ct_over why);
+int half_clear(struct tables *tables, half_fn fn, void *arg, enum ct_over why, const bool *hurry);
 
 // ---- inner.c: the inner maps of bh_policy; helper thread ----
 

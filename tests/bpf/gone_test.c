@@ -256,6 +256,53 @@ static void flows_of_a_pod_that_is_gone_end_with_it(void **state)
 	assert_int_equal(told.packets, 4);
 }
 
+// Two of each kind are due, and with the first that is taken out somebody gets into a hurry: the other one stays, and
+// goes with the next sweep.
+static bool hurry;
+
+static void get_into_a_hurry(void *arg, const struct ct_entry *entry, enum ct_over why)
+{
+	hear(arg, entry, why);
+	hurry = true;
+}
+
+static void sweep_in_a_hurry(uint32_t entries_left, uint32_t half_left)
+{
+	struct ct_sweep_stats stats = { 0 };
+	struct told told = { 0 };
+
+	hurry = false;
+	tables_on_gone(live.tables, get_into_a_hurry, &told);
+	assert_int_equal(tables_ct_sweep(live.tables, &hurry, &stats), -ECANCELED);
+	tables_on_gone(live.tables, NULL, NULL);
+	assert_int_equal(told.n, 1);
+	assert_int_equal(stats.seen, 0); // nothing is told of half a walk
+	assert_int_equal(entries().n, entries_left);
+	assert_int_equal(half_open().n, half_left);
+}
+
+static void sweeping_gives_way(void **state)
+{
+	volatile struct bh_endpoint *ep = tables_endpoint(live.tables, pod);
+	uint32_t ident = ep->ident;
+	struct told told;
+
+	for (uint16_t i = 1; i <= 2; i++) {
+		struct live_flow flow = tcp(i), half = tcp(10 + i);
+
+		live_establish(&live, &flow);
+		sends(&half, OUT, P_SYN);
+	}
+	ep->ident = 0;
+	sweep_in_a_hurry(1, 2);
+	sweep_in_a_hurry(0, 2);
+	sweep_in_a_hurry(0, 1);
+	told = sweep();
+	assert_int_equal(told.n, 1);
+	assert_int_equal(half_open().n, 0);
+	ep->ident = ident;
+}
+
 // ---- ended by the datapath ----------------------------------------------------------------------------------------
 static void the_ring_tells_what_the_datapath_ended(void **state)
 {
@@ -449,6 +496,7 @@ int main(void)
 		TEST(a_flow_that_was_cut_ends_as_cut),
 		TEST(flushing_tells_what_it_takes),
 		TEST(flows_of_a_pod_that_is_gone_end_with_it),
+		TEST(sweeping_gives_way),
 		TEST(the_ring_tells_what_the_datapath_ended),
 		SIZED(the_reader_is_woken_when_half_of_the_ring_is_full, tiny_setup),
 		TEST(each_flow_is_told_once_while_another_thread_reads),
