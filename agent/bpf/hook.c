@@ -161,6 +161,53 @@ static int revive(const struct tables *tables, const struct place *place)
 	return r < 0 ? r : 1;
 }
 
+static int make_folder(const struct tables *tables, struct err *reterr)
+{
+	char folder[PATH_MAX];
+
+	snprintf(folder, sizeof(folder), "%s/" FOLDER, tables->pin_dir);
+	if (mkdir(folder, 0700) < 0 && errno != EEXIST)
+		return err_set(reterr, -errno, "%s: %s", folder, strerror(errno));
+	return 0;
+}
+
+static bool same_link(int a, int b)
+{
+	struct sys_link mine, other;
+
+	return sys_link_info(a, &mine) == 0 && sys_link_info(b, &other) == 0 && mine.id == other.id;
+}
+
+// Another bpffs may be over the folder, and what is pinned in the one before judges on where nobody finds it: our lock of
+// that folder leads there. It is pinned here, or goes where a new one was attached meanwhile.
+static int bring_over(const struct tables *tables, const struct place *place, struct err *reterr)
+{
+	char before[PIN_DIR_BYTES], path[PATH_MAX];
+	_cleanup_close_ int link = -1, here = -1;
+	int r;
+
+	snprintf(before, sizeof(before), "/proc/self/fd/%d", tables->lock_before);
+	link = link_open(before, place);
+	here = link_open(tables->pin_dir, place);
+	if (link < 0 || (here >= 0 && same_link(link, here)))
+		return 0;
+	path_of(tables->pin_dir, place, path);
+	r = here >= 0 ? 0 : make_folder(tables, reterr);
+	if (r < 0)
+		return r;
+	r = here >= 0 ? bpf_link_detach(link) : pin_replace(link, path);
+	return r < 0 ? err_set(reterr, r, "'%s' cannot be pinned again: %s", path, strerror(-r)) : 0;
+}
+
+static int bring_all_over(const struct tables *tables, struct err *reterr)
+{
+	int r = 0;
+
+	for (int i = 0; i < HOOK_PLACES && r == 0 && tables->lock_before >= 0; i++)
+		r = bring_over(tables, &places[i], reterr);
+	return r;
+}
+
 static int revive_all(const struct tables *tables)
 {
 	int n = 0;
@@ -177,15 +224,13 @@ static int revive_all(const struct tables *tables)
 
 static int put_all(const struct tables *tables, int program, struct err *reterr)
 {
-	char folder[PATH_MAX];
+	int r = make_folder(tables, reterr);
 
-	snprintf(folder, sizeof(folder), "%s/" FOLDER, tables->pin_dir);
-	if (mkdir(folder, 0700) < 0 && errno != EEXIST)
-		return err_set(reterr, -errno, "%s: %s", folder, strerror(errno));
+	if (r < 0)
+		return r;
 	for (int i = 0; i < HOOK_PLACES; i++) {
-		int r = is_put(tables, program, &places[i]) ? revive(tables, &places[i]) :
-							      put(tables, program, &places[i]);
-
+		r = is_put(tables, program, &places[i]) ? revive(tables, &places[i]) :
+							  put(tables, program, &places[i]);
 		if (r < 0)
 			return err_set(reterr, r, "the netfilter program cannot be attached to %s: %s",
 				       places[i].name, strerror(-r));
@@ -285,9 +330,14 @@ int hook_want(struct tables *tables, bool wanted, struct err *reterr)
 
 int hook_watch(struct tables *tables, uint32_t grace_sec, bool *retrepaired, struct err *reterr)
 {
-	int r = tables->hook == HOOK_UNSAID ? 0 : revive_all(tables);
-	bool there = r >= 0 && whole(tables);
+	int r = bring_all_over(tables, reterr);
+	bool there;
 
+	*retrepaired = false;
+	if (r < 0)
+		return r;
+	r = tables->hook == HOOK_UNSAID ? 0 : revive_all(tables);
+	there = r >= 0 && whole(tables);
 	*retrepaired = r > 0;
 	if (r < 0) {
 		tables_node_flag(tables, BH_NODE_HOOK, false);

@@ -26,7 +26,8 @@ struct hook_place {
 int hook_want(struct tables *tables, bool wanted, struct err *reterr);
 
 // A look at it from time to time: what is missing or was detached comes back (*retrepaired), what has not been wanted for so long
-// goes. Before anybody said what is wanted nothing changes. Helper thread.
+// goes; what is pinned in a bpffs that another one was mounted over is pinned here. Before anybody said what is wanted
+// nothing else changes. Helper thread.
 int hook_watch(struct tables *tables, uint32_t grace_sec, bool *retrepaired, struct err *reterr);
 
 // Where it is. Any thread.

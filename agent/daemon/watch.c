@@ -64,7 +64,7 @@ static void watch_run(void *arg)
 		one->r = program_check(job->tables, one->slot, one->ifindex, one->attach, &one->err);
 		well &= one->r >= 0;
 	}
-	if (job->whole && well && !job->pins_r && !job->hook_repaired)
+	if (job->whole && well && !job->pins_r && job->hook_r >= 0 && !job->hook_repaired)
 		tables_repinned(job->tables);
 }
 

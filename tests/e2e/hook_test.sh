@@ -20,6 +20,7 @@ policy web shop <<-EOT
 	egress: [{to: [{podSelector: {matchLabels: {app: near}}}]}]
 EOT
 links() { hook_links | wc -l; }
+pins() { find "$PIN" -type f | wc -l; }
 status() { bh status -o json | jq -c "$1"; }
 # shellcheck disable=SC2317 # called by until_true
 repaired() { [ "$(status .stats.watchdog_repairs)" -gt "$1" ]; } # more often than so
@@ -68,6 +69,23 @@ for place in post4 in6; do
 	judged "$place: judged again"
 	flows_live "$place: what was detached cut no flow" t4 u6
 done
+
+# Pins: another bpffs in place of theirs, which the agent alone holds then; or all of them deleted.
+kept=$(hook_links | sort)
+umount -l "$WORK/bpf" || die "umount"
+mount -t bpf bpf "$WORK/bpf" || die "another bpffs"
+check "bpffs_remounted_empty: the same links are pinned again" until_true 20 eval '[ "$(hook_links | sort)" = "$kept" ]'
+judged "bpffs_remounted_empty: judged as before"
+flows_live "bpffs_remounted_empty: no flow was cut" t4 u6
+repairs=$(status .stats.watchdog_repairs)
+# shellcheck disable=SC2034 # read by eval
+all=$(pins)
+find "$PIN" -mindepth 1 -delete
+check "pins_deleted: what they held comes back, counted" until_true 20 repaired "$repairs"
+check "pins_deleted: all of it" until_true 20 eval '[ "$(links) $(status .netfilter.in_force) $(pins)" = "4 true $all" ]'
+judged "pins_deleted: judged as before"
+flows_live "pins_deleted: no flow was cut" t4 u6
+
 agent_kill
 bpftool link detach pinned "$PIN/bh_hook/post6" || die "bpftool link detach"
 agent_start --watch-interval 3600
