@@ -10,13 +10,14 @@ namespace shop
 pod web shop
 pod job shop
 pod api shop
-serve world 80/tcp 53/udp
+serve world 80/tcp 40080/tcp 80/udp
 default_deny shop # api may begin nothing, web may not be begun with: a wrong direction would be denied
 policy web shop <<<'{podSelector: {matchLabels: {app: web}}, policyTypes: [Egress], egress: [{to: [{podSelector: {matchLabels: {app: api}}}]}]}'
 policy api shop <<<'{podSelector: {matchLabels: {app: api}}, policyTypes: [Ingress], ingress: [{from: [{podSelector: {matchLabels: {app: web}}}]}]}'
-# Behind a pod that forwards: no socket of the pod shows these, but the node's connection tracking does.
+# Behind a pod that forwards: no socket of the pod shows these, but the node's connection tracking does. Their ports tell the
+# other direction than the one in which they began, so whoever goes by ports denies the one and allows the other.
 pod fwd shop
-policy fwd shop <<<'{podSelector: {matchLabels: {app: fwd}}, policyTypes: [Egress], egress: [{ports: [{port: 80}]}]}'
+policy fwd shop <<<'{podSelector: {matchLabels: {app: fwd}}, policyTypes: [Egress], egress: [{ports: [{port: 40080}, {port: 80, protocol: UDP}]}]}'
 in_ns node nft 'table inet track { chain forward { type filter hook forward priority 0; ct state new counter; }; }' || die "nft"
 ns_new inner
 ip -n "$P-fwd" -b - <<-EOT || die "behind fwd"
@@ -31,8 +32,10 @@ ip -n "$P-inner" -b - <<-EOT || die "inner"
 EOT
 in_ns fwd sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward'
 in_ns fwd nft 'table ip nat { chain post { type nat hook postrouting priority srcnat; oifname eth0 masquerade; }; }' || die "nft"
-stream behind inner world 80 tcp 4 -i 900
-stream denied inner world 53 udp 4 -i 900
+stream behind inner world 40080 tcp 4 -i 900 -p 53
+in_ns node conntrack -I -p udp -s "$WORLD4" -d "${POD4[fwd]}" --sport 80 --dport 53 --timeout 300 -u SEEN_REPLY >/dev/null 2>&1 ||
+	die "a flow that the world began"
+stream denied inner world 80 udp 4 -i 900 -p 53
 keep="tcp4 tcp6 idle6" cut="job4 world4 out4"
 stream tcp4 web api 80 tcp 4 -i 2
 stream tcp6 web api 8080 tcp 6 -i 2
@@ -44,7 +47,7 @@ for s in tcp4 tcp6 $cut; do tool_ask "$s" "echoed 20 5000"; done
 agent_start
 sync
 equal "r39_seeded_from_conntrack: flows without a socket, by who began" \
-	"$(ask '{"op":"ct.list","namespace":"shop","name":"fwd"}' | jq -r '[.connections[] | select((.flags | index("seeded")) and .direction == "egress") | "\(.protocol) \(.remote_port)"] | sort | join(", ")')" "TCP 80, UDP 53"
+	"$(ask '{"op":"ct.list","namespace":"shop","name":"fwd"}' | jq -r '[.connections[] | select(.flags | index("seeded")) | "\(.protocol) \(.direction) \(.remote_port)"] | sort | join(", ")')" "TCP egress 40080, UDP ingress 80"
 tool_ask behind "echoed 3 10000"
 tool_ask behind "drain 5000"
 equal "r39_seeded_from_conntrack: what is allowed goes on" "${R[state]} $((R[sent] - R[echoed])) ${R[gaps]} ${R[heard_gaps]}" "open 0 0 0"
