@@ -48,6 +48,29 @@ static void put_addr(struct nlmsghdr *nlh, uint16_t v4, uint16_t v6, const struc
 		mnl_attr_put(nlh, v6, sizeof(*addr), addr);
 }
 
+void nfct_only(struct nlmsghdr *nlh, bool reply, const struct nfct_side *side, uint32_t parts)
+{
+	struct nlattr *tuple = mnl_attr_nest_start(nlh, reply ? CTA_TUPLE_REPLY : CTA_TUPLE_ORIG), *part;
+
+	part = mnl_attr_nest_start(nlh, CTA_TUPLE_IP);
+	if (parts & NFCT_IPV4_SRC)
+		mnl_attr_put_u32(nlh, CTA_IP_V4_SRC, side->src.w[3]);
+	if (parts & NFCT_IPV4_DST)
+		mnl_attr_put_u32(nlh, CTA_IP_V4_DST, side->dst.w[3]);
+	mnl_attr_nest_end(nlh, part);
+	part = mnl_attr_nest_start(nlh, CTA_TUPLE_PROTO);
+	if (parts & NFCT_PROTO)
+		mnl_attr_put_u8(nlh, CTA_PROTO_NUM, side->proto);
+	if (parts & NFCT_DPORT)
+		mnl_attr_put_u16(nlh, CTA_PROTO_DST_PORT, side->dport);
+	mnl_attr_nest_end(nlh, part);
+	mnl_attr_nest_end(nlh, tuple);
+	part = mnl_attr_nest_start(nlh, CTA_FILTER);
+	mnl_attr_put_u32(nlh, CTA_FILTER_ORIG_FLAGS, reply ? 0 : parts);
+	mnl_attr_put_u32(nlh, CTA_FILTER_REPLY_FLAGS, reply ? parts : 0);
+	mnl_attr_nest_end(nlh, part);
+}
+
 struct nlmsghdr *nfct_request_one(char buf[static NL_REQUEST_BYTES], const struct nfct_side *orig)
 {
 	struct nlmsghdr *nlh = nfct_request(buf, bh_addr_is4(&orig->dst) ? AF_INET : AF_INET6);

@@ -24,10 +24,6 @@ LOG_ROOM("bpf");
 
 // Few Services are asked for one by one, and the kernel tells no other flows; of many, all flows are told once.
 #define FILTERED_MAX 4
-// Of CTA_FILTER_ORIG_FLAGS: which parts of the tuple count (nf_internals.h of Linux 5.8).
-#define FILTER_IP_DST (1u << 1)
-#define FILTER_PROTO_NUM (1u << 3)
-#define FILTER_PROTO_DST_PORT (1u << 5)
 
 struct resolving {
 	struct tables *tables;
@@ -112,30 +108,12 @@ static int told(void *arg, const struct nlmsghdr *nlh)
 	return keep(resolving->tables, local.ident, &flow, &reply);
 }
 
-// A kernel that knows no such filter tells all flows, which are looked at here all the same. Of IPv6 only ports count:
-// as of 6.18 Linux compares IPv6 addresses the wrong way round there, and would tell of all flows but those.
 static void put_filter(struct nlmsghdr *nlh, const struct bh_service_key *key)
 {
-	struct nlattr *tuple = mnl_attr_nest_start(nlh, CTA_TUPLE_ORIG), *part;
-	uint32_t flags = FILTER_PROTO_NUM | FILTER_PROTO_DST_PORT;
-	struct bh_addr addr;
+	struct nfct_side side = { .dport = key->port, .proto = key->proto };
 
-	memcpy(&addr, key->addr, sizeof(addr));
-	if (bh_addr_is4(&addr)) {
-		part = mnl_attr_nest_start(nlh, CTA_TUPLE_IP);
-		mnl_attr_put_u32(nlh, CTA_IP_V4_DST, addr.w[3]);
-		mnl_attr_nest_end(nlh, part);
-		flags |= FILTER_IP_DST;
-	}
-	part = mnl_attr_nest_start(nlh, CTA_TUPLE_PROTO);
-	mnl_attr_put_u8(nlh, CTA_PROTO_NUM, key->proto);
-	mnl_attr_put_u16(nlh, CTA_PROTO_DST_PORT, key->port);
-	mnl_attr_nest_end(nlh, part);
-	mnl_attr_nest_end(nlh, tuple);
-	part = mnl_attr_nest_start(nlh, CTA_FILTER);
-	mnl_attr_put_u32(nlh, CTA_FILTER_ORIG_FLAGS, flags);
-	mnl_attr_put_u32(nlh, CTA_FILTER_REPLY_FLAGS, 0);
-	mnl_attr_nest_end(nlh, part);
+	memcpy(&side.dst, key->addr, sizeof(side.dst));
+	nfct_only(nlh, false, &side, NFCT_PROTO | NFCT_DPORT | (bh_addr_is4(&side.dst) ? NFCT_IPV4_DST : 0));
 }
 
 static int ask(struct resolving *resolving, struct nl *nl, uint8_t family,

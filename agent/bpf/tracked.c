@@ -12,6 +12,7 @@
 #include <linux/netfilter/nf_conntrack_tcp.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -19,6 +20,7 @@
 #include <libmnl/libmnl.h>
 
 #include "agent/base/log.h"
+#include "agent/base/vec.h"
 #include "agent/bpf/nfct.h"
 #include "agent/bpf/state.h"
 
@@ -26,11 +28,21 @@ LOG_ROOM("bpf");
 
 #define DUMP_TRIES 3
 #define NO_STATE 0xff
+// So many IPv4 addresses are asked for one by one, each twice: the kernel walks its table for that, but tells no others' flows.
+// Of more, all flows are told once.
+#define FILTERED_MAX 2
+
+// An address of a pod whose flows are wanted.
+struct wanted {
+	struct bh_addr addr;
+	uint32_t ident;
+};
 
 struct tracked {
 	struct tables *tables;
 	const uint32_t *idents;
 	uint32_t n;
+	VEC(struct wanted) wanted; // sorted by address
 };
 
 static uint8_t number_in(const struct nlattr *info, uint16_t kind, uint16_t what)
@@ -79,22 +91,36 @@ static uint8_t state_of(uint8_t proto, const struct nlattr *const *attrs)
 	}
 }
 
-static bool is_wanted(const struct tracked *tracked, const struct bh_addr *addr, uint32_t *retident)
-{
-	struct bh_local local;
+// ---- whose flows are wanted ---------------------------------------------------------------------------
 
-	if (bpf_map_lookup_elem(tracked->tables->maps[TABLE_LOCAL].fd, addr, &local) < 0)
-		return false;
-	*retident = local.ident;
+static int collect(void *arg, const void *key, const void *value)
+{
+	struct wanted wanted = { .ident = ((const struct bh_local *)value)->ident };
+	struct tracked *tracked = arg;
+
+	memcpy(&wanted.addr, key, sizeof(wanted.addr));
 	for (uint32_t i = 0; i < tracked->n; i++)
-		if (tracked->idents[i] == local.ident)
-			return true;
-	return false;
+		if (tracked->idents[i] == wanted.ident)
+			return vec_push(&tracked->wanted, wanted);
+	return 0;
 }
+
+static int compare(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct bh_addr)); // what a struct wanted begins with
+}
+
+static const struct wanted *find(const struct tracked *tracked, const struct bh_addr *addr)
+{
+	return bsearch(addr, tracked->wanted.v, tracked->wanted.n, sizeof(struct wanted), compare);
+}
+
+// ---- what conntrack tells of them -----------------------------------------------------------------------
 
 // As the pod at the source of this direction sees it.
 static int seed(const struct tracked *tracked, const struct nfct_side *side, uint8_t state, uint8_t flags)
 {
+	const struct wanted *wanted = find(tracked, &side->src);
 	struct ct_entry entry = {
 		.remote = side->dst,
 		.remote_port = ntohs(side->dport),
@@ -105,8 +131,9 @@ static int seed(const struct tracked *tracked, const struct nfct_side *side, uin
 	};
 	int r;
 
-	if (!is_wanted(tracked, &side->src, &entry.ident))
+	if (!wanted)
 		return 0;
+	entry.ident = wanted->ident;
 	entry.value.created = entry.value.last = tables_now();
 	r = tables_ct_seed(tracked->tables, &entry);
 	return r == -EEXIST || r == -ENOSPC ? 0 : r;
@@ -130,29 +157,64 @@ static int told(void *arg, const struct nlmsghdr *nlh)
 	return r < 0 ? r : seed(tracked, &reply, state, 0);
 }
 
-static int ask(struct tracked *tracked, struct nl *nl, uint8_t family)
+// only: flows from this address alone, in the direction that is said; NULL: all.
+static int ask(struct tracked *tracked, struct nl *nl, uint8_t family, const struct bh_addr *only, bool reply)
 {
 	char buf[NL_REQUEST_BYTES];
 	int r = -EAGAIN;
 
-	for (int i = 0; i < DUMP_TRIES && r == -EAGAIN; i++) // what is told twice does no harm
-		r = nl_talk(nl, nfct_request(buf, family), told, tracked);
+	for (int i = 0; i < DUMP_TRIES && r == -EAGAIN; i++) { // what is told twice does no harm
+		struct nlmsghdr *nlh = nfct_request(buf, family);
+
+		if (only)
+			nfct_only(nlh, reply, &(struct nfct_side){ .src = *only }, NFCT_IPV4_SRC);
+		r = nl_talk(nl, nlh, told, tracked);
+	}
 	return r == -EAGAIN ? 0 : r;
+}
+
+static int ask_each(struct tracked *tracked, struct nl *nl)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < tracked->wanted.n && r == 0; i++) {
+		const struct bh_addr *addr = &tracked->wanted.v[i].addr;
+
+		if (!bh_addr_is4(addr))
+			continue;
+		r = ask(tracked, nl, AF_INET, addr, false);
+		if (r == 0)
+			r = ask(tracked, nl, AF_INET, addr, true);
+	}
+	return r;
+}
+
+// Of a family in which none of the pods has an address nothing is asked.
+static int ask_all(struct tracked *tracked, struct nl *nl)
+{
+	size_t n4 = 0, n6;
+	int r;
+
+	for (size_t i = 0; i < tracked->wanted.n; i++)
+		n4 += bh_addr_is4(&tracked->wanted.v[i].addr);
+	n6 = tracked->wanted.n - n4;
+	r = n4 <= FILTERED_MAX ? ask_each(tracked, nl) : ask(tracked, nl, AF_INET, NULL, false);
+	return r == 0 && n6 ? ask(tracked, nl, AF_INET6, NULL, false) : r;
 }
 
 int tables_seed_tracked(struct tables *tables, const uint32_t *idents, uint32_t n)
 {
-	struct tracked tracked = { tables, idents, n };
+	struct tracked tracked = { .tables = tables, .idents = idents, .n = n };
 	_cleanup_nl_ struct nl nl = { 0 };
-	int r;
+	int r = n ? map_each(&tables->maps[TABLE_LOCAL], collect, &tracked) : 0;
 
-	if (!n)
-		return 0;
-	r = nl_open(&nl, NETLINK_NETFILTER, 0);
-	if (r == 0)
-		r = ask(&tracked, &nl, AF_INET);
-	if (r == 0)
-		r = ask(&tracked, &nl, AF_INET6);
+	if (r == 0 && tracked.wanted.n) {
+		qsort(tracked.wanted.v, tracked.wanted.n, sizeof(*tracked.wanted.v), compare);
+		r = nl_open(&nl, NETLINK_NETFILTER, 0);
+		if (r == 0)
+			r = ask_all(&tracked, &nl);
+	}
+	vec_fini(&tracked.wanted);
 	if (r == -EPROTONOSUPPORT) // no netfilter: nobody tracks
 		return 0;
 	if (r < 0)

@@ -2,8 +2,17 @@
 // tracked_test.c - flows that the host's connection tracking knows are seeded as each pod sees them, translated or not.
 #include "tests/bpf/rig.h"
 
+#include <linux/netfilter/nf_conntrack_common.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_conntrack.h>
+#include <stdlib.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
+
+#include <libmnl/libmnl.h>
+
+#include "agent/bpf/nfct.h"
 
 #define A 3 // slots
 #define B 4
@@ -203,6 +212,127 @@ static void test_nobody_elses_and_nothing_that_is_there(void **state)
 	assert_int_equal(found.entry.value.state, BH_CT_NEW);
 }
 
+static int count(void *arg, const struct nlmsghdr *nlh)
+{
+	++*(int *)arg;
+	return 0;
+}
+
+static int told_of(bool reply, const char *from)
+{
+	struct nfct_side side = { .src = rig_addr(from) };
+	_cleanup_nl_ struct nl nl = { 0 };
+	char buf[NL_REQUEST_BYTES];
+	struct nlmsghdr *nlh = nfct_request(buf, AF_INET);
+	int n = 0;
+
+	nfct_only(nlh, reply, &side, NFCT_IPV4_SRC);
+	assert_ok(nl_open(&nl, NETLINK_NETFILTER, 0));
+	assert_ok(nl_talk(&nl, nlh, count, &n));
+	return n;
+}
+
+static void test_the_kernel_tells_of_one_address_alone(void **state)
+{
+	datagram(SERVICE, 80, B4, 8080, true);
+	assert_int_equal(told_of(false, A4), 1);
+	assert_int_equal(told_of(true, B4), 1);
+	assert_int_equal(told_of(false, B4), 0);
+	assert_int_equal(told_of(true, A4), 0);
+}
+
+// Few addresses are asked for one by one, of more the whole table is told: the same is seeded.
+static void test_few_addresses_and_many(void **state)
+{
+	uint32_t idents[] = { ident_of(A), ident_of(B) };
+
+	datagram(SERVICE, 80, B4, 8080, true);
+	datagram(B6, 5000, B6, 5000, true);
+	for (int extra = 0; extra < 8; extra++) {
+		struct bh_addr addr = rig_addr("10.43.0.1");
+		struct found found = { .n = 0 };
+
+		((uint8_t *)&addr)[15] += (uint8_t)extra;
+		assert_ok(tables_seed_tracked(*state, idents, ARRAY_SIZE(idents)));
+		assert_ok(tables_ct_each(*state, count_udp, &found));
+		assert_int_equal(found.n, 4);
+		assert_true(tables_ct_flush(*state, 0) >= 0);
+		assert_ok(tables_local_set(*state, &addr, extra % 2 ? ident_of(A) : ident_of(B)));
+	}
+}
+
+// ---- how long it takes ----------------------------------------------------------------------------------------
+
+static void put_direction(struct nlmsghdr *nlh, uint16_t kind, uint32_t src, uint32_t dst, uint16_t sport, uint16_t dport)
+{
+	struct nlattr *tuple = mnl_attr_nest_start(nlh, kind), *part = mnl_attr_nest_start(nlh, CTA_TUPLE_IP);
+
+	mnl_attr_put_u32(nlh, CTA_IP_V4_SRC, htonl(src));
+	mnl_attr_put_u32(nlh, CTA_IP_V4_DST, htonl(dst));
+	mnl_attr_nest_end(nlh, part);
+	part = mnl_attr_nest_start(nlh, CTA_TUPLE_PROTO);
+	mnl_attr_put_u8(nlh, CTA_PROTO_NUM, IPPROTO_UDP);
+	mnl_attr_put_u16(nlh, CTA_PROTO_SRC_PORT, htons(sport));
+	mnl_attr_put_u16(nlh, CTA_PROTO_DST_PORT, htons(dport));
+	mnl_attr_nest_end(nlh, part);
+	mnl_attr_nest_end(nlh, tuple);
+}
+
+// Flows of others that the host tracks.
+static void strangers(uint32_t n)
+{
+	_cleanup_nl_ struct nl nl = { 0 };
+
+	assert_ok(nl_open(&nl, NETLINK_NETFILTER, 0));
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t src = 0x0a640000 + i / 5000, dst = 0x0a650001;
+		uint16_t port = (uint16_t)(1024 + i % 5000);
+		char buf[NL_REQUEST_BYTES];
+		struct nfgenmsg *request;
+		struct nlmsghdr *nlh = nl_request(buf, NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_NEW,
+						  NLM_F_CREATE, sizeof(*request), &request);
+
+		request->nfgen_family = AF_INET;
+		put_direction(nlh, CTA_TUPLE_ORIG, src, dst, port, 53);
+		put_direction(nlh, CTA_TUPLE_REPLY, dst, src, 53, port);
+		mnl_attr_put_u32(nlh, CTA_TIMEOUT, htonl(600));
+		mnl_attr_put_u32(nlh, CTA_STATUS, htonl(IPS_CONFIRMED | IPS_SEEN_REPLY));
+		assert_ok(nl_talk(&nl, nlh, NULL, NULL));
+	}
+}
+
+static void timed(struct tables *tables, const char *what)
+{
+	struct found found = { .n = 0 };
+	struct timespec a, b;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &a);
+	seed(tables, A);
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &b);
+	print_message("seeding %s: %.1f ms of processor time\n", what,
+		      (double)(b.tv_sec - a.tv_sec) * 1e3 + (double)(b.tv_nsec - a.tv_nsec) / 1e6);
+	assert_ok(tables_ct_each(tables, count_udp, &found));
+	assert_int_equal(found.n, 1);
+	assert_true(tables_ct_flush(tables, 0) >= 0);
+}
+
+// STRANGERS=n: beside so many flows of others.
+static void test_figures(void **state)
+{
+	const char *n = getenv("STRANGERS");
+
+	datagram(SERVICE, 80, B4, 8080, true);
+	strangers(n ? (uint32_t)atoi(n) : 2000);
+	timed(*state, "a pod");
+	for (int i = 0; i < 110; i++) {
+		struct bh_addr addr = rig_addr("10.43.0.1");
+
+		((uint8_t *)&addr)[15] += (uint8_t)i;
+		assert_ok(tables_local_set(*state, &addr, ident_of(A)));
+	}
+	timed(*state, "110 addresses");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, rig_teardown)
 
 int main(void)
@@ -213,6 +343,9 @@ int main(void)
 		TEST(test_ipv6_and_what_nobody_answered),
 		TEST(test_tcp_and_its_end),
 		TEST(test_nobody_elses_and_nothing_that_is_there),
+		TEST(test_the_kernel_tells_of_one_address_alone),
+		TEST(test_few_addresses_and_many),
+		TEST(test_figures),
 	};
 
 	return net_private() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
