@@ -178,7 +178,12 @@ INLINE void half_touch(const struct work *work, struct bh_half_bucket *bucket, _
 		WRITE_ONCE(bucket->last[i], work->now);
 }
 
-/* The work's judgement in the place of the one before. */
+/*
+ * The work's judgement in the place of the one before, word by word. Who reads meanwhile finds old and new words together,
+ * with a check that is neither the old nor the new judgement's: to him the place is empty, so nothing ever passes on a
+ * mixture. His packet is judged as one that begins; an answer may be lost by that, once. The same is left by another
+ * flow that takes the place in between, and by a newer judgement of another CPU.
+ */
 INLINE void half_rejudge(const struct work *work, struct bh_half_bucket *bucket, __u32 i,
 			 struct bh_half_flow *seen)
 {
