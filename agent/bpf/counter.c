@@ -69,6 +69,7 @@ struct denies {
 	denied_each_fn fn;
 	void *arg;
 	uint32_t ident, older_than; // to clear
+	int cleared, most;
 };
 
 static int tell_denied(void *arg, const void *key, const void *value)
@@ -113,7 +114,7 @@ void tables_on_denied_gone(struct tables *tables, denied_each_fn fn, void *arg)
 
 static int clear_denied(void *arg, const void *key, const void *value)
 {
-	const struct denies *denies = arg;
+	struct denies *denies = arg;
 	struct tables *tables = denies->tables;
 	struct denies tell = { .fn = tables->denied_gone.fn, .arg = tables->denied_gone.arg };
 	const struct bh_denied *denied = value;
@@ -130,7 +131,7 @@ static int clear_denied(void *arg, const void *key, const void *value)
 	denied_uncount(tables, ident);
 	if (tell.fn)
 		tell_denied(&tell, key, &final);
-	return 0;
+	return ++denies->cleared == denies->most;
 }
 
 int tables_denied_clear(struct tables *tables, uint32_t ident, uint32_t older_than)
@@ -138,6 +139,15 @@ int tables_denied_clear(struct tables *tables, uint32_t ident, uint32_t older_th
 	struct denies denies = { .tables = tables, .ident = ident, .older_than = older_than };
 
 	return map_each(&tables->maps[TABLE_DENIED], clear_denied, &denies);
+}
+
+int tables_denied_age(struct tables *tables, uint32_t silent_sec, int most)
+{
+	uint32_t since = tables_now() - silent_sec * (uint32_t)BH_TIME_HZ;
+	struct denies denies = { .tables = tables, .older_than = since + !since, .most = most };
+	int r = map_each(&tables->maps[TABLE_DENIED], clear_denied, &denies);
+
+	return r < 0 ? r : denies.cleared;
 }
 
 // ---- what was told of them ----------------------------------------------------------------------------

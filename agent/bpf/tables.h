@@ -219,6 +219,8 @@ typedef int (*denied_each_fn)(void *arg, const struct denied_entry *entry);
 int tables_denied_each(struct tables *tables, denied_each_fn fn, void *arg);
 // ident 0: of every endpoint; older_than (bh_now() units) 0: of every age.
 int tables_denied_clear(struct tables *tables, uint32_t ident, uint32_t older_than);
+// Clears those that were not heard of for so long (up to 20 days), `most` of them; how many, or -errno. Helper thread.
+int tables_denied_age(struct tables *tables, uint32_t silent_sec, int most);
 // Who is told of each that is cleared, with its last value; as tables_on_gone().
 void tables_on_denied_gone(struct tables *tables, denied_each_fn fn, void *arg);
 

@@ -30,7 +30,7 @@ struct config {
 	uint64_t endpoints, peers, cidrs, policies, peer_classes, port_classes, sparse_cells, dense_cells, dense_total,
 		ct, half, frags, denied, totals, services, selves, backends;
 	uint64_t policy_share, namespace_share;
-	uint64_t sweep_sec, watch_sec, hook_grace_sec, metrics_policies;
+	uint64_t sweep_sec, denied_forget_sec, watch_sec, hook_grace_sec, metrics_policies;
 
 	const char *service_account;
 	int report; // index in "off|on"

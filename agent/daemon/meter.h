@@ -35,7 +35,7 @@ struct meter {
 	struct histogram compile, work, grace; // of each plan
 	struct histogram adds[METER_ADD_MAX]; // of pods that the CNI plugin waited with
 	struct histogram pages; // of /metrics itself
-	uint64_t plans_stopped, sweeps, swept_expired, swept_orphans;
+	uint64_t plans_stopped, sweeps, swept_expired, swept_orphans, denied_forgotten;
 	int64_t started_sec; // since 1970
 };
 

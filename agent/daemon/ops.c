@@ -88,6 +88,7 @@ static void add_stats(struct json_object *json, const struct daemon *daemon)
 	add_number(stats, "attach_failures", daemon->attach_failures);
 	add_number(stats, "watchdog_repairs", daemon->watchdog_repairs);
 	add_number(stats, "swept_expired", daemon->sweep.expired);
+	add_number(stats, "denied_forgotten", daemon->meter.denied_forgotten);
 }
 
 static void add_policy_problem(void *arg, enum kind kind, const char *ns, const char *name,

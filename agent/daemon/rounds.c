@@ -10,12 +10,15 @@ LOG_ROOM("rounds");
 
 // ---- sweeping -------------------------------------------------------------------------------------------
 
+#define DENIED_SWEPT 4096 // kinds of denies that one sweep forgets at most: half of what the recorder takes at once
+
 struct sweep_job {
 	struct daemon *daemon;
 	struct tables *tables;
 	const bool *hurry;
 	struct ct_sweep_stats stats;
-	int r;
+	uint32_t denied_sec; // 0: no deny is forgotten
+	int r, forgotten;
 };
 
 static void sweep_run(void *arg)
@@ -23,6 +26,8 @@ static void sweep_run(void *arg)
 	struct sweep_job *job = arg;
 
 	job->r = tables_ct_sweep(job->tables, job->hurry, &job->stats);
+	if (job->r >= 0 && job->denied_sec)
+		job->forgotten = tables_denied_age(job->tables, job->denied_sec, DENIED_SWEPT);
 }
 
 static void note_sweep(struct daemon *daemon, const struct ct_sweep_stats *stats)
@@ -47,6 +52,10 @@ static void sweep_done(void *arg)
 			  job->stats.seen, job->stats.expired, job->stats.orphans);
 	if (job->r >= 0)
 		note_sweep(job->daemon, &job->stats);
+	if (job->forgotten < 0)
+		log_warn("forgetting denies: error %d", -job->forgotten);
+	else
+		job->daemon->meter.denied_forgotten += (uint64_t)job->forgotten;
 	job->daemon->sweeping = false;
 	free(job);
 }
@@ -60,6 +69,7 @@ void daemon_sweep(struct daemon *daemon)
 	daemon->sweeping = true;
 	job->daemon = daemon;
 	job->tables = daemon->tables;
+	job->denied_sec = (uint32_t)daemon->config->denied_forget_sec;
 	job->hurry = daemon_round(daemon, DAEMON_ROUND_SWEEP);
 	if (worker_submit(daemon->worker, &(struct worker_job){ sweep_run, sweep_done, job }) < 0) {
 		daemon->sweeping = false;

@@ -364,6 +364,34 @@ static void test_denies_go_by_age_and_ident(void **state)
 	assert_int_equal(n, 1);
 }
 
+static void test_denies_that_are_silent_make_room(void **state)
+{
+	volatile struct bh_endpoint *endpoint = tables_endpoint(*state, 1);
+	uint32_t silent[] = { 700, 601, 599, 0, 650 }; // seconds
+	uint64_t told = 0;
+	int fd = tables_fd(*state, "bh_denied"), n = 0;
+
+	endpoint->ident = BH_IDENT(1, 1);
+	endpoint->denied_count = ARRAY_SIZE(silent);
+	for (uint32_t i = 0; i < ARRAY_SIZE(silent); i++) {
+		struct bh_denied_key key = { .ident = BH_IDENT(1, 1), .rule = i };
+		struct bh_denied value = { .packets = 1u << i, .first = tables_now() - 800 * (uint32_t)BH_TIME_HZ };
+
+		value.last = tables_now() - silent[i] * (uint32_t)BH_TIME_HZ;
+		assert_ok(bpf_map_update_elem(fd, &key, &value, BPF_ANY));
+	}
+	tables_on_denied_gone(*state, add_denied, &told);
+	assert_int_equal(tables_denied_age(*state, 600, 2), 2);
+	assert_int_equal(endpoint->denied_count, 3);
+	assert_int_equal(tables_denied_age(*state, 600, 2), 1);
+	assert_int_equal(tables_denied_age(*state, 600, 2), 0);
+	tables_on_denied_gone(*state, NULL, NULL);
+	assert_int_equal(told, 1 + 2 + 16);
+	assert_int_equal(endpoint->denied_count, 2);
+	assert_ok(tables_denied_each(*state, count_denied, &n));
+	assert_int_equal(n, 2);
+}
+
 static void test_counts_and_memory(void **state)
 {
 	_cleanup_json_ struct json_object *memory = tables_memory(*state);
@@ -431,6 +459,7 @@ int main(void)
 		TEST(test_extra_addresses_of_one_ident),
 		TEST(test_totals_sum_all_cpus_and_go_with_their_ident),
 		TEST(test_denies_go_by_age_and_ident),
+		TEST(test_denies_that_are_silent_make_room),
 		TEST(test_counts_and_memory),
 		TEST(test_features_by_name),
 		TEST(test_r41_refuses_a_kernel_below_the_floor),
