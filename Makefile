@@ -122,8 +122,8 @@ $(B)/bulkhead: $(call archives,$(CLI_ROOMS))
 	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ -Wl,--whole-archive $(B)/lib/cli.a -Wl,--no-whole-archive $(call link,$(filter-out cli,$(CLI_ROOMS)))
 
 # The plugin runs on hosts that nobody knows: no shared library, but that the sanitizers are ones. Its archive is for
-# tests. Of `control` it takes the client alone.
-$(B)/lib/cni.a: $(filter-out %/main.o,$(CNI_SRC:%.c=$(B)/%.o))
+# tests. Of `control` it takes the client alone, of `bpf` what needs no library.
+$(B)/lib/cni.a: $(filter-out %/main.o,$(CNI_SRC:%.c=$(B)/%.o)) $(B)/agent/bpf/sys.o $(B)/agent/bpf/ours.o
 	@mkdir -p $(@D)
 	$(call say,AR,$@)rm -f $@ && $(AR) rcs $@ $^
 

@@ -12,7 +12,8 @@
 #include <string.h>
 
 #include "agent/base/cleanup.h"
-#include "cni/bpf.h"
+#include "agent/bpf/ours.h"
+#include "agent/bpf/sys.h"
 #include "cni/nl.h"
 #include "cni/result.h"
 
@@ -22,17 +23,6 @@
 #define HANDLE_B 0x62680002u
 
 // ---- looking ----------------------------------------------------------------------------------------
-
-// What our own programs are called: the agent's and the drop.
-static bool is_gate(const char *program)
-{
-	return !strncmp(program, "bh_from_pod", 11) || !strncmp(program, "bh_to_pod", 9);
-}
-
-static bool is_shut(const char *program)
-{
-	return !strcmp(program, SHUT_PROGRAM) || !strncmp(program, SHUT_PROGRAM ":", sizeof(SHUT_PROGRAM)); // put again
-}
 
 static struct tcmsg *begin(struct nl_request *request, uint16_t type, uint16_t flags, int ifindex)
 {
@@ -51,12 +41,12 @@ static void take_program(void *arg, const struct nlmsghdr *answer)
 {
 	const struct rtattr *options = nl_find(answer, sizeof(struct tcmsg), TCA_OPTIONS);
 
-	snprintf(arg, BPF_NAME_BYTES, "%s", nl_text(nl_find_in(options, TCA_BPF_NAME)));
+	snprintf(arg, BPF_OBJ_NAME_LEN, "%s", nl_text(nl_find_in(options, TCA_BPF_NAME)));
 }
 
 // The program of the filter with this handle; "": none.
 static int ask_filter(int fd, int ifindex, bool egress, uint32_t handle,
-		      char ret[static BPF_NAME_BYTES])
+		      char ret[static BPF_OBJ_NAME_LEN])
 {
 	struct nl_request request;
 	struct tcmsg *tc = begin(&request, RTM_GETTFILTER, 0, ifindex);
@@ -76,19 +66,30 @@ struct side {
 	bool gate, shut;
 };
 
+static void note(struct side *side, enum ours ours)
+{
+	side->gate |= ours == OURS_GATE;
+	side->shut |= ours == OURS_SHUT;
+}
+
+// A kernel without tcx has nothing there.
+static int tcx_order(int ifindex, bool egress, struct sys_tcx_order *ret)
+{
+	int r = sys_tcx_order(ifindex, egress ? SYS_TCX_EGRESS : SYS_TCX_INGRESS, ret);
+
+	return r == -EINVAL ? 0 : r;
+}
+
 static int look_tcx(int ifindex, bool egress, struct side *side)
 {
-	uint32_t ids[BPF_HOOK_PROGRAMS], n;
-	int r = bpf_tcx_list(ifindex, egress, ids, &n);
+	struct sys_tcx_order order;
+	int r = tcx_order(ifindex, egress, &order);
 
-	for (uint32_t i = 0; r == 0 && i < n; i++) {
-		char name[BPF_NAME_BYTES] = "";
+	for (uint32_t i = 0; r == 0 && i < order.n; i++) {
+		enum ours ours = ours_program(order.program[i]);
 
-		r = bpf_program_name(ids[i], name);
-		side->gate |= is_gate(name);
-		side->shut |= is_shut(name);
-		side->foreign |= !is_gate(name) && !is_shut(name);
-		r = r == -ENOENT ? 0 : r; // it went meanwhile
+		note(side, ours);
+		side->foreign |= ours == OURS_NOT;
 	}
 	return r;
 }
@@ -99,11 +100,10 @@ static int look_filters(int fd, int ifindex, bool egress, struct side *side)
 	int r = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(handles) && r == 0; i++) {
-		char name[BPF_NAME_BYTES];
+		char name[BPF_OBJ_NAME_LEN];
 
 		r = ask_filter(fd, ifindex, egress, handles[i], name);
-		side->gate |= is_gate(name);
-		side->shut |= is_shut(name);
+		note(side, ours_named(name));
 	}
 	return r;
 }
@@ -155,11 +155,9 @@ static int shut_by_filters(int fd, int ifindex, int program)
 // An ADD that failed may have left one at the head.
 static bool tcx_is_shut(int ifindex, bool egress)
 {
-	uint32_t ids[BPF_HOOK_PROGRAMS], n;
-	char name[BPF_NAME_BYTES] = "";
+	struct sys_tcx_order order;
 
-	return bpf_tcx_list(ifindex, egress, ids, &n) == 0 && n &&
-	       bpf_program_name(ids[0], name) == 0 && is_shut(name);
+	return tcx_order(ifindex, egress, &order) == 0 && order.n && ours_program(order.program[0]) == OURS_SHUT;
 }
 
 static int shut_by_tcx(int ifindex, int program)
@@ -168,7 +166,7 @@ static int shut_by_tcx(int ifindex, int program)
 
 	for (int egress = 0; egress < 2 && r == 0; egress++)
 		if (!tcx_is_shut(ifindex, egress))
-			r = bpf_tcx_attach(program, ifindex, egress);
+			r = sys_tcx_put(program, ifindex, egress ? SYS_TCX_EGRESS : SYS_TCX_INGRESS);
 	return r;
 }
 
@@ -191,7 +189,7 @@ static int attach(int fd, int ifindex, int program)
 
 int shut_device(int ifindex, const char *name, struct err *reterr)
 {
-	_cleanup_close_ int program = bpf_load_drop(SHUT_PROGRAM);
+	_cleanup_close_ int program = sys_program_load(SHUT_PROGRAM, TC_ACT_SHOT);
 	_cleanup_close_ int fd = -1;
 	int r = program;
 

@@ -57,9 +57,6 @@ bool attach_needs_tcx(int ifindex);
 // Where filters of ours stand, by tcm_info and tcm_handle.
 bool attach_is_our_place(uint32_t info, uint32_t handle);
 
-// A program that only returns this. An fd or -errno.
-int attach_load(const char *name, int verdict);
-
 // "device 'veth0'" or "device 7" when it is gone; buf is returned.
 #define ATTACH_DEVICE_BYTES 40
 const char *attach_device(int ifindex, char buf[static ATTACH_DEVICE_BYTES]);

@@ -97,16 +97,6 @@ static int refused(const struct hook *hook, int r, struct err *reterr)
 		       strerror(-r));
 }
 
-int attach_load(const char *name, int verdict)
-{
-	const struct bpf_insn returns[] = {
-		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = verdict },
-		{ .code = BPF_JMP | BPF_EXIT },
-	};
-
-	return bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, name, "Apache-2.0", returns, ARRAY_SIZE(returns), NULL);
-}
-
 static int tcx_place(const struct hook *hook, struct err *reterr)
 {
 	struct sys_link info;
@@ -115,7 +105,7 @@ static int tcx_place(const struct hook *hook, struct err *reterr)
 
 	if (link >= 0)
 		return 0;
-	program = attach_load("bh_pass", -1); // TCX_NEXT
+	program = sys_program_load("bh_pass", -1); // TCX_NEXT
 	r = program < 0 ? program : put_new(hook, program);
 	return r < 0 ? refused(hook, r, reterr) : 0;
 }

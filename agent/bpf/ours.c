@@ -4,9 +4,8 @@
 
 #include <string.h>
 
-#include <bpf/bpf.h>
-
 #include "agent/base/cleanup.h"
+#include "agent/bpf/sys.h"
 
 static const struct {
 	const char *name;
@@ -30,11 +29,7 @@ enum ours ours_named(const char *name)
 
 enum ours ours_program(uint32_t id)
 {
-	_cleanup_close_ int program = bpf_prog_get_fd_by_id(id);
-	struct bpf_prog_info info = { 0 };
-	uint32_t bytes = sizeof(info);
+	char name[BPF_OBJ_NAME_LEN];
 
-	if (program < 0 || bpf_obj_get_info_by_fd(program, &info, &bytes) < 0)
-		return OURS_NOT;
-	return ours_named(info.name);
+	return sys_program_name(id, name) < 0 ? OURS_NOT : ours_named(name);
 }

@@ -19,6 +19,7 @@
 #include "agent/bpf/judge.h"
 #include "agent/bpf/pin.h"
 #include "agent/bpf/state.h"
+#include "agent/bpf/sys.h"
 #include "bpf/gate.skel.h"
 
 #define DEVICE "device" // symbolic link in the endpoint's folder, to the host side's ifindex
@@ -412,7 +413,7 @@ int program_keep_shut(int ifindex, struct err *reterr)
 		if (is_kept(&hook))
 			continue;
 		if (program < 0)
-			program = attach_load("bh_shut", 2); // TC_ACT_SHOT
+			program = sys_program_load("bh_shut", 2); // TC_ACT_SHOT
 		if (program < 0)
 			return err_set(reterr, program, "cannot load the program that shuts it: %s", strerror(-program));
 		r = reshut(&hook, program, reterr) ?: 1;

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// sys.c - raw bpf(2), with attributes of its own: the installed headers may be older than the
-// kernel.
+// sys.c - raw bpf(2), with attributes of its own: the installed headers may be older than the kernel. No library, since the
+// CNI plugin is linked with it.
 #include "agent/bpf/sys.h"
 
 #include <errno.h>
-#include <linux/bpf.h>
 #include <linux/membarrier.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
-#include <bpf/bpf.h>
+#include "agent/base/cleanup.h"
 
 #define FLAG_BEFORE (1u << 3) // BPF_F_BEFORE
+#define LOAD_TRIES 5 // a signal interrupts the verifier
 
 // The parts of union bpf_attr that tcx uses, as Linux 6.6 laid them out.
 struct attr_link_create {
@@ -63,6 +63,64 @@ static int sys_bpf(int command, void *attr, size_t bytes)
 
 	return r < 0 ? -errno : (int)r;
 }
+
+static int info_of(int fd, void *ret, uint32_t bytes)
+{
+	struct {
+		uint32_t fd, bytes;
+		uint64_t info;
+	} attr = { (uint32_t)fd, bytes, (uint64_t)(uintptr_t)ret };
+
+	return sys_bpf(BPF_OBJ_GET_INFO_BY_FD, &attr, sizeof(attr));
+}
+
+// ---- programs ---------------------------------------------------------------------------------------
+
+int sys_program_load(const char *name, int verdict)
+{
+	const struct bpf_insn returns[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = verdict },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	union bpf_attr attr;
+	int r = -EAGAIN;
+
+	memset(&attr, 0, sizeof(attr));
+	attr.prog_type = BPF_PROG_TYPE_SCHED_CLS;
+	attr.insn_cnt = ARRAY_SIZE(returns);
+	attr.insns = (uint64_t)(uintptr_t)returns;
+	attr.license = (uint64_t)(uintptr_t) "Apache-2.0";
+	strncpy(attr.prog_name, name, sizeof(attr.prog_name) - 1);
+	for (int i = 0; i < LOAD_TRIES && r == -EAGAIN; i++)
+		r = sys_bpf(BPF_PROG_LOAD, &attr, sizeof(attr));
+	return r;
+}
+
+int sys_program_id(int program, uint32_t *ret)
+{
+	struct bpf_prog_info info = { 0 };
+	int r = info_of(program, &info, sizeof(info));
+
+	if (r < 0)
+		return r;
+	*ret = info.id;
+	return 0;
+}
+
+int sys_program_name(uint32_t id, char ret[static BPF_OBJ_NAME_LEN])
+{
+	union bpf_attr attr = { .prog_id = id };
+	_cleanup_close_ int program = sys_bpf(BPF_PROG_GET_FD_BY_ID, &attr, sizeof(attr));
+	struct bpf_prog_info info = { 0 };
+	int r = program < 0 ? program : info_of(program, &info, sizeof(info));
+
+	if (r < 0)
+		return r;
+	memcpy(ret, info.name, BPF_OBJ_NAME_LEN);
+	return 0;
+}
+
+// ---- tcx --------------------------------------------------------------------------------------------
 
 int sys_tcx_order(int ifindex, enum sys_tcx hook, struct sys_tcx_order *ret)
 {
@@ -122,19 +180,15 @@ int sys_tcx_detach(int program, int ifindex, enum sys_tcx hook)
 	return sys_bpf(BPF_PROG_DETACH, &attr, sizeof(attr));
 }
 
+// ---- links ------------------------------------------------------------------------------------------
+
 int sys_link_update(int link, int program)
 {
-	return bpf_link_update(link, program, NULL);
-}
-
-static int link_info(int link, struct info_link *ret)
-{
 	struct {
-		uint32_t fd, bytes;
-		uint64_t info;
-	} attr = { (uint32_t)link, sizeof(*ret), (uint64_t)(uintptr_t)ret };
+		uint32_t link, program, flags, before;
+	} attr = { (uint32_t)link, (uint32_t)program, 0, 0 };
 
-	return sys_bpf(BPF_OBJ_GET_INFO_BY_FD, &attr, sizeof(attr));
+	return sys_bpf(BPF_LINK_UPDATE, &attr, sizeof(attr));
 }
 
 int sys_netfilter_attach(int program, const struct sys_netfilter *where)
@@ -151,7 +205,7 @@ int sys_netfilter_attach(int program, const struct sys_netfilter *where)
 int sys_netfilter_info(int link, struct sys_netfilter *ret)
 {
 	struct info_link info = { 0 };
-	int r = link_info(link, &info);
+	int r = info_of(link, &info, sizeof(info));
 
 	if (r < 0)
 		return r;
@@ -164,7 +218,7 @@ int sys_netfilter_info(int link, struct sys_netfilter *ret)
 int sys_link_info(int link, struct sys_link *ret)
 {
 	struct info_link info = { 0 };
-	int r = link_info(link, &info);
+	int r = info_of(link, &info, sizeof(info));
 
 	if (r < 0)
 		return r;
@@ -172,17 +226,7 @@ int sys_link_info(int link, struct sys_link *ret)
 	return 0;
 }
 
-int sys_program_id(int program, uint32_t *ret)
-{
-	struct bpf_prog_info info = { 0 };
-	uint32_t bytes = sizeof(info);
-	int r = bpf_obj_get_info_by_fd(program, &info, &bytes);
-
-	if (r < 0)
-		return r;
-	*ret = info.id;
-	return 0;
-}
+// ---- the rest ---------------------------------------------------------------------------------------
 
 int sys_membarrier(void)
 {

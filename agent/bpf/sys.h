@@ -1,11 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// sys.h - bpf(2) calls that are younger than this libbpf: tcx links and their order on a device, netfilter links.
+// sys.h - bpf(2) calls that are younger than this libbpf: tcx links and their order on a device, netfilter links; and the
+// few others that the CNI plugin needs as well, which has no library.
 //
 // World: host. Pure: no. Owns: nothing. Every call returns -errno, or an fd or 0.
 #pragma once
 
+#include <linux/bpf.h>
 #include <stddef.h>
 #include <stdint.h>
+
+// A tc program that only returns this.
+int sys_program_load(const char *name, int verdict);
+int sys_program_id(int program, uint32_t *ret);
+int sys_program_name(uint32_t id, char ret[static BPF_OBJ_NAME_LEN]);
 
 enum sys_tcx {
 	SYS_TCX_INGRESS = 46, // BPF_TCX_INGRESS
@@ -51,8 +58,6 @@ struct sys_netfilter {
 // A link in this network namespace. -EBUSY: that priority is somebody's.
 int sys_netfilter_attach(int program, const struct sys_netfilter *where);
 int sys_netfilter_info(int link, struct sys_netfilter *ret); // -EINVAL: no such link
-
-int sys_program_id(int program, uint32_t *ret);
 
 // membarrier(MEMBARRIER_CMD_GLOBAL): returns after an RCU grace period.
 int sys_membarrier(void);
