@@ -10,8 +10,6 @@
 #include "agent/control/control.h"
 #include "cni/ask.h"
 #include "cni/command.h"
-#include "cni/device.h"
-#include "cni/prev.h"
 #include "cni/record.h"
 #include "cni/result.h"
 #include "cni/shut.h"
@@ -184,19 +182,20 @@ static int attach(const struct call *call, const struct device *device, const st
 	return r;
 }
 
-int command_add(const struct call *call, struct err *reterr)
+int command_device(const struct call *call, struct prev *retprev, struct device *ret, struct err *reterr)
 {
 	_cleanup_close_ int netns = netns_open(call->env.netns, reterr);
+	int r = netns < 0 ? netns : prev_read(call->conf.prev, call->env.ifname, retprev, reterr);
+
+	return r < 0 ? r : device_find(netns, call->env.ifname, retprev, ret, reterr);
+}
+
+int command_add(const struct call *call, struct err *reterr)
+{
 	struct device device;
 	struct prev prev;
-	int r;
+	int r = command_device(call, &prev, &device, reterr);
 
-	if (netns < 0)
-		return netns;
-	r = prev_read(call->conf.prev, call->env.ifname, &prev, reterr);
-	if (r < 0)
-		return r;
-	r = device_find(netns, call->env.ifname, &prev, &device, reterr);
 	if (r == -CNI_NO_VETH && call->conf.on_other == CONF_OTHER_PASS) {
 		command_note("pod '%s/%s' is not protected: %s", call->env.pod.namespace,
 			     call->env.pod.name, reterr->text);

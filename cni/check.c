@@ -7,7 +7,6 @@
 #include "agent/control/control.h"
 #include "cni/ask.h"
 #include "cni/command.h"
-#include "cni/device.h"
 #include "cni/result.h"
 #include "cni/shut.h"
 
@@ -73,16 +72,10 @@ static int ask_until_settled(const struct call *call, const struct device *devic
 
 int command_check(const struct call *call, struct err *reterr)
 {
-	_cleanup_close_ int netns = netns_open(call->env.netns, reterr);
 	struct device device;
 	struct prev prev;
-	int r;
+	int r = command_device(call, &prev, &device, reterr);
 
-	if (netns < 0)
-		return netns;
-	r = prev_read(call->conf.prev, call->env.ifname, &prev, reterr);
-	if (r == 0)
-		r = device_find(netns, call->env.ifname, &prev, &device, reterr);
 	if (r == -CNI_NO_VETH && call->conf.on_other == CONF_OTHER_PASS)
 		return 0;
 	if (r == 0)

@@ -7,6 +7,7 @@
 
 #include "agent/base/err.h"
 #include "cni/conf.h"
+#include "cni/device.h"
 #include "cni/env.h"
 
 struct call {
@@ -19,6 +20,10 @@ int command_del(const struct call *call, struct err *reterr);
 int command_check(const struct call *call, struct err *reterr);
 int command_gc(const struct call *call, struct err *reterr);
 int command_status(const struct call *call, struct err *reterr);
+
+// The device that the call is about, by what the plugins before it said, which goes to *retprev. Codes of netns_open(), prev_read()
+// and device_find().
+int command_device(const struct call *call, struct prev *retprev, struct device *ret, struct err *reterr);
 
 // Tells the agent that this attachment is gone; one that cannot be reached sees it by the record.
 void command_forget(const struct call *call);

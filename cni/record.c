@@ -6,12 +6,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/openat2.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "agent/base/cleanup.h"
@@ -19,18 +17,6 @@
 #include "cni/result.h"
 
 // ---- the folder -------------------------------------------------------------------------------------
-
-static int open_strict(int at, const char *name, int flags, mode_t mode)
-{
-	struct open_how how = {
-		.flags = (uint64_t)(flags | O_CLOEXEC),
-		.mode = mode,
-		.resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
-	};
-	long fd = syscall(SYS_openat2, at, name, &how, sizeof(how));
-
-	return fd < 0 ? -errno : (int)fd;
-}
 
 // What may stand on the way: root's, and nobody else can put something else in its place.
 static int check_folder(int fd, bool last, const char *path, struct err *reterr)
@@ -64,13 +50,13 @@ static int step_failed(int r, const char *path, struct err *reterr)
 // name: one part of path, which is looked at up to there for sentences.
 static int step(int at, const char *name, bool make, const char *path, struct err *reterr)
 {
-	int fd = open_strict(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+	int fd = file_open_plain(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
 
 	if (fd == -ENOENT && make) {
 		if (mkdirat(at, name, 0700) < 0 && errno != EEXIST)
 			return err_set(reterr, -CNI_IO, "cannot make folder '%s': %s", path,
 				       strerror(errno));
-		fd = open_strict(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+		fd = file_open_plain(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
 	}
 	if (fd == -ENOENT && !make)
 		return fd;
@@ -128,7 +114,7 @@ static int write_new(int folder, const char *name, const char *text)
 	size_t len = strlen(text);
 
 	unlinkat(folder, name, 0); // of one that was killed under the same number
-	fd = open_strict(folder, name, O_WRONLY | O_CREAT | O_EXCL, 0600);
+	fd = file_open_plain(folder, name, O_WRONLY | O_CREAT | O_EXCL, 0600);
 	if (fd < 0)
 		return fd;
 	while (len > 0) {
@@ -199,7 +185,7 @@ static bool split(const char *name, char container[static NAME_MAX + 1], const c
 // Whether it says that it is another network's.
 static bool of_other_network(int folder, const char *name, const char *network)
 {
-	_cleanup_close_ int fd = open_strict(folder, name, O_RDONLY | O_NONBLOCK, 0);
+	_cleanup_close_ int fd = file_open_plain(folder, name, O_RDONLY | O_NONBLOCK, 0);
 	_cleanup_json_ struct json_object *json = NULL;
 	_cleanup_free_ char *text = NULL;
 	struct json_object *field = NULL;

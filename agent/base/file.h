@@ -15,6 +15,10 @@ int file_read(const char *path, size_t max_bytes, char **ret, size_t *retlen);
 // Same from a file that is open; any kind of file.
 int file_read_fd(int fd, size_t max_bytes, char **ret, size_t *retlen);
 
+// Opens without following a link, whoever made it and wherever on the way (openat2(2)); O_CLOEXEC. An fd or -errno; -ELOOP:
+// there is one.
+int file_open_plain(int folder, const char *path, int flags, mode_t mode);
+
 // Writes path.tmp-XXXXXX beside path, syncs, closes and renames it over path: a program that is written so can be
 // run the moment it is there.
 int file_write(const char *path, const void *data, size_t len, mode_t mode);

@@ -3,11 +3,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "agent/base/cleanup.h"
@@ -29,15 +27,6 @@ struct reading {
 	void *arg;
 };
 
-// No link on the way is followed, whoever made it.
-static int open_plain(int folder, const char *path, uint64_t flags)
-{
-	struct open_how how = { .flags = flags | O_CLOEXEC | O_NONBLOCK, .resolve = RESOLVE_NO_SYMLINKS };
-	int fd = (int)syscall(SYS_openat2, folder, path, &how, sizeof(how));
-
-	return fd < 0 ? -errno : fd;
-}
-
 // Root's, and nobody else may write it.
 static int check_owner(int fd, struct stat *ret, struct err *reterr)
 {
@@ -53,7 +42,7 @@ static int check_owner(int fd, struct stat *ret, struct err *reterr)
 
 static int folder_open(const char *path, int *ret, struct err *reterr)
 {
-	_cleanup_close_ int fd = open_plain(AT_FDCWD, path, O_RDONLY | O_DIRECTORY);
+	_cleanup_close_ int fd = file_open_plain(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0);
 	struct stat st;
 	int r;
 
@@ -73,7 +62,7 @@ static int folder_open(const char *path, int *ret, struct err *reterr)
 
 static int record_text(int folder, const char *name, char **ret, size_t *retlen, struct err *reterr)
 {
-	_cleanup_close_ int fd = open_plain(folder, name, O_RDONLY);
+	_cleanup_close_ int fd = file_open_plain(folder, name, O_RDONLY | O_NONBLOCK, 0);
 	struct stat st;
 	int r;
 

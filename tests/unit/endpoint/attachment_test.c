@@ -111,11 +111,13 @@ static struct heard read_folder(const char *folder)
 	return heard;
 }
 
-static void write_record(const char *folder, const char *name, const char *boot)
+// Of two fields with one name the later counts.
+static void write_record(const char *folder, const char *container, const char *boot, int made)
 {
-	char text[1024];
+	char text[1024], name[32];
 
-	snprintf(text, sizeof(text), "{'version':1,'boot':'%s'," GOOD "}", boot);
+	snprintf(name, sizeof(name), "%s@eth0", container);
+	snprintf(text, sizeof(text), "{'version':1,'boot':'%s','made':%d," GOOD ",'container':'%s'}", boot, made, container);
 	for (char *c = text; *c; c++)
 		*c = *c == '\'' ? '"' : *c;
 	test_write(folder, name, text);
@@ -128,7 +130,7 @@ static void a_folder_that_others_may_write_is_not_read(void **state)
 	struct err err = { 0 };
 
 	assert_non_null(mkdtemp(folder));
-	write_record(folder, "c1@eth0", "another");
+	write_record(folder, "c1", "another", 0);
 	assert_ok(chmod(folder, 0777));
 	heard = read_folder(folder);
 	assert_str_contains(heard.problems, "others than root may write it (mode 0777)");
@@ -153,7 +155,7 @@ static void a_folder_that_others_may_write_is_not_read(void **state)
 // Of two records of one pod the last that is told is right.
 static void records_are_told_by_their_age(void **state)
 {
-	char folder[] = "/tmp/bulkhead-records-XXXXXX", boot[64] = "", text[512], name[32];
+	char folder[] = "/tmp/bulkhead-records-XXXXXX", boot[64] = "", container[8];
 	FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
 	static const int made[] = { 5, 0, 900, 30 }; // 0: not said, by a plugin before this one
 	struct heard heard;
@@ -165,14 +167,8 @@ static void records_are_told_by_their_age(void **state)
 	assert_non_null(mkdtemp(folder));
 	for (int turn = 0; turn < 2; turn++) {
 		for (int i = 0; i < 4; i++) {
-			int age = made[turn ? 3 - i : i];
-
-			snprintf(name, sizeof(name), "c%d@eth0", i);
-			snprintf(text, sizeof(text),
-				 "{\"version\":1,\"boot\":\"%s\",\"made\":%d,\"container\":\"c%d\",\"ifname\":\"eth0\","
-				 "\"namespace\":\"shop\",\"name\":\"web\",\"ifindex\":7}",
-				 boot, age, i);
-			test_write(folder, name, text);
+			snprintf(container, sizeof(container), "c%d", i);
+			write_record(folder, container, boot, made[turn ? 3 - i : i]);
 		}
 		heard = read_folder(folder);
 		assert_str(heard.problems, "");
