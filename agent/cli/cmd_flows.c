@@ -71,17 +71,18 @@ static uint64_t both(const uint64_t counts[FLOW_WAY_MAX])
 	return counts[FLOW_FORWARD] + counts[FLOW_REVERSE];
 }
 
-// What decided: a rule, or the reason where no rule did; and what audit would do.
+// What decided: the reason, but where it says no more than the verdict, and the rule; and what audit would do.
 static const char *format_why(const struct flow_record *record, char buf[static RECORD_TEXT_BYTES])
 {
-	char audit[RECORD_TEXT_BYTES];
+	bool plain = record->reason == BH_REASON_ALLOWED || record->reason == BH_REASON_POLICY_DENIED;
+	char policy[RECORD_TEXT_BYTES], audit[RECORD_TEXT_BYTES];
 	size_t len;
 
-	record_policy(record->policy, buf);
-	if (record->reason != BH_REASON_ALLOWED && record->reason != BH_REASON_POLICY_DENIED)
-		snprintf(buf, RECORD_TEXT_BYTES, "%s", flow_reason_name(record->reason));
-	else if (!*buf)
-		snprintf(buf, RECORD_TEXT_BYTES, "no policy");
+	record_policy(record->policy, policy);
+	if (plain)
+		snprintf(buf, RECORD_TEXT_BYTES, "%s", *policy ? policy : "no policy");
+	else
+		snprintf(buf, RECORD_TEXT_BYTES, "%s%s%.400s", flow_reason_name(record->reason), *policy ? ", " : "", policy);
 	if (!record->audit)
 		return buf;
 	record_policy(record->audit, audit);
