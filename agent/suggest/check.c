@@ -3,6 +3,7 @@
 #include "agent/suggest/suggest_private.h"
 
 #include <arpa/inet.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "agent/sim/sim.h"
@@ -261,6 +262,17 @@ static void note_absent(const struct suggest *suggest, const struct group *group
 		note(notes, "%zu of its %zu pods are on nodes whose records are missing here", absent, group->pods.n);
 }
 
+static void note_replaced(const struct suggest *suggest, const struct group *group, struct json_object *notes)
+{
+	char name[600];
+
+	snprintf(name, sizeof(name), "%s/%s", group->ns, group->policy);
+	vec_each(const struct decider, decider, &suggest->deciders)
+		if (!strcmp(decider->name, name))
+			note(notes, "a policy of this name is in force and let %" PRIu64 " flows pass: applied, this one takes its place",
+			     decider->flows);
+}
+
 // Rules that say more than what was seen.
 static void note_broad(const struct suggest *suggest, const struct group *group, struct json_object *notes)
 {
@@ -287,10 +299,9 @@ static struct json_object *policy_report(const struct suggest *suggest, const st
 {
 	struct json_object *json = json_object_new_object(), *workloads = json_object_new_array();
 	struct json_object *notes = json_object_new_array();
-	char name[GROUP_NAME_BYTES];
 
 	put_text(json, "namespace", group->ns);
-	put_text(json, "name", group_policy_name(group, name));
+	put_text(json, "name", group->policy);
 	vec_each(char *, workload, &group->workloads)
 		json_object_array_add(workloads, json_object_new_string(*workload));
 	put(json, "workloads", workloads);
@@ -299,6 +310,7 @@ static struct json_object *policy_report(const struct suggest *suggest, const st
 		note(notes, "its %zu workloads have the same labels: they share the policy", group->workloads.n);
 	if (group_selects_all(group))
 		note(notes, "its pods have no labels in common: it selects every pod of namespace %s", group->ns);
+	note_replaced(suggest, group, notes);
 	note_absent(suggest, group, notes);
 	note_broad(suggest, group, notes);
 	put(json, "notes", notes);

@@ -12,6 +12,7 @@ void group_free(struct group *group)
 	vec_each(char *, workload, &group->workloads)
 		free(*workload);
 	vec_fini(&group->workloads);
+	free(group->policy);
 	free(group);
 }
 

@@ -2,7 +2,6 @@
 // rules.c - one NetworkPolicy for each group: who may speak to it, to whom it may speak, on which ports.
 #include "agent/suggest/suggest_private.h"
 
-#include <ctype.h>
 #include <string.h>
 
 // What one peer may be spoken to on, or may speak to.
@@ -187,23 +186,11 @@ static int put_rules(const struct suggest *suggest, const struct group *group, e
 	return 0;
 }
 
-// "suggested-deployment-web": as long as names may be; nothing else of that kind and name is in the namespace.
-const char *group_policy_name(const struct group *group, char buf[static GROUP_NAME_BYTES])
-{
-	snprintf(buf, GROUP_NAME_BYTES, "suggested-%s-%s", group->kind ?: "workload", group->name);
-	for (char *c = buf; *c; c++)
-		*c = (char)tolower((unsigned char)*c);
-	while (*buf && !isalnum((unsigned char)buf[strlen(buf) - 1]))
-		buf[strlen(buf) - 1] = '\0';
-	return buf;
-}
-
 static struct json_object *metadata_json(const struct suggest *suggest, const struct group *group)
 {
 	struct json_object *json = json_object_new_object(), *annotations;
-	char name[GROUP_NAME_BYTES];
 
-	put_text(json, "name", group_policy_name(group, name));
+	put_text(json, "name", group->policy);
 	put_text(json, "namespace", group->ns);
 	if (suggest->options->audit) {
 		annotations = json_object_new_object();
@@ -246,7 +233,7 @@ int suggest_rules(struct suggest *suggest, struct json_object **ret)
 
 	for (size_t i = 0; i < suggest->groups.n; i++) {
 		const struct group *group = suggest->groups.v[i];
-		struct json_object *policy;
+		struct json_object *policy = NULL;
 
 		if (!group_has_policy(suggest, group))
 			continue;

@@ -341,6 +341,8 @@ int suggest_make(struct suggest *suggest, struct json_object **retpolicies, stru
 	int r = suggest_groups(suggest);
 
 	if (r == 0)
+		r = suggest_names(suggest);
+	if (r == 0)
 		r = suggest_rules(suggest, &policies);
 	if (r < 0)
 		return err_set(reterr, r, "out of memory");

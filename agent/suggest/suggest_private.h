@@ -3,7 +3,7 @@
 //
 // World: host, one thread. Pure: yes. Owns: see each struct.
 //
-//   records ──► tuples of pods (suggest.c) ──► groups with selectors (group.c) ──► policies (rules.c) ──► asked (check.c)
+//   records ──► tuples of pods (suggest.c) ──► groups with selectors (group.c), names (name.c) ──► policies (rules.c) ──► asked (check.c)
 #pragma once
 
 #include "agent/base/hash.h"
@@ -55,6 +55,7 @@ struct group {
 	struct group *into; // merged; NULL: it stands
 	size_t place; // in the list of groups
 	bool told;
+	char *policy; // its name; NULL: it has none
 };
 
 // A policy that let flows pass.
@@ -83,8 +84,7 @@ bool group_selects_all(const struct group *group); // of its namespace
 
 // The policies, one for each group that told flows.
 bool group_has_policy(const struct suggest *suggest, const struct group *group);
-#define GROUP_NAME_BYTES 254
-const char *group_policy_name(const struct group *group, char buf[static GROUP_NAME_BYTES]);
+int suggest_names(struct suggest *suggest); // of the policies
 int suggest_rules(struct suggest *suggest, struct json_object **ret);
 
 // Asks the policies about every tuple and tells what came out.

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # `bulkhead top` at a terminal beside a running agent: it prints anew with numbers that change, and it ends when it is
 # interrupted or the agent goes, with the terminal as it was.
+# shellcheck disable=SC2317 # until_true and check call by name
 # shellcheck source=tests/e2e/_init.sh
 . "$(dirname "$0")/_init.sh"
 

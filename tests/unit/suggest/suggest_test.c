@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 
+#include "agent/object/names.h"
 #include "agent/sim/sim.h"
 #include "agent/source/yaml.h"
 #include "agent/source/yaml_write.h"
@@ -391,6 +392,83 @@ static void the_report_tells_what_was_seen(void **state)
 	assert_str_contains(text, "its peer selector takes every pod of namespace bare");
 }
 
+// ---- names -------------------------------------------------------------------------------------
+
+// Each has a label of its own and spoke to the outside, let through by the policy, if there is one.
+static void tell_named(struct suggest *suggest, const char *kind, const char *name, const char *decider)
+{
+	static uint64_t id = 1 << 20;
+	char value[32];
+	const struct label label = { "n", value };
+	const struct flow_card card = { .who = FLOW_POD, .ns = "shop", .name = value, .node = "n1", .workload_kind = kind,
+					.workload_name = name, .nlabels = 1, .labels = &label };
+	const struct flow_policy policy = { .kind = FLOW_POLICY_NETPOL, .dir = BH_EGRESS, .policies = &decider, .npolicies = 1 };
+	struct flow_record record = {
+		.id = ++id, .type = FLOW_START, .reason = BH_REASON_ALLOWED, .dir = BH_EGRESS, .proto = PROTOCOL_TCP,
+		.src = { bh_addr_from4((uint32_t)id), 40000 }, .dst = { address(WORLD1), 443 },
+	};
+	struct err err = { 0 };
+
+	snprintf(value, sizeof(value), "p%llu", (unsigned long long)id);
+	record.src.card = flow_card_new(&card);
+	record.dst.card = flow_card_new(&cards[WORLD1]);
+	record.policy = decider ? flow_policy_new(&policy) : NULL;
+	assert_ok_err(suggest_add(suggest, &record, "n1", &err), &err);
+	flow_record_fini(&record);
+}
+
+static const char *name_at(const struct made *made, size_t i)
+{
+	return json_object_get_string(at(at(json_object_array_get_idx(made->policies, i), "metadata"), "name"));
+}
+
+static void each_policy_has_a_name_of_its_own(void **state)
+{
+	_cleanup_(suggest_freep) struct suggest *suggest = NULL;
+	_cleanup_made_ struct made made = { 0 };
+	struct err err = { 0 };
+	char one[254], other[254];
+
+	memset(one, 'a', sizeof(one) - 1);
+	one[sizeof(one) - 1] = 0;
+	memcpy(other, one, sizeof(one));
+	other[sizeof(other) - 2] = 'b';
+	assert_ok(suggest_new(&plain, &suggest));
+	tell_named(suggest, "Deployment", one, NULL);
+	tell_named(suggest, "Deployment", other, NULL);
+	tell_named(suggest, "Deployment", "web", NULL);
+	tell_named(suggest, "FOO", "x", NULL);
+	tell_named(suggest, "Foo", "x", NULL);
+	tell_named(suggest, "Foo", "x/../y", NULL);
+	tell_named(suggest, NULL, "..", NULL);
+	assert_ok_err(suggest_make(suggest, &made.policies, &made.report, &err), &err);
+	assert_int_equal(json_object_array_length(made.policies), 7);
+	for (size_t i = 0; i < 7; i++) {
+		if (name_check_subdomain(name_at(&made, i)))
+			fail_msg("%s %s", name_at(&made, i), name_check_subdomain(name_at(&made, i)));
+		for (size_t k = 0; k < i; k++)
+			assert_string_not_equal(name_at(&made, i), name_at(&made, k));
+	}
+	policy_of(&made, "suggested-deployment-web");
+	policy_of(&made, "suggested-foo-x");
+	policy_of(&made, "suggested-foo-x-92b3f28676bdae35"); // the same in every run
+}
+
+static void a_policy_of_the_same_name_is_told(void **state)
+{
+	_cleanup_(suggest_freep) struct suggest *suggest = NULL;
+	_cleanup_made_ struct made made = { 0 };
+	struct err err = { 0 };
+
+	assert_ok(suggest_new(&plain, &suggest));
+	tell_named(suggest, "Deployment", "web", "shop/suggested-deployment-web");
+	tell_named(suggest, "Deployment", "api", "shop/web");
+	assert_ok_err(suggest_make(suggest, &made.policies, &made.report, &err), &err);
+	assert_str_contains(json_object_to_json_string(made.report),
+			    "a policy of this name is in force and let 1 flows pass: applied, this one takes its place");
+	assert_int_equal(json_object_array_length(at(json_object_array_get_idx(at(made.report, "policies"), 0), "notes")), 0);
+}
+
 static void denied_flows_are_left_out_unless_asked_for(void **state)
 {
 	static const struct seen denied = { WORLD1, DB, PROTOCOL_TCP, 5432 };
@@ -510,6 +588,8 @@ int main(void)
 		cmocka_unit_test(the_same_whatever_the_order),
 		cmocka_unit_test(policies_are_the_least),
 		cmocka_unit_test(the_report_tells_what_was_seen),
+		cmocka_unit_test(each_policy_has_a_name_of_its_own),
+		cmocka_unit_test(a_policy_of_the_same_name_is_told),
 		cmocka_unit_test(denied_flows_are_left_out_unless_asked_for),
 		cmocka_unit_test(addresses_are_put_together_by_option),
 		cmocka_unit_test(policies_of_other_namespaces_are_left_out),
