@@ -13,6 +13,7 @@
 #include "agent/kube/config.h"
 #include "agent/metrics/http.h"
 #include "agent/metrics/verdicts.h"
+#include "agent/flow/book.h"
 #include "agent/recorder/recorder.h"
 
 #define CONFIG_FILE_BYTES 65536
@@ -171,6 +172,9 @@ static const struct option flows[] = {
 	  .env = "BULKHEAD_FLOW_SINKS" },
 	{ "flow-history", 0, OPTION_NUMBER, FIELD(flow_history), "N",
 	  "records kept in memory for `bulkhead flows`", TEXT(RECORDER_HISTORY), .min = 1, .max = 1048576 },
+	{ "flow-labels", 0, OPTION_NUMBER, FIELD(flow_labels), "BYTES",
+	  "of a pod's labels in records: keys, values and 16 for each; those that do not fit are left out, and counted",
+	  TEXT(BOOK_LABELS), .min = 16, .max = 1048576 },
 	{ "flow-update", 0, OPTION_NUMBER, FIELD(flow_update_sec), "SEC",
 	  "how often a flow that lasts is told again while it is used", TEXT(RECORDER_UPDATE_SEC), .min = 1,
 	  .max = 86400 },

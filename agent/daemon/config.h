@@ -40,7 +40,7 @@ struct config {
 
 	int flows; // enum config_flows
 	const char *flow_sinks; // URLs, separated by spaces; NULL: none
-	uint64_t flow_history, flow_update_sec;
+	uint64_t flow_history, flow_update_sec, flow_labels;
 
 	const char *cni_conf_dir, *cni_bin_dir; // NULL: not given; without the first no plugin is installed
 	int cni_on_agent_down; // index in "fail|quarantine"

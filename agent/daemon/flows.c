@@ -207,6 +207,7 @@ int daemon_flows_open(struct daemon *daemon, struct err *reterr)
 		.sinks = c->flow_sinks,
 		.history = (uint32_t)c->flow_history,
 		.update_sec = (uint32_t)c->flow_update_sec,
+		.labels = (uint32_t)c->flow_labels,
 		.hurry = &daemon->hurry,
 		.policy = rule_name,
 		.arg = daemon,

@@ -39,7 +39,7 @@ struct book {
 	struct queue lingering, past; // in the order in which they left
 	VEC(struct bh_addr) hosts;
 	struct flow_card *world, *node; // node: of hosts; NULL: not known
-	uint64_t forgotten;
+	uint64_t forgotten, cut;
 };
 
 // ---- what an object is to flows --------------------------------------------------------------------------------
@@ -96,7 +96,28 @@ static bool is_fleeting(const char *key)
 	return false;
 }
 
-static struct flow_card *pod_card(const struct pod *pod)
+// In the order of their keys, each that still fits.
+static void choose_labels(struct book *book, const struct pod *pod, struct label *labels, struct flow_card *model)
+{
+	size_t room = book->limits.labels;
+
+	for (uint32_t i = 0; i < pod->labels.n; i++) {
+		const struct label *label = &pod->labels.v[i];
+		size_t bytes = strlen(label->key) + strlen(label->value) + sizeof(*label);
+
+		if (is_fleeting(label->key))
+			continue;
+		if (bytes > room) {
+			model->labels_cut++;
+			continue;
+		}
+		room -= bytes;
+		labels[model->nlabels++] = *label;
+	}
+	book->cut += model->labels_cut != 0;
+}
+
+static struct flow_card *pod_card(struct book *book, const struct pod *pod)
 {
 	struct label *labels = calloc(pod->labels.n + 1, sizeof(*labels));
 	struct flow_card model = { .who = FLOW_POD, .ns = pod->object.ns, .name = pod->object.name,
@@ -106,22 +127,20 @@ static struct flow_card *pod_card(const struct pod *pod)
 
 	if (!labels)
 		return NULL;
-	for (uint32_t i = 0; i < pod->labels.n; i++)
-		if (!is_fleeting(pod->labels.v[i].key))
-			labels[model.nlabels++] = pod->labels.v[i];
+	choose_labels(book, pod, labels, &model);
 	model.workload_kind = pod_workload(pod, buf, &model.workload_name);
 	card = flow_card_new(&model);
 	free(labels);
 	return card;
 }
 
-static struct flow_card *card_of(const struct object *object)
+static struct flow_card *card_of(struct book *book, const struct object *object)
 {
 	struct flow_card model = { .who = object->kind == KIND_NODE ? FLOW_NODE : FLOW_SERVICE, .ns = object->ns,
 				   .name = object->name };
 
 	if (object->kind == KIND_POD)
-		return pod_card((const struct pod *)object);
+		return pod_card(book, (const struct pod *)object);
 	return flow_card_new(&model);
 }
 
@@ -201,7 +220,7 @@ static void held_clear(struct book *book)
 static struct flow_card *held_get(struct book *book, const struct object *object)
 {
 	struct held *held = held_find(book, object);
-	struct flow_card *card = held ? held->card : card_of(object);
+	struct flow_card *card = held ? held->card : card_of(book, object);
 
 	if (held || !card)
 		return flow_card_get(card);
@@ -421,7 +440,7 @@ static struct flow_card *answer(struct book *book, struct search *search)
 	hash_find(&book->gone, hash, weigh_past, search);
 	if (search->past) {
 		if (!search->past->card)
-			search->past->card = card_of(search->past->object);
+			search->past->card = card_of(book, search->past->object);
 		return flow_card_get(search->past->card);
 	}
 	hash_find(&book->owners, hash, weigh_owner, search);
@@ -453,7 +472,7 @@ void book_stats(struct book *book, struct book_stats *ret)
 {
 	pthread_mutex_lock(&book->lock);
 	*ret = (struct book_stats){ (uint32_t)book->owners.n, (uint32_t)book->cards.n,
-				    book->lingering.n + book->past.n, book->forgotten };
+				    book->lingering.n + book->past.n, book->forgotten, book->cut };
 	pthread_mutex_unlock(&book->lock);
 }
 
@@ -472,6 +491,7 @@ int book_new(const struct book_limits *limits, struct book **ret)
 	book->limits.past = book->limits.past ? book->limits.past : BOOK_PAST;
 	book->limits.linger = book->limits.linger ? book->limits.linger : BOOK_LINGER;
 	book->limits.cards = book->limits.cards ? book->limits.cards : BOOK_CARDS;
+	book->limits.labels = book->limits.labels ? book->limits.labels : BOOK_LABELS;
 	queue_init(&book->lingering);
 	queue_init(&book->past);
 	book->world = flow_card_new(&(struct flow_card){ .who = FLOW_WORLD });

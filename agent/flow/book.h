@@ -19,11 +19,12 @@
 #define BOOK_LINGER 4096 // objects that left and have no card
 #define BOOK_LINGER_NS 30000000000ll // and for how long
 #define BOOK_CARDS 8192 // cards of the present that are kept made
+#define BOOK_LABELS 1024 // bytes of a card's labels: key, value and 16 for each; those that do not fit are left out
 
 struct book;
 
 struct book_limits { // 0: the defaults above
-	uint32_t past, linger, cards;
+	uint32_t past, linger, cards, labels;
 };
 
 int book_new(const struct book_limits *limits, struct book **ret);
@@ -44,5 +45,6 @@ struct flow_card *book_find_pod(struct book *book, const char *ns, const char *n
 struct book_stats {
 	uint32_t addresses, cards, past; // past: with and without card
 	uint64_t forgotten; // of the past, for lack of room
+	uint64_t cut; // cards that were made without some of their labels
 };
 void book_stats(struct book *book, struct book_stats *ret);

@@ -45,6 +45,8 @@ static void write_pod(struct jsonw *w, const struct flow_card *card)
 			jsonw_text(w, card->labels[i].key, card->labels[i].value);
 		jsonw_close(w, '}');
 	}
+	if (card->labels_cut)
+		jsonw_number(w, "labels_cut", card->labels_cut);
 	jsonw_text(w, "node", card->node);
 }
 

@@ -119,6 +119,7 @@ static int read_card(const struct reader *reader, struct json_object *json, cons
 		card.workload_kind = text_of(workload, "kind");
 		card.workload_name = text_of(workload, "name");
 		card.node = text_of(json, "node");
+		card.labels_cut = (uint32_t)number_of(json, "labels_cut");
 		r = read_labels(json, &card, &labels);
 	} else if (card.who == FLOW_NODE) {
 		card.name = text_of(json, "node");

@@ -37,10 +37,6 @@ static void drop(const void *text)
 
 static void card_free(struct flow_card *card)
 {
-	for (uint32_t i = 0; card->labels && i < card->nlabels; i++) {
-		drop(card->labels[i].key);
-		drop(card->labels[i].value);
-	}
 	drop(card->labels);
 	drop(card->ns);
 	drop(card->name);
@@ -51,11 +47,36 @@ static void card_free(struct flow_card *card)
 	free(card);
 }
 
+static const char *append(char **end, const char *text)
+{
+	char *copied = *end;
+
+	*end = stpcpy(copied, text) + 1;
+	return copied;
+}
+
+// With their text behind them, in one piece of memory.
+static const struct label *copy_labels(struct copier *copier, const struct label *from, uint32_t n)
+{
+	size_t bytes = n * sizeof(*from);
+	struct label *labels;
+	char *end;
+
+	for (uint32_t i = 0; i < n; i++)
+		bytes += strlen(from[i].key) + strlen(from[i].value) + 2;
+	labels = copy_array(copier, bytes, 1);
+	end = (char *)(labels + n);
+	for (uint32_t i = 0; labels && i < n; i++) {
+		labels[i].key = append(&end, from[i].key);
+		labels[i].value = append(&end, from[i].value);
+	}
+	return labels;
+}
+
 struct flow_card *flow_card_new(const struct flow_card *model)
 {
 	struct flow_card *card = calloc(1, sizeof(*card));
 	struct copier copier = { 0 };
-	struct label *labels;
 
 	if (!card)
 		return NULL;
@@ -69,12 +90,9 @@ struct flow_card *flow_card_new(const struct flow_card *model)
 		.workload_name = copy(&copier, model->workload_name),
 		.node = copy(&copier, model->node),
 		.nlabels = model->nlabels,
+		.labels_cut = model->labels_cut,
 	};
-	labels = copy_array(&copier, model->nlabels, sizeof(*labels));
-	card->labels = labels;
-	for (uint32_t i = 0; labels && i < model->nlabels; i++)
-		labels[i] = (struct label){ copy(&copier, model->labels[i].key),
-					    copy(&copier, model->labels[i].value) };
+	card->labels = copy_labels(&copier, model->labels, model->nlabels);
 	if (copier.failed) {
 		card_free(card);
 		return NULL;

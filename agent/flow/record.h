@@ -68,6 +68,7 @@ struct flow_card {
 	const char *node; // where the pod is
 	uint32_t nlabels;
 	const struct label *labels; // of the pod, sorted by key; those that change with each rollout are left out
+	uint32_t labels_cut; // so many more found no room (BOOK_LABELS)
 };
 
 struct flow_card *flow_card_get(const struct flow_card *card); // NULL is fine

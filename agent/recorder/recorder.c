@@ -221,7 +221,7 @@ static int open_all(struct recorder *recorder, const struct recorder_config *con
 		return err_set(reterr, -ENOMEM, "out of memory");
 	r = boot_read(&recorder->boot);
 	if (r >= 0)
-		r = book_new(NULL, &recorder->book);
+		r = book_new(&(struct book_limits){ .labels = config->labels }, &recorder->book);
 	if (r >= 0)
 		r = history_new(recorder->config.history, &recorder->history);
 	if (r >= 0)
@@ -491,6 +491,7 @@ struct json_object *recorder_status(struct recorder *recorder)
 	recorder_add(json, "history", recorder->config.history);
 	recorder_add(json, "addresses", names.addresses);
 	recorder_add(json, "names", names.cards + names.past);
+	recorder_add(json, "labels_cut", names.cut);
 	recorder_add(json, "tick_ms", stats.tick_ms);
 	json_object_object_add(json, "sinks", recorder_sinks_json(recorder));
 	return json;

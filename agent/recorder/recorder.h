@@ -36,7 +36,7 @@ struct recorder_config {
 	struct tables *tables; // borrowed; read only, but for what was told
 	const char *node;
 	const char *sinks; // URLs separated by spaces; NULL: none
-	uint32_t history, update_sec; // 0: the defaults above
+	uint32_t history, update_sec, labels; // 0: the defaults above; labels: BOOK_LABELS
 	const bool *hurry; // set: a pod's start waits for the helper thread; NULL: never
 	// What a rule's number stands for, one new reference, NULL: unknown. Called on the recorder's thread.
 	struct flow_policy *(*policy)(void *arg, uint32_t rule);

@@ -61,7 +61,7 @@ void record_full(struct flow_record *ret)
 		.backend = { v4(10, 0, 2, 7), 15432,
 			     card((struct flow_card){ .who = FLOW_POD, .ns = "shop", .name = "db-0", .uid = "uid-db",
 						      .workload_kind = "StatefulSet", .workload_name = "db",
-						      .node = "node-b", .nlabels = 1, .labels = db }) },
+						      .node = "node-b", .nlabels = 1, .labels = db, .labels_cut = 3 }) },
 		.packets = { 7, 6 },
 		.bytes = { 900, 1500 },
 		.tcp = { FLOW_TCP_SYN | FLOW_TCP_ACK | FLOW_TCP_FIN, FLOW_TCP_ACK | FLOW_TCP_FIN },
@@ -116,6 +116,7 @@ static const struct flow_card *any_card(unsigned int *seed, enum flow_who who)
 	model.nlabels = any(seed, LIST_MAX);
 	for (uint32_t i = 0; i < model.nlabels; i++)
 		labels[i] = (struct label){ any_text(seed, keys[i]), any_text(seed, values[i]) };
+	model.labels_cut = who == FLOW_POD ? any(seed, 3) : 0;
 	return card(model);
 }
 

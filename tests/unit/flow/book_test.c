@@ -2,6 +2,9 @@
 // The book: who has an address, who had it at a time, what a workload is called, and what is forgotten.
 #include "tests/harness/test.h"
 
+#include <malloc.h>
+#include <stdlib.h>
+
 #include "agent/flow/book.h"
 #include "agent/store/store.h"
 
@@ -266,6 +269,73 @@ static void workloads_as_users_know_them(void **state)
 	}
 }
 
+// A pod whose labels are as many and as long as an object may have.
+static void put_hostile(struct rig *rig, uint32_t number, size_t value_bytes)
+{
+	_cleanup_free_ char *text = malloc(1024 * (value_bytes + 64));
+	char value[400], addr[32];
+	size_t len;
+
+	memset(value, 'v', value_bytes);
+	value[value_bytes] = 0;
+	snprintf(addr, sizeof(addr), "10.2.%u.%u", number / 256, number % 256);
+	len = (size_t)sprintf(text, "{'metadata':{'namespace':'shop','name':'p%u','labels':{'a':'first'", number);
+	for (int i = 0; i < 1000; i++)
+		len += (size_t)sprintf(text + len, ",'k%04d':'%s'", i, value);
+	sprintf(text + len, ",'z':'last'}},'spec':{'nodeName':'n1'},'status':{'podIP':'%s'}}", addr);
+	put(rig, KIND_POD, text);
+}
+
+static void labels_of_a_card_are_bounded(void **state)
+{
+	struct book_limits limits = { .labels = 220 };
+	struct book_stats stats;
+	struct flow_card *card;
+	struct rig rig;
+	size_t bytes = 0;
+
+	rig_up(&rig, &limits);
+	put_hostile(&rig, 1, 63);
+	card = find(&rig, "10.2.0.1", rig.now_ns);
+	for (uint32_t i = 0; i < card->nlabels; i++)
+		bytes += strlen(card->labels[i].key) + strlen(card->labels[i].value) + 16;
+	assert_in_range(bytes, 137, 220);
+	assert_int_equal(card->nlabels + card->labels_cut, 1002);
+	assert_string_equal(card->labels[0].value, "first");
+	assert_string_equal(card->labels[card->nlabels - 1].value, "last"); // a long one makes no other go
+	flow_card_put(card);
+	put_pod(&rig, "web", "10.1.0.1", "'app':'web'");
+	card = find(&rig, "10.1.0.1", rig.now_ns);
+	assert_int_equal(card->nlabels, 1);
+	assert_int_equal(card->labels_cut, 0);
+	flow_card_put(card);
+	book_stats(rig.book, &stats);
+	assert_int_equal(stats.cut, 1);
+	rig_down(&rig);
+}
+
+// 8,192 of 50,000 pods are spoken of at once: their cards take what labels of --flow-labels take, not what pods have.
+static void cards_of_hostile_pods_take_little(void **state)
+{
+	struct rig rig;
+	size_t before, after;
+
+	rig_up(&rig, NULL);
+	for (uint32_t i = 0; i < 2000; i++)
+		put_hostile(&rig, i, 63);
+	before = mallinfo2().uordblks;
+	for (uint32_t i = 0; i < 2000; i++) {
+		char addr[32];
+
+		snprintf(addr, sizeof(addr), "10.2.%u.%u", i / 256, i % 256);
+		flow_card_put(find(&rig, addr, rig.now_ns));
+	}
+	after = mallinfo2().uordblks;
+	assert_true(after - before <= 2000 * (BOOK_LABELS + 400));
+	printf("cards of 2,000 pods with 1,000 labels each: %zu bytes a card\n", (after - before) / 2000);
+	rig_down(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -275,6 +345,8 @@ int main(void)
 		cmocka_unit_test(the_past_is_bounded),
 		cmocka_unit_test(too_many_that_left_at_once),
 		cmocka_unit_test(cards_of_the_present_are_bounded),
+		cmocka_unit_test(labels_of_a_card_are_bounded),
+		cmocka_unit_test(cards_of_hostile_pods_take_little),
 		cmocka_unit_test(of_two_claims_the_one_that_policy_takes),
 		cmocka_unit_test(workloads_as_users_know_them),
 	};

@@ -44,7 +44,7 @@ static void a_record_with_everything(void **state)
 		      "'workload':{'kind':'Deployment','name':'web'},'labels':{'app':'web','tier':'front'},'node':'node-a'},"
 		      "'destination':{'address':'10.96.0.10','port':5432,'kind':'service',"
 		      "'backend':{'address':'10.0.2.7','port':15432,'kind':'pod','namespace':'shop','pod':'db-0','uid':'uid-db',"
-		      "'workload':{'kind':'StatefulSet','name':'db'},'labels':{'app':'db'},'node':'node-b'}},"
+		      "'workload':{'kind':'StatefulSet','name':'db'},'labels':{'app':'db'},'labels_cut':3,'node':'node-b'}},"
 		      "'service':{'namespace':'shop','name':'db'},"
 		      "'packets':{'forward':7,'reverse':6},'bytes':{'forward':900,'reverse':1500},"
 		      "'first':'2026-11-21T01:00:00.000000000Z','last':'2026-11-21T01:00:02.500000000Z','duration_ms':2500,"
