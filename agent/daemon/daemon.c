@@ -267,7 +267,7 @@ static int loop_open(struct daemon *daemon)
 	static const int numbers[] = { SIGTERM, SIGINT };
 	int r;
 
-	daemon->base = event_base_new();
+	daemon->base = http_loop_new();
 	if (!daemon->base)
 		return -ENOMEM;
 	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {

@@ -38,9 +38,35 @@ struct http_server {
 	const struct http_page *pages;
 	void *arg;
 	uint16_t port;
-	unsigned nvisits;
+	unsigned nvisits, naccepted; // naccepted: at once
 	TAILQ_HEAD(visits, visit) visits; // oldest first
 };
+
+// ---- ranks on the loop -------------------------------------------------------------------------------------------
+
+#define RANKS 3 // an event that says nothing has the middle one
+#define RANK_LAST (RANKS - 1)
+
+struct event_base *http_loop_new(void)
+{
+	struct event_config *config = event_config_new();
+	struct event_base *base = NULL;
+
+	if (config && event_config_set_max_dispatch_interval(config, NULL, 1, RANK_LAST) == 0)
+		base = event_base_new_with_config(config);
+	if (config)
+		event_config_free(config);
+	if (base && event_base_priority_init(base, RANKS) < 0) {
+		event_base_free(base);
+		return NULL;
+	}
+	return base;
+}
+
+static int last_rank(const struct http_server *server)
+{
+	return event_base_get_npriorities(server->base) - 1;
+}
 
 static void visit_free(struct visit *visit)
 {
@@ -267,6 +293,7 @@ static void visit_new(struct http_server *server, evutil_socket_t fd)
 	TAILQ_INSERT_TAIL(&server->visits, visit, link);
 	server->nvisits++;
 	visit->deadline = evtimer_new(server->base, out_of_time, visit);
+	bufferevent_priority_set(visit->socket, last_rank(server));
 	bufferevent_setcb(visit->socket, can_read, has_written, has_ended, visit);
 	bufferevent_setwatermark(visit->socket, EV_READ, 0, HTTP_HEADER_BYTES);
 	if (!visit->deadline || event_add(visit->deadline, &deadline) < 0 ||
@@ -274,25 +301,34 @@ static void visit_new(struct http_server *server, evutil_socket_t fd)
 		visit_free(visit);
 }
 
+static void accept_later(struct http_server *server, struct timeval pause)
+{
+	evconnlistener_disable(server->listener);
+	event_add(server->again, &pause);
+}
+
 static void accepted(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *from,
 		     int len, void *arg)
 {
-	visit_new(arg, fd);
+	struct http_server *server = arg;
+
+	visit_new(server, fd);
+	if (++server->naccepted >= HTTP_ACCEPTS)
+		accept_later(server, (struct timeval){ 0 });
 }
 
 static void accept_failed(struct evconnlistener *listener, void *arg)
 {
-	struct http_server *server = arg;
-	struct timeval pause = { ACCEPT_AGAIN_SEC, 0 };
-
 	log_debug("no connection is taken for a moment: %s", strerror(errno));
-	evconnlistener_disable(listener);
-	event_add(server->again, &pause);
+	accept_later(arg, (struct timeval){ ACCEPT_AGAIN_SEC, 0 });
 }
 
 static void accept_again(evutil_socket_t fd, short what, void *arg)
 {
-	evconnlistener_enable(((struct http_server *)arg)->listener);
+	struct http_server *server = arg;
+
+	server->naccepted = 0;
+	evconnlistener_enable(server->listener);
 }
 
 // ---- listening -----------------------------------------------------------------------------------------------
@@ -371,6 +407,7 @@ static int serve(struct http_server *server, int *fd)
 	server->again = evtimer_new(server->base, accept_again, server);
 	if (!server->again)
 		return -ENOMEM;
+	event_priority_set(server->again, last_rank(server));
 	server->listener =
 		evconnlistener_new(server->base, accepted, server,
 				   LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_CLOSE_ON_FREE, 0, *fd);

@@ -17,6 +17,7 @@
 
 #define HTTP_HEADER_BYTES 8192 // of a request, all together; longer: 431
 #define HTTP_CONNECTIONS 32 // at once; one more, and the oldest is cut
+#define HTTP_ACCEPTS 8 // taken at once; then those that are there have their turn
 #define HTTP_DEADLINE_SEC 5 // from connecting to the last byte read
 #define HTTP_OFF "off"
 
@@ -36,6 +37,10 @@ struct http_page {
 };
 
 struct http_server;
+
+// A loop for a server and for what must not wait for it: all else goes first, and is looked for between each two things
+// that are done for clients. On another kind of loop a server has no rank. NULL: no memory.
+struct event_base *http_loop_new(void);
 
 // address: "127.0.0.1:9964", "[::1]:9964"; it need not be one of this host yet. tls: outlives it; NULL: plain.
 // -EINVAL: no address, or files that cannot be used; else what keeps it from listening, with a sentence.

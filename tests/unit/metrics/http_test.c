@@ -5,7 +5,9 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "agent/metrics/http.h"
 
@@ -280,6 +282,77 @@ static void a_port_in_use_is_said(void **state)
 	assert_null(other);
 }
 
+// ---- beside other work ---------------------------------------------------------------------------------------------
+#define SCRAPES (4 * HTTP_CONNECTIONS)
+
+// Work of the loop that comes while a page is written, and the pages that are written before it is done.
+static struct {
+	int fd;
+	bool waits;
+	unsigned pages, done, before, before_most;
+} work;
+
+static int scraped(void *arg, struct http_reply *reply)
+{
+	uint64_t one = 1;
+
+	work.pages++;
+	if (work.waits && ++work.before > work.before_most)
+		work.before_most = work.before;
+	if (!work.waits) {
+		work.waits = true;
+		work.before = 0;
+		assert_int_equal(write(work.fd, &one, sizeof(one)), sizeof(one));
+	}
+	for (int i = 0; i < 4096; i++)
+		evbuffer_add(reply->page, "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcde\n", 64);
+	return 200;
+}
+
+static void work_due(evutil_socket_t fd, short what, void *arg)
+{
+	uint64_t one;
+
+	assert_int_equal(read(fd, &one, sizeof(one)), sizeof(one));
+	work.waits = false;
+	work.done++;
+}
+
+// So many that want a page at once, of which none reads it: work waits for one page, never for a second.
+static void work_goes_before_a_flood_of_scrapes(void **state)
+{
+	static const struct http_page table[] = { { "/metrics", "text/plain", scraped }, { NULL } };
+	struct event_base *base = http_loop_new();
+	struct rig rig = { .base = base };
+	struct event *due;
+	struct err err = { 0 };
+	int fds[SCRAPES];
+
+	memset(&work, 0, sizeof(work));
+	work.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	due = event_new(base, work.fd, EV_READ | EV_PERSIST, work_due, NULL);
+	assert_ok(event_add(due, NULL));
+	assert_ok_err(http_server_new(base, "127.0.0.1:0", NULL, table, NULL, &rig.server, &err), &err);
+	for (int i = 0; i < SCRAPES; i++) {
+		fds[i] = visit(&rig);
+		say(fds[i], "GET /metrics HTTP/1.1\r\n\r\n");
+		if (i % HTTP_CONNECTIONS == HTTP_CONNECTIONS - 1) // the queue of those who connect is as long
+			for (unsigned until = work.pages + HTTP_CONNECTIONS; work.pages < until;)
+				event_base_loop(base, EVLOOP_ONCE);
+	}
+	while (work.waits)
+		event_base_loop(base, EVLOOP_ONCE);
+	assert_int_equal(work.pages, SCRAPES);
+	assert_int_equal(work.done, SCRAPES);
+	assert_int_equal(work.before_most, 0);
+	for (int i = 0; i < SCRAPES; i++)
+		close(fds[i]);
+	http_server_free(rig.server);
+	event_free(due);
+	close(work.fd);
+	event_base_free(base);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -293,6 +366,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_oldest_connection_makes_room, rig_up, rig_down),
 		cmocka_unit_test_setup_teardown(a_slow_client_is_cut, rig_up, rig_down),
 		cmocka_unit_test_setup_teardown(a_port_in_use_is_said, rig_up, rig_down),
+		cmocka_unit_test(work_goes_before_a_flood_of_scrapes),
 		cmocka_unit_test(addresses_are_checked),
 	};
 
