@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# One connection through all sinks at once: each tells the packets and bytes that the pod's own kernel counted, and a
-# denied one is told as often as it knocked.
+# Two hundred connections, TCP and UDP, of both families, each of other numbers, through all sinks at once: every sink has
+# every one of them, with the packets and bytes that the pod's own kernel counted, and what was denied to the packet.
 # shellcheck source=tests/e2e/_init.sh
 . "$(dirname "$0")/_init.sh"
 
@@ -41,30 +41,61 @@ collectors_start() {
 	until_true 20 test -S "$COLLECT/unix.sock" || die "unix socket: $(cat "$WORK/unix.log")"
 }
 
-# What one pod's kernel counts of TCP to a port: lines of a table of its own.
-meter() { # POD PORT
-	in_ns "$1" nft -f - <<-EOT
-		table inet counts {
-			counter there {}
-			counter back {}
-			chain out { type filter hook postrouting priority 300; tcp dport $2 counter name there; }
-			chain in { type filter hook prerouting priority -400; tcp sport $2 counter name back; }
-		}
-	EOT
+# What one pod's kernel counts of each connection to port 80, both ways.
+meter() { # POD
+	local v
+	for v in 4 6; do
+		in_ns "$1" nft -f - <<-EOT
+			table ip${v/4/} counts {
+				set there { typeof ip${v/4/} saddr . meta l4proto . th sport . ip${v/4/} daddr; size 4096; flags dynamic; }
+				set back { typeof ip${v/4/} daddr . meta l4proto . th dport . ip${v/4/} saddr; size 4096; flags dynamic; }
+				chain out {
+					type filter hook postrouting priority 300;
+					th dport 80 meta l4proto { tcp, udp } add @there { ip${v/4/} saddr . meta l4proto . th sport . ip${v/4/} daddr counter }
+				}
+				chain in {
+					type filter hook prerouting priority -400;
+					th sport 80 meta l4proto { tcp, udp } add @back { ip${v/4/} daddr . meta l4proto . th dport . ip${v/4/} saddr counter }
+				}
+			}
+		EOT
+	done
 }
-metered() { # POD: packets and bytes there, and back
-	in_ns "$1" nft -j list counters table inet counts |
-		jq -r '[.nftables[].counter // empty] | (map(select(.name == "there")) + map(select(.name == "back")))
-			| map("\(.packets) \(.bytes)") | join(" ")'
+metered() { # POD: lines PROTOCOL SOURCE SPORT DESTINATION PACKETS BYTES BACK-PACKETS BACK-BYTES
+	local v
+	for v in ip ip6; do
+		in_ns "$1" nft -j list table $v counts | jq -r '
+			def of($n): [.nftables[].set // empty | select(.name == $n) | .elem[]?.elem
+				| { key: (.val.concat | "\(.[1]) \(.[0]) \(.[2]) \(.[3])"), value: "\(.counter.packets) \(.counter.bytes)" }] | from_entries;
+			of("there") as $there | of("back") as $back | $there | keys[] | "\(.) \($there[.]) \($back[.])"'
+	done | sed 's/^tcp/TCP/; s/^udp/UDP/' | sort
 }
 
-# ---- what each sink has, as: SOURCE SPORT DESTINATION DPORT PACKETS BYTES BACK-PACKETS BACK-BYTES ----------------
+# CONNECTIONS to port 80 of an address, one after the other; the n-th has so many messages of so many bytes as n says.
+CLIENT='
+import socket, sys
+kind, address, first, n = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+family = socket.AF_INET6 if ":" in address else socket.AF_INET
+for i in range(first, first + n):
+    with socket.socket(family, socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM) as s:
+        s.settimeout(20)
+        s.connect((address, 80))
+        for message in range(i % 7 + 1):
+            size = 16 + i * 37 % 1000 + message
+            s.send(b"." * size)
+            while size:
+                size -= len(s.recv(size if kind == "tcp" else 2048))
+'
+talk() { in_ns web python3 -c "$CLIENT" "$@"; } # tcp|udp ADDRESS FIRST N
+closed() { [ -z "$(in_ns web ss -Htn state established state fin-wait-1 state fin-wait-2 state last-ack state closing)" ]; }
+
+# ---- what each sink has, as: PROTOCOL SOURCE SPORT DESTINATION DPORT PACKETS BYTES BACK-PACKETS BACK-BYTES, sorted -----
 of_json() { # FILE TYPE
-	jq -r --arg t "$2" 'select(.type == $t) | [.source.address, .source.port // 0, .destination.address, .destination.port,
-		.packets.forward, .bytes.forward, .packets.reverse // 0, .bytes.reverse // 0] | map(tostring) | join(" ")' "$1"
+	jq -r --arg t "$2" 'select(.type == $t) | [.protocol, .source.address, .source.port // 0, .destination.address, .destination.port,
+		.packets.forward, .bytes.forward, .packets.reverse // 0, .bytes.reverse // 0] | map(tostring) | join(" ")' "$1" | sort
 }
 of_nfdump() { # FILTER
-	nfdump -R "$COLLECT/nfcapd" -q -N -o 'fmt:%sa %sp %da %dp %ipkt %ibyt %opkt %obyt' "$1" | awk 'NF == 8 { $1 = $1; print }'
+	nfdump -6 -R "$COLLECT/nfcapd" -q -N -o 'fmt:%pr %sa %sp %da %dp %ipkt %ibyt %opkt %obyt' "$1" | awk 'NF == 9 { $1 = $1 == 6 ? "TCP" : $1 == 17 ? "UDP" : $1; print }' | sort
 }
 of_syslog() { # TYPE
 	grep -F " type=\"$1\"" "$COLLECT/syslog" | sed -E 's/\] ?$/ /' | awk '{
@@ -73,51 +104,85 @@ of_syslog() { # TYPE
 			pair = substr($0, RSTART + 1, RLENGTH - 1); $0 = substr($0, RSTART + RLENGTH)
 			at = index(pair, "="); v[substr(pair, 1, at - 1)] = substr(pair, at + 2, length(pair) - at - 2)
 		}
-		print v["src-address"], v["src-port"], v["dst-address"], v["dst-port"], v["packets"], v["bytes"], v["packets-back"], v["bytes-back"]
-	}'
+		print v["protocol"], v["src-address"], v["src-port"], v["dst-address"], v["dst-port"], v["packets"], v["bytes"], v["packets-back"], v["bytes-back"]
+	}' | sort
 }
-has() { grep -qs "\"type\":\"$1\"" "$COLLECT/file"; }
-syslog_has_both() { grep -qF ' type="end"' "$COLLECT/syslog" && grep -qF ' type="deny"' "$COLLECT/syslog"; }
-delivered() { # every sink has handed on what it was offered
-	ask '{"op":"status"}' | jq -e '[.. | objects | select(has("offered"))] | length == 5 and all(.offered == .delivered and .offered >= 2)'
+of_hubble() { # TYPE VERDICT: as above
+	jq -r --arg t "$1" --arg v "$2" '.flow | .extensions.value as $x | select($x.type == $t and .verdict == $v) | (.l4 | to_entries[0]) as $l
+		| [$l.key, .IP.source, $l.value.source_port // 0, .IP.destination, $l.value.destination_port, $x.packets.forward, $x.bytes.forward,
+			$x.packets.reverse // 0, $x.bytes.reverse // 0] | map(tostring) | join(" ")' "$COLLECT/hubble" | sort
 }
+has() { [ "$(grep -c "\"type\":\"$1\"" "$COLLECT/file")" -ge "$2" ]; } # TYPE COUNT
+syslog_has() { [ "$(grep -c " type=\"$1\"" "$COLLECT/syslog")" -ge "$2" ]; }
+# What sinks were offered they have handed on: all of it, and as much of it in those of one filter.
+delivered() {
+	ask '{"op":"status"}' | jq -e '[.. | objects | select(has("offered"))] | length == 5 and all(.offered == .delivered and .offered > 0)'
+}
+sums() { awk '{ n++; p += $6; b += $7; rp += $8; rb += $9 } END { print n + 0, p, b, rp, rb }'; }
+by_port() { awk '{ k = $1 " " $2 " " $5; p[k] += $6; b[k] += $7 } END { for (k in p) print k, p[k], b[k] }' | sort; } # denies
 
+SERVERS=(api db cache mail) EACH=50 # connections of a server, so that no collector's buffer is too small for the ends of one
+TOTAL=$((EACH * ${#SERVERS[@]}))
 node_up
 namespace shop
 pod web shop
-pod api shop
-policy api shop <<<'{podSelector: {matchLabels: {app: api}}, policyTypes: [Ingress], ingress: [{from: [{podSelector: {matchLabels: {app: web}}}], ports: [{port: 80}]}]}'
+for s in "${SERVERS[@]}"; do pod "$s" shop "tier: server"; done
+policy servers shop <<<'{podSelector: {matchLabels: {tier: server}}, policyTypes: [Ingress], ingress: [{from: [{podSelector: {matchLabels: {app: web}}}], ports: [{port: 80}, {port: 80, protocol: UDP}]}]}'
 collectors_start
 FILTER='filter=type%3Dend,deny%20direction%3Dingress'
 agent_start --flow-sinks "json+file://$COLLECT/file?$FILTER json+unix://$COLLECT/unix.sock?$FILTER
-	hubble+file://$COLLECT/hubble?$FILTER ipfix+udp://127.0.0.1:$IPFIX?$FILTER syslog+tcp://127.0.0.1:$SYSLOG?$FILTER"
+	hubble+file://$COLLECT/hubble?filter=direction%3Dingress ipfix+udp://127.0.0.1:$IPFIX?$FILTER syslog+tcp://127.0.0.1:$SYSLOG?$FILTER"
 sync
-meter web 80
-equal "the connection is allowed" "$(probe web api 80 tcp 4)" open
-equal "the other port is denied" "$(probe web api 81 tcp 4)" silent
-flow=$(metered web)
+meter web
+n=0
+for s in "${SERVERS[@]}"; do
+	check "tcp to $s over IPv4" talk tcp "${POD4[$s]}" $n 13
+	check "tcp over IPv6" talk tcp "${POD6[$s]}" $((n + 13)) 12
+	check "udp over IPv4" talk udp "${POD4[$s]}" $((n + 25)) 13
+	check "udp over IPv6" talk udp "${POD6[$s]}" $((n + 38)) 12
+	n=$((n + EACH))
+	in_ns web "$TRAFFIC" flood -n $n "${POD4[$s]}" 9000 9001 >/dev/null
+	in_ns web "$TRAFFIC" flood -n $n "${POD6[$s]}" 9001 9002 >/dev/null
+done
+check "all connections are closed" until_true 20 closed
+flows=$(metered web)
+equal "there were as many" "$(wc -l <<<"$flows")" $TOTAL
 
-check "the file has the deny" until_true 30 has deny
-
-# The pod goes: all its flows are over, at once.
-manifest_rm pod-api
-sync
-link_down api
-check "the file has the end" until_true 30 has end
-check "every sink has handed on all of it" until_true 30 delivered
-check "syslog has both" until_true 30 syslog_has_both
-check "nfcapd has read all" until_true 30 nfcapd_has_read
+# A pod goes: all its flows are over, at once.
+ends=0
+for s in "${SERVERS[@]}"; do
+	ends=$((ends + EACH))
+	manifest_rm "pod-$s"
+	tool_stop "serve-$s"
+	link_down "$s"
+	check "the file has the ends of $s" until_true 30 has end $ends
+	check "every sink has handed on all of it" until_true 30 delivered
+	check "nfcapd has read them" until_true 30 nfcapd_has_read
+done
+check "syslog has all" until_true 30 syslog_has end $TOTAL
 kill -TERM $nfcapd && wait $nfcapd
 
-want="${POD4[web]} $(jq -r 'select(.type == "end") | .source.port' "$COLLECT/file") $(jq -r 'select(.type == "end") | .destination.address' "$COLLECT/file") 80 $flow"
-equal "json in a file tells what the pod's kernel counted" "$(of_json "$COLLECT/file" end)" "$want"
-equal "json over a unix socket" "$(of_json "$COLLECT/unix" end)" "$want"
-equal "ipfix at nfcapd" "$(of_nfdump 'port 80')" "$want"
-equal "syslog at rsyslog" "$(of_syslog end)" "$want"
-equal "hubble has one record of each" "$(jq -r '.flow.verdict' "$COLLECT/hubble" | sort | tr '\n' ' ')" "DROPPED FORWARDED "
+want=$(sed -E 's/^(\S+ \S+ \S+ \S+) /\1 80 /' <<<"$flows" | sort)
+same() { # WHERE GOT
+	equal "each connection as the pod's kernel counted it, $1" "$2" "$want"
+	equal "and the sum of all" "$(sums <<<"$2")" "$(sums <<<"$want")"
+}
+same "in a file" "$(of_json "$COLLECT/file" end)"
+same "over a unix socket" "$(of_json "$COLLECT/unix" end)"
+same "at nfcapd" "$(of_nfdump 'port 80')"
+same "at rsyslog" "$(of_syslog end)"
+same "in Hubble's shape" "$(of_hubble end FORWARDED)"
+equal "and there each has begun once" "$(of_hubble start FORWARDED | cut -d' ' -f1-5)" "$(cut -d' ' -f1-5 <<<"$want")"
 
-deny=$(of_json "$COLLECT/file" deny)
-matches "a deny tells the packets that were dropped" "$deny" "^${POD4[web]} 0 [0-9.]+ 81 [1-9][0-9]* [1-9][0-9]+ 0 0\$"
-equal "the same over a unix socket" "$(of_json "$COLLECT/unix" deny)" "$deny"
-equal "the same at nfcapd" "$(of_nfdump 'port 81')" "$deny"
-equal "the same at rsyslog" "$(of_syslog deny)" "$deny"
+# n = 50, 100, 150 and 200 rounds of datagrams of a byte: 29 and 49 bytes long
+denies=$(for port in 9000 9001 9002; do
+	[ $port = 9002 ] || echo "UDP WEB4 $port 500 14500"
+	[ $port = 9000 ] || echo "UDP WEB6 $port 500 24500"
+done | sed "s/WEB4/${POD4[web]}/; s/WEB6/${POD6[web]}/" | sort)
+equal "denied packets, in a file" "$(of_json "$COLLECT/file" deny | by_port)" "$denies"
+equal "over a unix socket" "$(of_json "$COLLECT/unix" deny | by_port)" "$denies"
+equal "at nfcapd" "$(of_nfdump 'dst port > 8999' | by_port)" "$denies"
+equal "at rsyslog" "$(of_syslog deny | by_port)" "$denies"
+equal "in Hubble's shape" "$(of_hubble deny DROPPED | by_port)" "$denies"
+equal "nothing is lost" "$(ask '{"op":"status"}' | jq -c '[.flows.lost, (.flows.sinks[] | .lost_full + .lost_error)]')" \
+	'[{"ends":0,"denies":0,"names":0,"memory":0},0,0,0,0,0]'
