@@ -41,6 +41,119 @@ static void test_created_once_then_adopted(void **state)
 	assert_null(tables_endpoint(*state, rig_config.endpoints));
 }
 
+// No program reads it, so it may be missing in what an earlier version pinned, while pods depend on the rest.
+static void test_what_was_told_is_made_beside_the_tables_of_an_earlier_version(void **state)
+{
+	bool adopted = false;
+
+	tables_endpoint(*state, 5)->ident = BH_IDENT(5, 9);
+	tables_close(*state);
+	net_run("rm " RIG_DIR "/bh_denied_told && mkdir -p " RIG_DIR "/ep/5");
+	*state = rig_open(&adopted);
+	assert_true(adopted);
+	assert_int_equal(tables_endpoint(*state, 5)->ident, BH_IDENT(5, 9));
+	tables_close(*state);
+	net_run("test -e " RIG_DIR "/bh_denied_told");
+	*state = rig_open(&adopted);
+	assert_true(adopted);
+}
+
+struct told {
+	uint32_t n;
+	uint64_t packets;
+	struct denied_entry last;
+};
+
+static int count_told(void *arg, const struct denied_entry *entry)
+{
+	struct told *told = arg;
+
+	told->n++;
+	told->packets += entry->value.packets;
+	told->last = *entry;
+	return 0;
+}
+
+static struct told told_of(struct tables *tables)
+{
+	struct told told = { 0 };
+
+	assert_ok(tables_denied_told_each(tables, count_told, &told));
+	return told;
+}
+
+// Written over, kept by the next agent, and taken back by packets 0, also where there is none.
+static void test_what_was_told_outlives_its_agent(void **state)
+{
+	struct denied_entry entries[3] = { 0 };
+	bool adopted = false;
+	struct told told;
+
+	for (uint32_t i = 0; i < 3; i++)
+		entries[i] = (struct denied_entry){ { .ident = BH_IDENT(5, 9), .rule = i + 1 }, { i + 1, 100, 7, 0 } };
+	assert_ok(tables_denied_told_set(*state, entries, 3));
+	entries[2].value.packets = 30;
+	assert_ok(tables_denied_told_set(*state, entries + 2, 1));
+	tables_close(*state);
+	*state = rig_open(&adopted);
+	assert_true(adopted);
+	assert_int_equal(told_of(*state).n, 3);
+	assert_int_equal(told_of(*state).packets, 33);
+	entries[0].value.packets = entries[2].value.packets = 0;
+	assert_ok(tables_denied_told_set(*state, entries, 3));
+	assert_ok(tables_denied_told_set(*state, entries, 1));
+	told = told_of(*state);
+	assert_int_equal(told.n, 1);
+	assert_memory_equal(&told.last, &entries[1], sizeof(entries[1]));
+	assert_ok(tables_denied_told_set(*state, NULL, 0));
+}
+
+struct left {
+	uint32_t n;
+	struct bh_identity identity;
+	struct bh_addr addr[2];
+};
+
+static void hear_left(void *arg, const struct bh_identity *identity, const struct bh_addr addr[2])
+{
+	struct left *left = arg;
+
+	left->n++;
+	left->identity = *identity;
+	memcpy(left->addr, addr, sizeof(left->addr));
+}
+
+// By another pod in its slot, or by nobody; not by what is said of the same one.
+static void test_who_leaves_is_told_before_it_is_forgotten(void **state)
+{
+	struct bh_identity first = { .ident = BH_IDENT(5, 9), .ns = "shop", .name = "web" };
+	struct bh_identity next = { .ident = BH_IDENT(5, 10), .ns = "shop", .name = "api" };
+	struct bh_addr addr = rig_addr("10.0.0.7");
+	struct left left = { 0 };
+
+	tables_on_left(*state, hear_left, &left);
+	tables_endpoint(*state, 5)->ident = first.ident;
+	tables_endpoint(*state, 5)->addr4 = addr.w[3];
+	assert_ok(tables_identity_set(*state, 5, &first));
+	first.ifindex = 3;
+	assert_ok(tables_identity_set(*state, 5, &first));
+	assert_int_equal(left.n, 0);
+	assert_ok(tables_identity_set(*state, 5, &next));
+	assert_int_equal(left.n, 1);
+	assert_str(left.identity.name, "web");
+	assert_true(bh_addr_equal(&left.addr[0], &addr));
+	assert_ok(tables_identity_del(*state, 5)); // the slot still says the one before: no address of its own
+	assert_int_equal(left.n, 2);
+	assert_str(left.identity.name, "api");
+	assert_int_equal(left.addr[0].w[3], 0);
+	assert_ok(tables_identity_del(*state, 5));
+	assert_int_equal(left.n, 2);
+	tables_on_left(*state, NULL, NULL);
+	assert_ok(tables_identity_set(*state, 5, &first));
+	assert_ok(tables_identity_del(*state, 5));
+	assert_int_equal(left.n, 2);
+}
+
 static void test_half_made_tables_are_made_anew(void **state)
 {
 	struct bh_node none = { 0 };
@@ -444,6 +557,9 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(test_created_once_then_adopted),
+		TEST(test_what_was_told_is_made_beside_the_tables_of_an_earlier_version),
+		TEST(test_what_was_told_outlives_its_agent),
+		TEST(test_who_leaves_is_told_before_it_is_forgotten),
 		TEST(test_half_made_tables_are_made_anew),
 		TEST(test_other_layout_is_refused_while_pods_depend_on_it),
 		TEST(test_other_version_and_other_boot_are_refused),
