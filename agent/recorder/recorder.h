@@ -23,7 +23,7 @@
 #include "agent/store/store.h"
 
 #define RECORDER_HISTORY 16384 // records kept: default of --flow-history
-#define RECORDER_TICK_MS 1000 // between two readings; longer where reading takes more than a twentieth of it
+#define RECORDER_TICK_MS 1000 // between two readings; longer where reading takes more than a twentieth of a processor
 #define RECORDER_UPDATE_SEC 60 // a flow that lasts is told again so often, if it was used: default of --flow-update
 #define RECORDER_PAGE_BYTES (8u << 20) // of JSON: what recorder_read() gives at once ends behind the record that goes beyond
 #define RECORDER_GONE 8192 // flows that left the tables and wait for the next reading
@@ -93,7 +93,7 @@ struct recorder_stats {
 	uint64_t lost_names; // told without a name that was known once
 	uint64_t lost_memory; // records that memory did not suffice for
 	uint64_t flows; // known now
-	uint32_t tick_ms; // the last reading took so long
+	uint32_t tick_ms; // processor time of the last reading
 };
 void recorder_stats(struct recorder *recorder, struct recorder_stats *ret);
 struct json_object *recorder_status(struct recorder *recorder); // for status: numbers, sinks with theirs
