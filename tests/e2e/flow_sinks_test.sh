@@ -79,6 +79,7 @@ family = socket.AF_INET6 if ":" in address else socket.AF_INET
 for i in range(first, first + n):
     with socket.socket(family, socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM) as s:
         s.settimeout(20)
+        s.bind(("", 10000 + i)) # each its own: two on the same port would be one flow
         s.connect((address, 80))
         for message in range(i % 7 + 1):
             size = 16 + i * 37 % 1000 + message
