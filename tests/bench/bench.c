@@ -161,13 +161,35 @@ static void *answer(void *arg)
 	return NULL;
 }
 
-static double run_pair(const struct bench *b)
+// What the recorder does once a second for whoever follows flows.
+static void *follow(void *arg)
+{
+	enum { N = 1024 };
+	struct partner *partner = arg;
+	struct bh_ct_key keys[N];
+	struct bh_ct values[N];
+	LIBBPF_OPTS(bpf_map_batch_opts, opts);
+	uint32_t batch, n;
+	bool begun = false;
+
+	stay_on(1);
+	while (!partner->stop) {
+		n = N;
+		begun = !bpf_map_lookup_batch(partner->b->followed, begun ? &batch : NULL, &batch, keys, values, &n, &opts);
+		if (!begun && errno != ENOENT)
+			bench_die("reading flows");
+		partner->runs = true;
+	}
+	return NULL;
+}
+
+static double run_beside(const struct bench *b, void *(*other)(void *arg))
 {
 	struct partner partner = { .b = b };
 	pthread_t thread;
 	double ns;
 
-	if (pthread_create(&thread, NULL, answer, &partner))
+	if (pthread_create(&thread, NULL, other, &partner))
 		bench_die("a second thread");
 	stay_on(0);
 	while (!partner.runs)
@@ -184,7 +206,9 @@ static double measure(const struct bench *b)
 	int batches = 8;
 
 	if (b->mode == BENCH_PAIR)
-		return run_pair(b);
+		return run_beside(b, answer);
+	if (b->followed)
+		return run_beside(b, follow);
 	if (b->mode != BENCH_NEW)
 		return run(b, REPEAT);
 	for (int i = 0; i < batches; i++) {

@@ -35,6 +35,7 @@ struct bench {
 	struct packet packet;
 	int other_fd; // BENCH_PAIR: of the answers
 	struct packet other;
+	int followed; // the flows, which another CPU reads meanwhile without a pause; 0: nobody does
 	int table; // of the floor's connections, emptied before each run of BENCH_NEW; -1: none
 	struct bh_half_bucket *halves; // ours, where flows begin; emptied as well
 	uint32_t nhalves;

@@ -110,6 +110,9 @@ static void add_udp(struct bpfprog *prog, struct bpfprog *recording)
 	b = bench_add("established UDP v4, recording", BENCH_WARM, bpfprog_fd(recording, BH_INGRESS), &p, NULL);
 	b->flat = plain;
 	b->aim_flat = 1.03;
+	b = bench_add("established UDP v4, recording, followed", BENCH_WARM, bpfprog_fd(recording, BH_INGRESS), &p, NULL);
+	b->followed = bpfprog_map(recording, "bh_ct");
+	b->flat = plain;
 }
 
 static void add_established(void)
@@ -151,6 +154,10 @@ static void add_established(void)
 			      bpfprog_fd(recording, BH_INGRESS), &p, NULL);
 		b->flat = plain;
 		b->aim_flat = 1.03;
+		b = bench_add("established TCP v4, recording, followed", BENCH_SAME,
+			      bpfprog_fd(recording, BH_INGRESS), &p, NULL);
+		b->followed = bpfprog_map(recording, "bh_ct");
+		b->flat = plain;
 		plain = bench_add("established TCP v4, both ways at once", BENCH_PAIR,
 				  bpfprog_fd(prog, BH_INGRESS), &p, NULL);
 		plain->other_fd = bpfprog_fd(prog, BH_EGRESS);
