@@ -181,8 +181,9 @@ INLINE void half_touch(const struct work *work, struct bh_half_bucket *bucket, _
 /*
  * The work's judgement in the place of the one before, word by word. Who reads meanwhile finds old and new words together,
  * with a check that is neither the old nor the new judgement's: to him the place is empty, so nothing ever passes on a
- * mixture. His packet is judged as one that begins; an answer may be lost by that, once. The same is left by another
- * flow that takes the place in between, and by a newer judgement of another CPU.
+ * mixture. His packet is judged as one that begins: an answer may be lost by that, once, and a pod that may itself begin
+ * this flow has begun it from then on, as if it had spoken after the place's time. The same is left by another flow that
+ * takes the place in between, and by a newer judgement of another CPU.
  */
 INLINE void half_rejudge(const struct work *work, struct bh_half_bucket *bucket, __u32 i,
 			 struct bh_half_flow *seen)

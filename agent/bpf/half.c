@@ -65,23 +65,30 @@ static const struct bh_half_count *window_count(struct window *window, const str
 	return window->counts ? &window->counts[seen->bucket].place[seen->way] : NULL;
 }
 
+// Whether the place is in use.
+static bool see(const struct window *window, uint32_t at, uint32_t way, struct seen *ret)
+{
+	const struct bh_half_bucket *bucket = &window->buckets[at];
+
+	ret->bucket = at;
+	ret->way = way;
+	ret->tag = __atomic_load_n(&bucket->tag[way], __ATOMIC_ACQUIRE);
+	if (!ret->tag)
+		return false;
+	ret->last = __atomic_load_n(&bucket->last[way], __ATOMIC_RELAXED);
+	ret->half = *(const volatile struct bh_half *)&bucket->place[way];
+	return true;
+}
+
 static int window_read(struct window *window, seen_fn fn, void *arg)
 {
+	struct seen seen;
 	int r = 0;
 
-	for (uint32_t at = 0; at < window->n; at++) {
-		const struct bh_half_bucket *bucket = &window->buckets[at];
-
-		for (uint32_t way = 0; way < BH_HALF_WAYS && r == 0; way++) {
-			struct seen seen = { at, way, __atomic_load_n(&bucket->tag[way], __ATOMIC_ACQUIRE) };
-
-			if (!seen.tag)
-				continue;
-			seen.last = __atomic_load_n(&bucket->last[way], __ATOMIC_RELAXED);
-			seen.half = *(const volatile struct bh_half *)&bucket->place[way];
-			r = fn(arg, window, &seen);
-		}
-	}
+	for (uint32_t at = 0; at < window->n; at++)
+		for (uint32_t way = 0; way < BH_HALF_WAYS && r == 0; way++)
+			if (see(window, at, way, &seen))
+				r = fn(arg, window, &seen);
 	return r;
 }
 
@@ -176,27 +183,35 @@ struct clearing {
 	int cleared;
 };
 
-static int clear_place(void *arg, struct window *window, const struct seen *seen)
+// Looked at twice, as mapping the counts takes a while: a flow that was heard of meanwhile keeps its place. One that is
+// not whole both times, and the same, is of two newcomers mixed, nobody's; else somebody is writing, and the next sweep looks.
+static int clear_place(void *arg, struct window *window, const struct seen *first)
 {
 	struct clearing *c = arg;
-	uint32_t tag = seen->tag;
 	struct bh_half_count count;
 	struct ct_entry entry;
+	struct seen seen;
+	bool whole;
 
 	if (is_hurried(c->hurry))
 		return -ECANCELED;
-	if (!c->fn(c->arg, &seen->half, seen->last))
+	if (!c->fn(c->arg, &first->half, first->last))
 		return 0;
-	if (!window_count(window, seen))
+	if (!window_count(window, first))
 		return -errno;
-	count = *window_count(window, seen);
-	if (!__atomic_compare_exchange_n(&window->buckets[seen->bucket].tag[seen->way], &tag, 0, false, __ATOMIC_SEQ_CST,
+	if (!see(window, first->bucket, first->way, &seen) || !c->fn(c->arg, &seen.half, seen.last))
+		return 0;
+	whole = is_whole(&seen.half);
+	if (!whole && memcmp(&seen.half, &first->half, sizeof(seen.half)))
+		return 0;
+	count = *window_count(window, &seen);
+	if (!__atomic_compare_exchange_n(&window->buckets[seen.bucket].tag[seen.way], &seen.tag, 0, false, __ATOMIC_SEQ_CST,
 					 __ATOMIC_RELAXED))
 		return 0;
 	c->cleared++;
-	if (!is_whole(&seen->half))
-		return 0; // two newcomers mixed: nobody's
-	entry_of(&seen->half, seen->last, &count, &entry);
+	if (!whole)
+		return 0;
+	entry_of(&seen.half, seen.last, &count, &entry);
 	gone_tell(c->tables, &entry, c->why);
 	return 0;
 }
