@@ -7,12 +7,14 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "agent/base/hash.h"
 #include "agent/daemon/json.h"
 #include "agent/object/write.h"
 
 #define OBJECTS_PAGE_BYTES (1u << 20) // of manifests: a page ends behind the object that goes beyond
 #define OBJECTS_SNAPSHOTS 4 // at once
 #define OBJECTS_IDLE_SEC 30 // between two pages
+#define WHOLE_TITLE_BYTES 480
 
 struct snapshot {
 	struct daemon *daemon;
@@ -133,39 +135,67 @@ void daemon_objects_close(struct daemon *daemon)
 
 // ---- what the snapshot is of -----------------------------------------------------------------------
 
-// "NetworkPolicy shop/web", or the same behind a file's path.
-static bool is_about(const char *where, const struct object *object)
+// "NetworkPolicy shop/web" into buf, returned.
+static const char *whole_title(const struct object *object, char *buf, size_t bytes)
 {
-	char title[400], whole[480];
-	size_t len, tail;
+	char title[400];
 
-	tail = (size_t)snprintf(whole, sizeof(whole), "%s %s", object_kind(object->kind)->name,
-				object_title(object, title, sizeof(title)));
-	len = strlen(where);
-	return len >= tail && !strcmp(where + len - tail, whole);
+	snprintf(buf, bytes, "%s %s", object_kind(object->kind)->name, object_title(object, title, sizeof(title)));
+	return buf;
 }
 
-static bool is_told_by_object(const struct snapshot *snapshot, const char *where, const char *text)
+// Of "NetworkPolicy shop/web", or the same behind a file's path: the last two words, as no name has a space.
+static const char *title_in(const char *where)
 {
+	const char *at = strrchr(where, ' ');
+
+	while (at && at > where && at[-1] != ' ')
+		at--;
+	return at ? at : where;
+}
+
+static bool has_title(const void *item, const void *key)
+{
+	char title[WHOLE_TITLE_BYTES];
+
+	return !strcmp(whole_title(item, title, sizeof(title)), key);
+}
+
+// The objects that say themselves what is wrong with them, by title: a source may have thousands. For lack of memory
+// some are left out, and told twice.
+static void index_troubled(const struct snapshot *snapshot, struct hash *rettroubled)
+{
+	char title[WHOLE_TITLE_BYTES];
+
 	vec_each(struct object *const, object, &snapshot->objects)
-		if ((*object)->problem && !strcmp((*object)->problem, text) && is_about(where, *object))
-			return true;
-	return false;
+		if ((*object)->problem)
+			hash_add(rettroubled, hash_string(whole_title(*object, title, sizeof(title))), *object);
+}
+
+static bool is_told_by_object(const struct hash *troubled, const char *where, const char *text)
+{
+	const char *title = title_in(where);
+	const struct object *object = hash_find(troubled, hash_string(title), has_title, title);
+
+	return object && !strcmp(object->problem, text);
 }
 
 // Of inputs that are no objects, or none that can be read.
 static struct json_object *other_problems(const struct snapshot *snapshot, struct json_object *list)
 {
 	struct json_object *others = json_object_new_array();
+	struct hash troubled = { 0 };
 
+	index_troubled(snapshot, &troubled);
 	for (size_t i = 0; i < json_object_array_length(list); i++) {
 		struct json_object *one = json_object_array_get_idx(list, i);
 		const char *where = json_object_get_string(json_object_object_get(one, "where"));
 		const char *text = json_object_get_string(json_object_object_get(one, "text"));
 
-		if (where && text && !is_told_by_object(snapshot, where, text))
+		if (where && text && !is_told_by_object(&troubled, where, text))
 			json_object_array_add(others, json_object_get(one));
 	}
+	hash_fini(&troubled);
 	return others;
 }
 

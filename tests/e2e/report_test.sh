@@ -16,6 +16,7 @@ same_report() { # WHAT: the agent's report and that of the files
 		<(bh report -o json "$@" "$MANIFESTS" | jq 'del(.scope, .written)')
 }
 scope() { bh report -o json | jq -r ".scope | $1"; } # FILTER
+others() { ask '{"op":"objects","max":1}' | jq -c '[.scope.problems[].where]'; } # problems that no object says itself
 
 bare_pod() { # NAME NAMESPACE ADDRESS LABELS [SPEC]: of another node
 	local spec=${5:-'containers: [{name: c, ports: [{name: sql, containerPort: 5432}]}]'}
@@ -76,6 +77,7 @@ same_report -i bank -i audit
 matches "the bad policy is told" "$(said "$WORK/live.txt")" 'not enforced as written: NetworkPolicy shop/bad: spec.ingress\[0\]'
 equal "what it is of" "$(scope '"\(.of) \(.node) \(.source) \(.path)"')" "agent $NODE dir $MANIFESTS"
 matches "what it is not" "$(bh report | grep -E '^(Scope|  - )')" 'whole cluster cannot be told'
+equal "what an object says itself is told once" "$(others)" "[]"
 matches "a page says it, too" "$(bh report -o html)" "the agent of node $NODE holds it"
 
 # ---- pages are of one moment --------------------------------------------------------------------------------
@@ -103,6 +105,7 @@ manifest np-worse <<<'{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, me
 agent_start --mode audit
 sync
 matches "what cannot be read is told" "$(bh report)" 'not enforced as written: .*NetworkPolicy shop/worse: '
+matches "and nothing else" "$(others)" '^\["[^"]*/np-worse.yaml: NetworkPolicy shop/worse"\]$'
 matches "audit mode is told" "$(scope '.notes[]')" 'no policy isolates'
 equal "and nothing is isolated" "$(bh report -o json | jq '[.namespaces[].workloads[] | .ingress.isolated, .egress.isolated] | any')" false
 agent_stop
@@ -116,4 +119,5 @@ namespace "sync-$syncs" # what api_sync added
 what="a server"
 same_report
 equal "what it is of" "$(scope '"\(.of) \(.source)"')" "agent kube"
+equal "$what: what an object says itself is told once" "$(others)" "[]"
 end
