@@ -12,7 +12,7 @@
 #include "agent/object/write.h"
 
 #define OBJECTS_PAGE_BYTES (1u << 20) // of manifests: a page ends behind the object that goes beyond
-#define OBJECTS_SNAPSHOTS 4 // at once
+#define OBJECTS_SNAPSHOTS 4 // at once; for a fifth the one that was asked for longest ago goes
 #define OBJECTS_IDLE_SEC 30 // between two pages
 #define WHOLE_TITLE_BYTES 480
 
@@ -44,7 +44,7 @@ static void snapshot_drop(struct snapshot *snapshot)
 
 	for (size_t i = 0; i < daemon->snapshots.n; i++)
 		if (daemon->snapshots.v[i] == snapshot)
-			vec_drop(&daemon->snapshots, i--);
+			vec_cut(&daemon->snapshots, i--);
 	snapshot_free(snapshot);
 }
 
@@ -100,8 +100,6 @@ static int snapshot_new(struct daemon *daemon, struct snapshot **ret, struct err
 
 	if (!daemon->source || !source_synced(daemon->source))
 		return err_set(reterr, -EAGAIN, "the agent has not read all of its source yet: try again");
-	if (daemon->snapshots.n == OBJECTS_SNAPSHOTS)
-		return err_set(reterr, -EBUSY, "%d others are reading objects already: try again later", OBJECTS_SNAPSHOTS);
 	snapshot = calloc(1, sizeof(*snapshot));
 	if (!snapshot)
 		return err_set(reterr, -ENOMEM, "out of memory");
@@ -109,21 +107,28 @@ static int snapshot_new(struct daemon *daemon, struct snapshot **ret, struct err
 	snapshot->id = new_id();
 	if (snapshot_fill(snapshot) < 0)
 		return err_set(reterr, -ENOMEM, "out of memory");
+	if (daemon->snapshots.n == OBJECTS_SNAPSHOTS)
+		snapshot_drop(daemon->snapshots.v[0]);
 	vec_push(&daemon->snapshots, snapshot);
 	*ret = TAKE_PTR(snapshot);
 	return 0;
 }
 
-static int snapshot_find(const struct daemon *daemon, uint64_t id, struct snapshot **ret, struct err *reterr)
+// What is found stands last from now on: the first is the one that nobody has asked for longest.
+static int snapshot_find(struct daemon *daemon, uint64_t id, struct snapshot **ret, struct err *reterr)
 {
-	vec_each(struct snapshot *const, snapshot, &daemon->snapshots) {
-		if ((*snapshot)->id == id) {
-			*ret = *snapshot;
-			return 0;
-		}
+	for (size_t i = 0; i < daemon->snapshots.n; i++) {
+		struct snapshot *snapshot = daemon->snapshots.v[i];
+
+		if (snapshot->id != id)
+			continue;
+		vec_cut(&daemon->snapshots, i);
+		vec_push(&daemon->snapshots, snapshot);
+		*ret = snapshot;
+		return 0;
 	}
-	return err_set(reterr, -ESTALE, "this snapshot of objects is gone, as it was read too slowly or the agent was started "
-					"again: ask for a new one");
+	return err_set(reterr, -ESTALE, "this snapshot of objects is gone, as it was read too slowly, others were asked for "
+					"meanwhile or the agent was started again: ask for a new one");
 }
 
 void daemon_objects_close(struct daemon *daemon)
