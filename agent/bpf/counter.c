@@ -182,6 +182,38 @@ int tables_denied_told_each(struct tables *tables, denied_each_fn fn, void *arg)
 	return map_each(&tables->maps[TABLE_DENIED_TOLD], tell_denied, &denies);
 }
 
+struct seed {
+	struct map map; // to write
+	uint32_t told;
+};
+
+static int seed_one(void *arg, const void *key, const void *value)
+{
+	const struct seed *seed = arg;
+	struct bh_denied denied;
+	uint32_t done;
+
+	memcpy(&denied, value, sizeof(denied));
+	if (!denied.last || (int32_t)(denied.last - seed->told) > 0) // 0: just made
+		return 0;
+	denied.last = 0;
+	return map_write(&seed->map, key, &denied, 1, &done);
+}
+
+int denied_told_seed(const struct tables *tables, int fd)
+{
+	struct bh_node node;
+	struct seed seed;
+	uint32_t zero = 0;
+	int r = bpf_map_lookup_elem(tables->maps[TABLE_NODE].fd, &zero, &node);
+
+	if (r < 0 || !node.told) // nobody told anything
+		return r;
+	seed.told = node.told;
+	r = map_info(fd, &seed.map);
+	return r < 0 ? r : map_each(&tables->maps[TABLE_DENIED], seed_one, &seed);
+}
+
 // ---- passes and node-wide numbers -------------------------------------------------------------------
 
 int tables_count_get(const struct tables *tables, uint32_t slot, enum bh_dir dir,

@@ -114,6 +114,12 @@ static inline bool is_hurried(const bool *hurry)
 // Every connection that is not judged under its endpoint's generation gets generation 0.
 int ct_forget(struct tables *tables);
 
+// ---- counter.c ----
+
+// What an agent told that kept no bh_denied_told: sums that were last seen before bh_node.told go into the map of this fd,
+// whole. Those that went on since are told whole again, rather twice than never. bh_node and bh_denied are open.
+int denied_told_seed(const struct tables *tables, int fd);
+
 // ---- gone.c ----
 
 // Tells of an entry that the host has taken out. fallback: why, where the entry itself does not say. Helper thread.

@@ -181,6 +181,9 @@ static int add_own(struct tables *tables, enum table table, const struct bpf_map
 			    bpf_map__value_size(want), bpf_map__max_entries(want), &opts);
 	if (fd < 0)
 		return fd;
+	r = denied_told_seed(tables, fd); // before the pin: half of it is never adopted
+	if (r < 0)
+		log_warn("denies that were told before may be told again: %s", strerror(-r));
 	snprintf(path, sizeof(path), "%s/%s", tables->pin_dir, table_names[table]);
 	r = bpf_obj_pin(fd, path);
 	if (r == 0)

@@ -6,6 +6,10 @@
 #include <errno.h>
 #include <string.h>
 
+#include "agent/base/log.h"
+
+LOG_ROOM("recorder");
+
 struct deny {
 	struct bh_denied_key key;
 	uint64_t packets, bytes; // told
@@ -42,7 +46,7 @@ static struct deny *deny_get(struct recorder *recorder, const struct denied_entr
 static void touch(struct recorder *recorder, const struct bh_denied_key *key)
 {
 	if (vec_push(&recorder->denied_touched, *key) < 0)
-		recorder_count(recorder, &recorder->stats.lost_memory);
+		recorder->denied_unkept = true;
 }
 
 // What an earlier agent told.
@@ -162,24 +166,61 @@ void recorder_denies(struct recorder *recorder)
 		forget(recorder, false);
 }
 
-void recorder_denies_keep(struct recorder *recorder)
+static int touch_one(void *arg, const struct denied_entry *entry)
+{
+	touch(arg, &entry->key);
+	return 0;
+}
+
+// All that is known, and all that the table says: so long as it cannot be written, nothing grows.
+static int touch_all(struct recorder *recorder)
+{
+	const struct deny *deny;
+
+	vec_fini(&recorder->denied_touched);
+	for (size_t at = 0; (deny = hash_next(&recorder->denied, &at));)
+		touch(recorder, &deny->key);
+	return tables_denied_told_each(recorder->config.tables, touch_one, recorder);
+}
+
+static int write_touched(struct recorder *recorder)
 {
 	VEC(struct denied_entry) kept = { 0 };
+	int r = vec_reserve(&kept, recorder->denied_touched.n);
 
-	if (!recorder->denied_touched.n)
-		return;
+	if (r < 0)
+		return r;
 	vec_each(const struct bh_denied_key, key, &recorder->denied_touched) {
 		const struct deny *deny = hash_find(&recorder->denied, key_hash(key), deny_is, key);
 		struct denied_entry entry = { .key = *key };
 
 		if (deny)
 			entry.value = (struct bh_denied){ deny->packets, deny->bytes, deny->first, 0 };
-		if (vec_push(&kept, entry) < 0)
-			break;
+		kept.v[kept.n++] = entry;
 	}
-	tables_denied_told_set(recorder->config.tables, kept.v, (uint32_t)kept.n);
+	r = tables_denied_told_set(recorder->config.tables, kept.v, (uint32_t)kept.n);
 	vec_fini(&kept);
+	return r;
+}
+
+// What fails is tried again in the next turn, whole.
+void recorder_denies_keep(struct recorder *recorder)
+{
+	bool again = recorder->denied_unkept;
+	int r = 0;
+
+	recorder->denied_unkept = false;
+	if (again)
+		r = touch_all(recorder);
+	if (r == 0 && recorder->denied_touched.n)
+		r = write_touched(recorder);
 	vec_fini(&recorder->denied_touched);
+	if (r < 0)
+		recorder->denied_unkept = true;
+	if (r < 0 && !again)
+		log_warn("cannot keep what was told of denies, the next agent may tell it again: %s", strerror(-r));
+	if (again && !recorder->denied_unkept)
+		log_info("what was told of denies is kept again");
 }
 
 void recorder_denies_fini(struct recorder *recorder)

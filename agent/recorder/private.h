@@ -79,6 +79,7 @@ struct recorder {
 	// deny.c
 	struct hash denied; // struct deny *, by key
 	VEC(struct bh_denied_key) denied_touched; // by this reading: the next agent has to know
+	bool denied_unkept; // bh_denied_told lacks some of it: all is to be written
 	uint32_t round;
 };
 

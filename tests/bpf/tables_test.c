@@ -108,6 +108,45 @@ static void test_what_was_told_outlives_its_agent(void **state)
 	assert_ok(tables_denied_told_set(*state, NULL, 0));
 }
 
+static void write_denied(struct tables *tables, uint32_t rule, uint32_t last)
+{
+	struct bh_denied_key key = { .ident = BH_IDENT(5, 9), .rule = rule };
+	struct bh_denied denied = { 10 * rule, 100, 7, last };
+
+	assert_ok(bpf_map_update_elem(tables_fd(tables, "bh_denied"), &key, &denied, BPF_ANY));
+}
+
+// By an agent that kept no such table: what came since its last reading, or has no time yet, it did not tell.
+static void test_what_was_told_by_an_earlier_version_is_known_by_its_time(void **state)
+{
+	struct denied_entry taken_back = { .key = { .ident = BH_IDENT(5, 9), .rule = 1 } };
+	struct told told;
+
+	tables_set_told(*state, 5); // the clock has just wrapped
+	write_denied(*state, 1, 0xffffff00);
+	write_denied(*state, 2, 5);
+	write_denied(*state, 3, 6);
+	write_denied(*state, 4, 0);
+	tables_close(*state);
+	net_run("rm " RIG_DIR "/bh_denied_told");
+	*state = rig_open(NULL);
+	assert_int_equal(told_of(*state).n, 2);
+	assert_int_equal(told_of(*state).packets, 30);
+	assert_ok(tables_denied_told_set(*state, &taken_back, 1));
+	told = told_of(*state);
+	assert_int_equal(told.n, 1);
+	assert_int_equal(told.last.key.rule, 2);
+	assert_true(told.last.value.packets == 20 && told.last.value.bytes == 100 && told.last.value.first == 7);
+	tables_close(*state);
+	*state = rig_open(NULL); // only when it is made
+	assert_int_equal(told_of(*state).n, 1);
+	tables_set_told(*state, 0);
+	tables_close(*state);
+	net_run("rm " RIG_DIR "/bh_denied_told");
+	*state = rig_open(NULL);
+	assert_int_equal(told_of(*state).n, 0);
+}
+
 struct left {
 	uint32_t n;
 	struct bh_identity identity;
@@ -559,6 +598,7 @@ int main(void)
 		TEST(test_created_once_then_adopted),
 		TEST(test_what_was_told_is_made_beside_the_tables_of_an_earlier_version),
 		TEST(test_what_was_told_outlives_its_agent),
+		TEST(test_what_was_told_by_an_earlier_version_is_known_by_its_time),
 		TEST(test_who_leaves_is_told_before_it_is_forgotten),
 		TEST(test_half_made_tables_are_made_anew),
 		TEST(test_other_layout_is_refused_while_pods_depend_on_it),

@@ -60,6 +60,17 @@ equal "of each kind" "$(told | cut -d' ' -f1-5)" "$(cat <<-EOT
 	api ingress policy-denied default-deny -
 EOT
 )"
+
+# An agent that kept no table of what it told: its last reading's time says so. A flow that began behind the denies is told.
+begun() { bh flows -o json --type start --to-port 80 | jq -se 'length > 0' >/dev/null; }
+in_ns web "$TRAFFIC" flood -n 1 "${POD4[api]}" 80 80 >/dev/null
+check "a reading is behind what was denied" until_true 12 begun
+agent_stop
+rm "$PIN/bh_denied_told"
+begin
+knock 2
+check "what an agent of an earlier version told is not told again" until_true 12 agrees
+equal "as it was counted" "$(told)" "$(counted)"
 for way in kill stop kill; do
 	going &
 	going=$!
