@@ -180,6 +180,7 @@ static int loop_open(struct recorder *recorder)
 	    event_add(recorder->tick, &now) < 0 || event_add(recorder->stop, NULL) < 0 ||
 	    event_add(recorder->full, NULL) < 0 || event_add(recorder->ending, NULL) < 0)
 		return -ENOMEM;
+	nl_open(&recorder->nl, NETLINK_NETFILTER, 0); // where it fails, it is tried again when there is something to ask
 	return 0;
 }
 
