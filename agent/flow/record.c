@@ -65,8 +65,10 @@ static const struct label *copy_labels(struct copier *copier, const struct label
 	for (uint32_t i = 0; i < n; i++)
 		bytes += strlen(from[i].key) + strlen(from[i].value) + 2;
 	labels = copy_array(copier, bytes, 1);
+	if (!labels)
+		return NULL;
 	end = (char *)(labels + n);
-	for (uint32_t i = 0; labels && i < n; i++) {
+	for (uint32_t i = 0; i < n; i++) {
 		labels[i].key = append(&end, from[i].key);
 		labels[i].value = append(&end, from[i].value);
 	}
