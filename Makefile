@@ -161,6 +161,6 @@ clean: ## remove build/
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile mk/*.mk
-	@printf '\n  Variables: V=1 commands, B=DIR build folder, T=NAME one test, SAN=1 sanitizers, FUZZ_SECONDS=N, PREFIX, DESTDIR\n'
+	@printf '\n  Variables: V=1 commands, B=DIR build folder, T=NAME one test, SAN=1 sanitizers, FUZZ_SECONDS=N, FUZZ_SEED=N, PREFIX, DESTDIR\n'
 
 -include $(shell find $(B) -name '*.d' -type f 2>/dev/null)

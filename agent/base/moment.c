@@ -10,6 +10,7 @@
 
 #define DAY_SEC 86400
 #define DURATION_MAX_SEC (100LL * 366 * DAY_SEC)
+#define MOMENT_MAX_SEC 9214646400LL // 2262: the last whole year whose nanoseconds 63 bits hold is before it
 
 static char *digits(char *at, unsigned int value, int n)
 {
@@ -114,22 +115,30 @@ static int parse_offset(const char *text, int64_t *ret_sec)
 	return 0;
 }
 
-int moment_parse(const char *text, int64_t now_ns, int64_t *ret)
+int moment_parse(const char *text, int64_t *ret)
 {
-	int64_t duration, fraction = 0, offset = 0;
+	int64_t sec, fraction = 0, offset = 0;
 	struct tm tm = { 0 };
-	const char *rest;
+	const char *rest = isdigit((unsigned char)*text) ? strptime(text, "%Y-%m-%dT%H:%M:%S", &tm) : NULL;
 
-	if (duration_parse(text, &duration) == 0) {
-		*ret = now_ns - duration;
-		return 0;
-	}
-	rest = isdigit((unsigned char)*text) ? strptime(text, "%Y-%m-%dT%H:%M:%S", &tm) : NULL;
-	if (!rest || tm.tm_year < 70 || tm.tm_year >= 362)
+	if (!rest)
 		return -EINVAL;
 	rest = parse_fraction(rest, &fraction);
 	if (parse_offset(rest, &offset) < 0)
 		return -EINVAL;
-	*ret = (timegm(&tm) - offset) * MOMENT_SEC_NS + fraction;
+	sec = timegm(&tm) - offset;
+	if (sec < 0 || sec >= MOMENT_MAX_SEC)
+		return -EINVAL;
+	*ret = sec * MOMENT_SEC_NS + fraction;
+	return 0;
+}
+
+int moment_parse_ago(const char *text, int64_t now_ns, int64_t *ret)
+{
+	int64_t duration;
+
+	if (duration_parse(text, &duration) < 0)
+		return moment_parse(text, ret);
+	*ret = now_ns - duration;
 	return 0;
 }

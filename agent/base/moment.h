@@ -12,8 +12,11 @@
 // "2026-11-21T01:03:32.123456789Z" (RFC 3339), returned.
 const char *moment_format(int64_t ns, char buf[static MOMENT_BYTES]);
 
-// The same with any number of digits behind the second, and any offset; or a duration before now. 0 or -EINVAL.
-int moment_parse(const char *text, int64_t now_ns, int64_t *ret);
+// The same with any number of digits behind the second, and any offset; from 1970 to 2261. 0 or -EINVAL.
+int moment_parse(const char *text, int64_t *ret);
+
+// As people say it: a moment, or a duration before now. 0 or -EINVAL.
+int moment_parse_ago(const char *text, int64_t now_ns, int64_t *ret);
 
 // "90" (seconds), "30s", "5m", "1h30m", "7d": above 0 and below a hundred years. 0 or -EINVAL.
 int duration_parse(const char *text, int64_t *ret_ns);

@@ -148,7 +148,7 @@ static int parse_protocol(char *text, int64_t now_ns, struct value *ret)
 
 static int parse_time(char *text, int64_t now_ns, struct value *ret)
 {
-	return moment_parse(text, now_ns, &ret->lo);
+	return moment_parse_ago(text, now_ns, &ret->lo);
 }
 
 // A parser of words that stand for numbers: those of name(0) to name(max - 1).

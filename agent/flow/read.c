@@ -77,7 +77,7 @@ static int read_time(const struct reader *reader, struct json_object *json, cons
 {
 	const char *text = text_of(json, field);
 
-	if (!text || moment_parse(text, 0, ret) < 0)
+	if (!text || moment_parse(text, ret) < 0)
 		return bad(reader, field, text ? "is no time" : "is missing");
 	return 0;
 }

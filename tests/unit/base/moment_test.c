@@ -31,7 +31,7 @@ static void what_is_written_is_read(void **state)
 	int64_t ns, again;
 
 	for (ns = 1; ns < INT64_MAX / 3; ns = ns * 3 + 1) {
-		assert_ok(moment_parse(moment_format(ns, text), NOW_NS, &again));
+		assert_ok(moment_parse(moment_format(ns, text), &again));
 		assert_int_equal(again, ns);
 	}
 }
@@ -41,6 +41,7 @@ static void forms_of_a_time(void **state)
 	static const struct {
 		const char *text;
 		int64_t want;
+		bool ago; // none for who wants a moment
 	} cases[] = {
 		{ "1970-01-01T00:00:01Z", MOMENT_SEC_NS },
 		{ "1970-01-01T00:00:01z", MOMENT_SEC_NS },
@@ -48,24 +49,29 @@ static void forms_of_a_time(void **state)
 		{ "1970-01-01T00:00:01.0000000019Z", 1000000001 },
 		{ "1970-01-01T01:30:01+01:30", MOMENT_SEC_NS },
 		{ "1970-01-01T00:00:01-00:01", 61 * MOMENT_SEC_NS },
-		{ "30s", NOW_NS - 30 * MOMENT_SEC_NS },
-		{ "30", NOW_NS - 30 * MOMENT_SEC_NS },
-		{ "1h30m", NOW_NS - 5400 * MOMENT_SEC_NS },
-		{ "7d", NOW_NS - 7 * DAY_NS },
+		{ "1969-12-31T23:59:59-00:01", 59 * MOMENT_SEC_NS },
+		{ "2262-01-01T00:00:00+00:01", 9214646340 * MOMENT_SEC_NS },
+		{ "30s", NOW_NS - 30 * MOMENT_SEC_NS, true },
+		{ "30", NOW_NS - 30 * MOMENT_SEC_NS, true },
+		{ "1h30m", NOW_NS - 5400 * MOMENT_SEC_NS, true },
+		{ "7d", NOW_NS - 7 * DAY_NS, true },
 	};
 	static const char *const bad[] = { "", "x", "-5m", "5x", "5ms", "5 m", "0", "0s", "99999999999999999999", "99999d", "m",
 					   "1970-01-01", "1970-01-01T00:00:01", "1970-01-01T00:00:01+1", "1970-01-01T00:00:01Z ",
-					   "1969-01-01T00:00:01Z", "1970-13-01T00:00:01Z", "1970-01-01T00:00:01+01:00x", "2262-01-01T00:00:00Z" };
+					   "1969-12-31T23:59:59Z", "1970-01-01T00:00:00+00:01", "1970-13-01T00:00:01Z", "1970-01-01T00:00:01+01:00x", "2262-01-01T00:00:00Z",
+					   "2261-12-31T23:59:59-00:01", "9999-12-31T23:59:59Z" };
 	int64_t ns = 42;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		assert_ok(moment_parse(cases[i].text, NOW_NS, &ns));
+		assert_ok(moment_parse_ago(cases[i].text, NOW_NS, &ns));
 		if (ns != cases[i].want)
 			fail_msg("%s: %lld", cases[i].text, (long long)ns);
+		if ((moment_parse(cases[i].text, &ns) == 0) == cases[i].ago || ns != cases[i].want)
+			fail_msg("%s: as a moment", cases[i].text);
 	}
 	ns = 42;
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
-		if (moment_parse(bad[i], NOW_NS, &ns) != -EINVAL || ns != 42)
+		if (moment_parse_ago(bad[i], NOW_NS, &ns) != -EINVAL || moment_parse(bad[i], &ns) != -EINVAL || ns != 42)
 			fail_msg("'%s' is taken for a time", bad[i]);
 }
 

@@ -98,6 +98,7 @@ static void what_is_no_record_is_refused(void **state)
 	assert_refused("verdict", "\"maybe\"", "no flow record: verdict is a word that is not known");
 	assert_refused("protocol", "\"nonsense\"", "no flow record: protocol is not known");
 	assert_refused("time", "\"yesterday\"", "no flow record: time is no time");
+	assert_refused("last", "\"30s\"", "no flow record: last is no time"); // a duration is for people
 	assert_refused("source", NULL, "no flow record: source.address is missing");
 	assert_refused("source.address", "\"10.0.0\"", "no flow record: source.address is no address");
 	assert_refused("source.port", "65536", "no flow record: source.port is not in 0..65535");
