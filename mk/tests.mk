@@ -345,8 +345,6 @@ check: ## every suite; the last line sums them all (root)
 FUZZ_SECONDS ?= 60
 # 0: another one each time
 FUZZ_SEED ?= 0
-# for what is text; $$name is the recipe's
-FUZZ_WORDS = $$([ $$name = packet ] || echo -dict=tests/fuzz/words)
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/*_fuzz.c))
 FUZZ_BIN := $(FUZZ_SRC:tests/fuzz/%.c=$(B)/fuzz/%)
 FUZZ_FILTER = $(if $(T),$(foreach b,$(FUZZ_BIN),$(if $(findstring $(T),$(b)),$(b))),$(FUZZ_BIN))
@@ -367,10 +365,4 @@ $(B)/fuzz/%_fuzz: tests/fuzz/%_fuzz.c $(FUZZ_OBJ)
 .SECONDARY: $(FUZZ_OBJ)
 .PHONY: fuzz
 fuzz: $(FUZZ_FILTER) ## mutate objects, manifests, control requests, packets and what the CNI plugin reads (FUZZ_SECONDS=60 for each, FUZZ_SEED=1, T=name for one)
-	$(Q)failed=0; n=0; for f in $(FUZZ_FILTER); do name=$$(basename $$f _fuzz); \
-		mkdir -p $(B)/fuzz/corpus/$$name; n=$$((n + 1)); \
-		if $$f -seed=$(FUZZ_SEED) -max_total_time=$(FUZZ_SECONDS) -max_len=16384 -rss_limit_mb=1024 $(FUZZ_WORDS) -print_final_stats=1 -artifact_prefix=$(B)/fuzz/$$name- \
-			$(B)/fuzz/corpus/$$name tests/fuzz/corpus/$$name >$(B)/fuzz/$$name.log 2>&1; \
-		then echo "ok    $$f $$(grep -aoE 'number_of_executed_units: .*' $(B)/fuzz/$$name.log)"; \
-		else failed=$$((failed + 1)); echo "FAIL  $$f"; tail -n 30 $(B)/fuzz/$$name.log; fi; \
-	done; echo "$$((n - failed)) passed, $$failed failed"; [ $$failed = 0 ]
+	$(Q)FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_SEED=$(FUZZ_SEED) tests/fuzz/run $(FUZZ_FILTER)

@@ -2,8 +2,8 @@
 // chain.c - runs chains of CNI plugins as a container runtime does, and takes the time.
 //
 //	chain fill  N CONFLIST FIRST    N pods that stay, numbered from FIRST
-//	chain pairs N WITHOUT WITH      N pods by each conflist in turn: lines `WITHOUT WITH OURS` of microseconds,
-//	                                OURS the last plugin's of WITH alone
+//	chain pairs N WITHOUT WITH      N pods by each conflist in turn: lines of microseconds `WITHOUT WITH OURS WITHOUT WITH OURS`,
+//	                                of ADD and then of DEL, OURS the last plugin's of WITH alone
 //	chain storm N CONFLIST          N pods at once: microseconds from the first to the last
 //
 // World: host, benchmark; root, in a mount namespace of the caller's. Pure: no. Owns: the network namespaces that it names.
@@ -32,7 +32,7 @@ struct pod {
 };
 
 struct took {
-	uint64_t all_us, last_us;
+	uint64_t all_us, last_us; // of all plugins; of the one at the list's end
 };
 
 static void die(const char *what, const char *detail)
@@ -192,14 +192,19 @@ static struct took add(struct json_object *list, const struct pod *pod)
 	return took;
 }
 
-static void del(struct json_object *list, const struct pod *pod)
+static struct took del(struct json_object *list, const struct pod *pod)
 {
-	for (size_t i = json_object_array_length(json_object_object_get(list, "plugins")); i--;) {
+	size_t n = json_object_array_length(json_object_object_get(list, "plugins"));
+	uint64_t begin = now_us(), last = 0;
+
+	for (size_t i = n; i--;) {
 		struct json_object *conf = conf_of(list, i, NULL);
 
 		json_object_put(run_plugin("DEL", pod, conf));
 		json_object_put(conf);
+		last = last ?: now_us();
 	}
+	return (struct took){ now_us() - begin, last - begin };
 }
 
 // ---- what is measured -----------------------------------------------------------------------------------------------
@@ -209,29 +214,34 @@ static void wait_objects(void)
 	nanosleep(&(struct timespec){ .tv_nsec = OBJECT_MS * 1000000 }, NULL);
 }
 
-static struct took once(struct json_object *list, const char *prefix, unsigned long number)
+struct life {
+	struct took add, del;
+};
+
+static struct life once(struct json_object *list, const char *prefix, unsigned long number)
 {
 	struct pod pod = pod_new(prefix, number);
-	struct took took;
+	struct life life;
 
 	write_object(pod.name);
 	netns_new(&pod);
 	wait_objects();
-	took = add(list, &pod);
-	del(list, &pod);
+	life.add = add(list, &pod);
+	life.del = del(list, &pod);
 	netns_end(&pod);
 	remove_object(pod.name);
-	return took;
+	return life;
 }
 
 static void pairs(unsigned long n, struct json_object *without, struct json_object *with)
 {
 	for (unsigned long i = 0; i < n; i++) {
-		struct took first = i % 2 ? once(without, "a", i) : once(with, "b", i);
-		struct took second = i % 2 ? once(with, "b", i) : once(without, "a", i);
-		struct took ours = i % 2 ? second : first, theirs = i % 2 ? first : second;
+		struct life first = i % 2 ? once(without, "a", i) : once(with, "b", i);
+		struct life second = i % 2 ? once(with, "b", i) : once(without, "a", i);
+		struct life ours = i % 2 ? second : first, theirs = i % 2 ? first : second;
 
-		printf("%" PRIu64 " %" PRIu64 " %" PRIu64 "\n", theirs.all_us, ours.all_us, ours.last_us);
+		printf("%" PRIu64 " %" PRIu64 " %" PRIu64 " ", theirs.add.all_us, ours.add.all_us, ours.add.last_us);
+		printf("%" PRIu64 " %" PRIu64 " %" PRIu64 "\n", theirs.del.all_us, ours.del.all_us, ours.del.last_us);
 		fflush(stdout);
 	}
 }
