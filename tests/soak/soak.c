@@ -17,6 +17,7 @@
 #include "agent/base/option.h"
 #include "tests/conformance/sandbox.h"
 #include "agent/bpf/program.h"
+#include "tests/soak/holding.h"
 #include "tests/soak/soak.h"
 
 #define FAILURES_MAX 20 // then it ends
@@ -224,6 +225,12 @@ static int show_and_sync(struct soak *soak, struct err *reterr)
 	return r < 0 ? r : round_sync(soak, reterr);
 }
 
+static int count_link(void *arg, const char *path, const char *end)
+{
+	*(uint64_t *)arg += !strncmp(end, "ep/", 3) && strstr(end, "_link");
+	return 0;
+}
+
 static int cycle(struct soak *soak, struct err *reterr)
 {
 	int r;
@@ -232,6 +239,9 @@ static int cycle(struct soak *soak, struct err *reterr)
 	r = show_and_sync(soak, reterr);
 	if (r == 0)
 		r = kernel_ids_add(&soak->seen, agent_pid(soak->stage.agent), STAGE_PINS);
+	soak->pods += CAST_SEATS + (soak->cast.kept ? CAST_KEEPERS : 0);
+	if (r == 0)
+		r = holding_pins(STAGE_PINS, count_link, &soak->links);
 	cast_clear(&soak->cast);
 	if (r == 0)
 		r = show_and_sync(soak, reterr);
@@ -241,7 +251,15 @@ static int cycle(struct soak *soak, struct err *reterr)
 	return r;
 }
 
-// Every endpoint, slot and class comes and goes, again and again.
+// What was never made cannot be left: each pod of each cycle had a link for either direction.
+static void check_links(struct soak *soak)
+{
+	soak_result(soak, "r33_endpoint_cycles_are_of_links", !program_can_move() || soak->links >= 2 * soak->pods,
+		    "%" PRIu64 " links of %" PRIu64 " pods", soak->links, soak->pods);
+	printf("      %" PRIu64 " links of %" PRIu64 " pods\n", soak->links, soak->pods);
+}
+
+// Every endpoint, slot, class and link comes and goes, again and again.
 static int run_cycles(struct soak *soak, struct err *reterr)
 {
 	struct census before = { 0 };
@@ -257,8 +275,21 @@ static int run_cycles(struct soak *soak, struct err *reterr)
 		r = same_as(soak, &before, "r33_endpoint_cycles_leave_nothing", reterr);
 	if (r == 0)
 		r = check_ids(soak, "r33_endpoint_cycles_leave_no_kernel_object", reterr);
+	if (r == 0)
+		check_links(soak);
 	census_free(&before);
 	return r;
+}
+
+// From links at once, which the cycles are about, to what was asked for: by itself the agent begins with filters, and
+// pods of a cycle are gone before their turn to be moved.
+static int end_cycles(struct soak *soak, struct err *reterr)
+{
+	int status = stage_agent_end(&soak->stage, SIGTERM);
+
+	soak_result(soak, "an agent that is asked to end leaves with 0", !status, "status %#x", status);
+	soak->stage.config.agent_options = soak->flags.agent_options;
+	return stage_agent_start(&soak->stage, reterr);
 }
 
 static int run_rounds(struct soak *soak, struct err *reterr)
@@ -403,14 +434,18 @@ static int run_all(struct soak *soak, struct err *reterr)
 {
 	struct census empty = { 0 }, kept = { 0 };
 	const struct flags *flags = &soak->flags;
-	int r = stage_open(&soak->stage, flags->bulkheadd, flags->agent_options, flags->verbose,
-			   reterr);
+	char words[PATH_MAX];
+	int r;
 
+	snprintf(words, sizeof(words), "%s%s", flags->agent_options, program_can_move() ? " --attach tcx" : "");
+	r = stage_open(&soak->stage, flags->bulkheadd, words, flags->verbose, reterr);
 	cast_init(&soak->cast, flags->seed);
 	if (r == 0)
 		r = begin(soak, &empty, &kept, reterr);
 	if (r == 0)
 		r = run_cycles(soak, reterr);
+	if (r == 0)
+		r = end_cycles(soak, reterr);
 	if (r == 0)
 		r = run_rounds(soak, reterr);
 	cast_clear(&soak->cast);

@@ -26,7 +26,7 @@ struct soak {
 	struct forbidden forbidden;
 	struct kernel_ids seen;
 	int64_t start_ms;
-	uint64_t rounds, checks, questions, probes, stops, kills, cycles, passed, failed;
+	uint64_t rounds, checks, questions, probes, stops, kills, cycles, pods, links, passed, failed;
 	bool calm; // what was shown last is in force
 	int64_t told_ms;
 };
