@@ -114,11 +114,22 @@ static int set_prev(struct conf *conf, const struct member *member, struct err *
 	return 0;
 }
 
+// null is how Go writes a list that is empty: none is valid any more.
 static int set_valid(struct conf *conf, const struct member *member, struct err *reterr)
 {
-	if (!json_object_is_type(member->value, json_type_array))
+	struct json_object *none;
+
+	if (member->value && !json_object_is_type(member->value, json_type_array))
 		return err_set(reterr, -CNI_CONFIG, "'cni.dev/valid-attachments' is no list");
 	conf->valid = member->value;
+	if (conf->valid)
+		return 0;
+	none = json_object_new_array();
+	if (!none || json_object_array_add(conf->json, none) < 0) {
+		json_object_put(none);
+		return err_set(reterr, -CNI_IO, "out of memory");
+	}
+	conf->valid = none;
 	return 0;
 }
 
@@ -136,7 +147,7 @@ static int take_member(void *arg, const struct member *member, struct err *reter
 		return text_of(member, &conf->name, reterr);
 	if (!strcmp(member->key, "prevResult") && member->value)
 		return set_prev(conf, member, reterr);
-	if (!strcmp(member->key, "cni.dev/valid-attachments") && member->value)
+	if (!strcmp(member->key, "cni.dev/valid-attachments"))
 		return set_valid(conf, member, reterr);
 	key = member->key[0] == '-' ? NULL : option_find(tables, member->key);
 	return key ? set_key(key, conf, member, reterr) : 0;

@@ -164,15 +164,35 @@ equal "GC keeps what is valid and what is another network's" \
 with_prev client
 pod_plugin CHECK client
 quiet "the agent knows what is valid still"
+# What cannot be removed, before and behind what can: the rest goes all the same.
+mkdir "$RECORDS"/{a,m,z}-dir@eth0
+for n in {1..8}; do cp "$RECORDS/c-client@eth0" "$RECORDS/c-gone$n@eth0"; done
+conf '."cni.dev/valid-attachments" = []'
+plugin GC
+refused "GC tells of a record that it cannot remove" 5 "cannot remove the record '[amz]-dir@eth0'"
+equal "and goes on with all others" "$(find "$RECORDS" -type f -printf '%f ')" "c-else@eth0 "
+with_prev client
+pod_plugin CHECK client
+quiet "an agent forgets nothing while a record cannot be read"
+rmdir "$RECORDS"/*-dir@eth0
 conf '."cni.dev/valid-attachments" = []'
 plugin GC
 quiet "GC of all"
 with_prev client
 pod_plugin CHECK client
 refused "the agent forgets what GC removed" 3 c-client
+cp "$RECORDS/c-else@eth0" "$WORK/record"
+left() { jq '.network = "net"' "$WORK/record" >"$RECORDS/c-left@eth0"; }
+left
+conf '."cni.dev/valid-attachments" = null'
+plugin GC
+quiet "GC with null"
+equal "is GC of all" "$(find "$RECORDS" -type f -printf '%f ')" "c-else@eth0 "
+left
 conf
 plugin GC
 refused "GC without a list" 7 cni.dev/valid-attachments
+equal "removes nothing" "$(find "$RECORDS" -type f -printf '%f ' | wc -w)" 2
 rm "$RECORDS"/*
 for pod in free client late never stranger; do link_down $pod; manifest_rm "pod-$pod"; done
 sync

@@ -70,6 +70,16 @@ static void prev_result_keeps_its_bytes(void **state)
 	assert_null(conf.prev);
 }
 
+static void valid_attachments(void **state)
+{
+	assert_ok_err(parse(BEGIN ",\"cni.dev/valid-attachments\":[{}]}"), &err);
+	assert_int_equal(json_object_array_length(conf.valid), 1);
+	assert_ok_err(parse(BEGIN ",\"cni.dev/valid-attachments\":null}"), &err);
+	assert_int_equal(json_object_array_length(conf.valid), 0);
+	assert_ok_err(parse(BEGIN ",\"cni.dev/valid-attachments\":[{}],\"cni.dev/valid-attachments\":null}"), &err);
+	assert_int_equal(json_object_array_length(conf.valid), 0); // the last one counts
+}
+
 static void versions(void **state)
 {
 	char text[128];
@@ -134,6 +144,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(defaults), cmocka_unit_test(own_keys),
 		cmocka_unit_test(versions), cmocka_unit_test(prev_result_keeps_its_bytes),
+		cmocka_unit_test(valid_attachments),
 		cmocka_unit_test(refusals), cmocka_unit_test(depth_is_bounded),
 	};
 
