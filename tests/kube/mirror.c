@@ -239,10 +239,21 @@ void mirror_open(struct mirror *mirror, struct standin *standin, const char *kub
 	assert_ok_err(http_new(mirror->base, config, &mirror->http, &err), &err);
 }
 
+void mirror_beside(struct mirror *mirror, const struct mirror *other)
+{
+	*mirror = (struct mirror){ .standin = other->standin,
+				   .base = other->base,
+				   .http = other->http,
+				   .is_guest = true,
+				   .objects = json_object_new_object() };
+}
+
 void mirror_close(struct mirror *mirror)
 {
 	mirror_stop(mirror);
 	json_object_put(mirror->objects);
+	if (mirror->is_guest)
+		return;
 	http_free(mirror->http);
 	event_base_free(mirror->base);
 }

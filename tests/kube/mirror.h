@@ -15,6 +15,7 @@ struct mirror {
 	struct standin *standin;
 	struct event_base *base;
 	struct http *http;
+	bool is_guest; // both are another's
 	struct reflect *reflect;
 	struct json_object *objects; // by "ns/name", as last put
 	struct json_object *listed; // names put since a list began; NULL: none has
@@ -26,6 +27,7 @@ struct mirror {
 
 // Loop and client, by the stand-in's kubeconfig of this name.
 void mirror_open(struct mirror *mirror, struct standin *standin, const char *kubeconfig);
+void mirror_beside(struct mirror *mirror, const struct mirror *other); // by the other's, which is closed after it
 void mirror_close(struct mirror *mirror);
 
 // Reflects all objects of a kind ("Pod"), from nothing. One at a time.

@@ -3,19 +3,13 @@
 // by a client certificate.
 #include "tests/harness/test.h"
 
-#include <arpa/inet.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-
 #include <bulkhead/policy.h>
 
 #include "agent/base/log.h"
 #include "agent/kube/reflect.h"
 #include "agent/source/source.h"
-#include "tests/harness/standin.h"
+#include "tests/kube/mirror.h"
+#include "tests/kube/proxy.h"
 
 #define UNTIL_MS 20000
 
@@ -145,107 +139,193 @@ static void as_a_pod_of_the_cluster(void **state)
 }
 
 // ---- HTTP/2 -------------------------------------------------------------------------------------------------------------
-// A port that nobody has, for a program that cannot say which one it got.
-static uint16_t free_port(void)
-{
-	struct sockaddr_in in = { .sin_family = AF_INET,
-				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof(in);
-	_cleanup_close_ int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	assert_ok(bind(fd, (struct sockaddr *)&in, sizeof(in)));
-	assert_ok(getsockname(fd, (struct sockaddr *)&in, &len));
-	return ntohs(in.sin_port);
-}
-
-static bool listens(uint16_t port)
-{
-	struct sockaddr_in in = { .sin_family = AF_INET,
-				  .sin_port = htons(port),
-				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	_cleanup_close_ int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	return connect(fd, (struct sockaddr *)&in, sizeof(in)) == 0;
-}
-
-static pid_t nghttpx_start(uint16_t port, const char *log)
-{
-	char from[64], to[64], access[PATH_MAX], key[PATH_MAX], cert[PATH_MAX];
-	const char *const argv[] = { "nghttpx",
-				     "--conf=/dev/null",
-				     from,
-				     to,
-				     "--insecure",
-				     "--no-ocsp",
-				     "--workers=1",
-				     access,
-				     "--accesslog-format=$alpn $status",
-				     "--log-level=ERROR",
-				     standin_path(&standin, "server.key", key),
-				     standin_path(&standin, "server.crt", cert),
-				     NULL };
-	int64_t end = reflect_now_ms() + UNTIL_MS;
-	pid_t pid;
-
-	snprintf(from, sizeof(from), "--frontend=127.0.0.1,%u", port);
-	snprintf(to, sizeof(to), "--backend=127.0.0.1,%u;;tls;proto=http/1.1", standin.port);
-	snprintf(access, sizeof(access), "--accesslog-file=%s", log);
-	pid = fork();
-	if (pid == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		dup2(open("/dev/null", O_WRONLY), STDERR_FILENO);
-		execvp(argv[0], (char *const *)argv);
-		execv("/usr/sbin/nghttpx", (char *const *)argv);
-		_exit(127);
-	}
-	while (!listens(port)) {
-		if (waitpid(pid, NULL, WNOHANG) == pid || reflect_now_ms() > end)
-			fail_msg("nghttpx does not start");
-		usleep(2000);
-	}
-	return pid;
-}
-
-// The kubeconfig with another port.
-static void write_kubeconfig(uint16_t port)
-{
-	char path[PATH_MAX], old[32], fresh[32];
-	_cleanup_free_ char *text = test_read(standin_path(&standin, "kubeconfig", path), NULL);
-	char *at;
-
-	snprintf(old, sizeof(old), ":%u\"", standin.port);
-	snprintf(fresh, sizeof(fresh), ":%u\"", port);
-	at = strstr(text, old);
-	assert_non_null(at);
-	assert_ok(asprintf(&at, "%.*s%s%s", (int)(at - text), text, fresh, at + strlen(old)));
-	test_write(standin.dir, "h2.kubeconfig", at);
-	free(at);
-}
-
 static void over_http2(void **state)
 {
-	char path[PATH_MAX];
 	_cleanup_free_ char *log = NULL;
-	uint16_t port = free_port();
 	unsigned int n = 0;
+	struct proxy proxy;
 	struct rig rig;
-	pid_t pid;
 
 	// Lists end, and so are logged.
 	standin_do(&standin, "{'op':'set','watchlist':false}");
-	write_kubeconfig(port);
-	pid = nghttpx_start(port, standin_path(&standin, "access.log", path));
-	open_by(&rig, "h2.kubeconfig");
+	proxy_open(&proxy, &standin);
+	open_by(&rig, "proxy.kubeconfig");
 	for (enum kind kind = 0; kind < KIND_MAX; kind++)
 		assert_ok(store_each(rig.store, kind, NULL, same_as_whole, &n));
 	assert_true(n > 20);
 	close_source(&rig);
-	kill(pid, SIGTERM);
-	waitpid(pid, NULL, 0);
-	log = test_read(standin_path(&standin, "access.log", path), NULL);
+	log = proxy_close(&proxy);
 	assert_str_contains(log, "h2 200");
 	assert_str_lacks(log, "http/1.1");
 	standin_do(&standin, "{'op':'set','watchlist':true}");
+}
+
+static const enum kind changing[] = { KIND_NAMESPACE, KIND_NETPOL, KIND_POD };
+
+// In each round an object of each kind comes, the one before it changes, and the one before that goes.
+static void change(unsigned int round)
+{
+	static const char *const objects[] = {
+		"{'apiVersion':'v1','kind':'Namespace','metadata':{'name':'r-%u','labels':{'round':'%u'}}}",
+		"{'apiVersion':'networking.k8s.io/v1','kind':'NetworkPolicy','metadata':{'namespace':'shop',"
+		"'name':'r-%u'},'spec':{'podSelector':{'matchLabels':{'round':'%u'}}}}",
+		"{'apiVersion':'v1','kind':'Pod','metadata':{'namespace':'shop','name':'r-%u','labels':{'round':"
+		"'%u'}},'spec':{'nodeName':'node-a','containers':[]}}",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(objects); i++) {
+		const struct kind_ops *kind = object_kind(changing[i]);
+
+		for (unsigned int n = round ? round - 1 : 0; n <= round; n++) {
+			char object[400];
+
+			snprintf(object, sizeof(object), objects[i], n, round);
+			standin_do(&standin, "{'op':'put','object':%s}", object);
+		}
+		if (round >= 2)
+			standin_do(&standin, "{'op':'delete','resource':'%s','namespace':'%s','name':'r-%u'}",
+				   kind->plural, kind->namespaced ? "shop" : "", round - 2);
+	}
+}
+
+static bool is_whole(const struct rig *rig, enum kind kind)
+{
+	_cleanup_json_ struct json_object *list =
+		standin_ask(&standin, "{'op':'list','resource':'%s'}", object_kind(kind)->plural);
+	struct json_object *items = json_object_object_get(list, "items");
+	size_t n = 0;
+
+	for (size_t i = 0; i < json_object_array_length(items); i++) {
+		_cleanup_(object_putp) struct object *want = NULL;
+		const struct object *held;
+		struct err err = { 0 };
+
+		assert_ok_err(object_parse(kind, json_object_array_get_idx(items, i), &want, &err), &err);
+		if (kind == KIND_POD && ((const struct pod *)want)->finished)
+			continue;
+		held = store_find(rig->store, kind, want->ns, want->name);
+		if (!held || !object_equal(held, want))
+			return false;
+		n++;
+	}
+	return n == store_count(rig->store, kind);
+}
+
+static bool holds_what_the_server_has(const struct rig *rig)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(changing); i++)
+		if (!is_whole(rig, changing[i]))
+			return false;
+	return true;
+}
+
+static const char *text_at(struct json_object *json, const char *key)
+{
+	return json_object_get_string(json_object_object_get(json, key));
+}
+
+// All that is watched is told of as not readable.
+static bool is_cut_off(const struct rig *rig)
+{
+	_cleanup_json_ struct json_object *now = rig->source->ops->describe(rig->source);
+	struct json_object *resources = json_object_object_get(now, "resources");
+	const char *problems = json_object_get_string(json_object_object_get(now, "problems"));
+
+	for (size_t i = 0; i < json_object_array_length(resources); i++) {
+		struct json_object *one = json_object_array_get_idx(resources, i);
+		char where[128];
+
+		snprintf(where, sizeof(where), "\"where\": \"%s\"", text_at(one, "name"));
+		if (strcmp(text_at(one, "state"), "absent") && !strstr(problems, where))
+			return false;
+	}
+	return true;
+}
+
+static void until(struct rig *rig, const char *what, bool (*fn)(const struct rig *rig))
+{
+	struct timeval tick = { 0, 5000 };
+	int64_t end = reflect_now_ms() + UNTIL_MS;
+
+	while (!fn(rig)) {
+		if (reflect_now_ms() > end)
+			fail_msg("%s: not within %d s", what, UNTIL_MS / 1000);
+		event_base_loopexit(rig->base, &tick);
+		event_base_dispatch(rig->base);
+	}
+}
+
+static void may_leave(void *arg, const struct object *before, const struct object *after)
+{
+	if (!after && strcmp(before->name, arg))
+		fail_msg("'%s' left the store, though it was there all the time", before->name);
+}
+
+static void changes_over_http2(void **state)
+{
+	char leaves[16] = "";
+	_cleanup_free_ char *log = NULL;
+	unsigned int round = 0;
+	struct proxy proxy;
+	struct rig rig;
+
+	proxy_open(&proxy, &standin);
+	open_by(&rig, "proxy.kubeconfig");
+	assert_ok(store_subscribe(rig.store, may_leave, leaves));
+	for (; round < 4; round++) {
+		snprintf(leaves, sizeof(leaves), "r-%d", (int)round - 2);
+		change(round);
+		until(&rig, "changes while it is watched", holds_what_the_server_has);
+	}
+	proxy_kill(&proxy);
+	*leaves = '\0';
+	until(&rig, "the connection breaks", is_cut_off); // nothing left
+	snprintf(leaves, sizeof(leaves), "r-%u", round - 2);
+	change(round++);
+	proxy_start(&proxy);
+	until(&rig, "changes while nothing was heard", holds_what_the_server_has);
+	snprintf(leaves, sizeof(leaves), "r-%u", round - 2);
+	change(round++);
+	until(&rig, "changes after that", holds_what_the_server_has);
+	standin_do(&standin, "{'op':'end','on':'*','how':'clean'}"); // watches that end are logged
+	snprintf(leaves, sizeof(leaves), "r-%u", round - 2);
+	change(round++);
+	until(&rig, "changes after watches ended", holds_what_the_server_has);
+	close_source(&rig);
+	log = proxy_close(&proxy);
+	assert_str_contains(log, "h2 200 GET /api/v1/pods?watch=true");
+	assert_str_lacks(log, "http/1.1");
+}
+
+// One of several watches on a connection, that is: it goes on by another one, and the others lose nothing either.
+static void a_watch_that_falls_silent_over_http2(void **state)
+{
+	struct reflect_status status;
+	struct mirror pods, policies;
+	struct proxy proxy;
+
+	change(0);
+	change(1);
+	proxy_open(&proxy, &standin);
+	mirror_open(&pods, &standin, "proxy.kubeconfig");
+	mirror_beside(&policies, &pods);
+	mirror_start(&pods, "Pod");
+	mirror_start(&policies, "NetworkPolicy");
+	mirror_until(&pods, "synced", mirror_synced, NULL);
+	mirror_until(&policies, "synced", mirror_synced, NULL);
+	standin_do(&standin, "{'op':'end','on':'watch pods','how':'silent'}");
+	change(2);
+	pods.stays = objects_of_standin(&standin, "pods");
+	policies.stays = objects_of_standin(&standin, "networkpolicies");
+	mirror_until(&policies, "what is beside it goes on", mirror_holds, policies.stays);
+	mirror_until(&pods, "what was silent", mirror_holds, pods.stays);
+	reflect_status(pods.reflect, &status);
+	assert_str_contains(status.error, "the server has gone silent");
+	assert_int_equal(pods.lists, 1);
+	assert_int_equal(policies.lists, 1);
+	mirror_close(&policies);
+	mirror_close(&pods);
+	free(proxy_close(&proxy));
 }
 
 static int setup(void **state)
@@ -285,6 +365,8 @@ int main(void)
 		cmocka_unit_test(a_client_certificate_is_enough),
 		cmocka_unit_test(as_a_pod_of_the_cluster),
 		cmocka_unit_test(over_http2),
+		cmocka_unit_test(changes_over_http2),
+		cmocka_unit_test(a_watch_that_falls_silent_over_http2),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
