@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "agent/kube/pause.h"
 #include "agent/kube/reflect_private.h"
 
 #define WATCH_SLACK_SEC 30 // beyond the length that was asked for
@@ -41,26 +42,13 @@ static void wait_ms(struct reflect *reflect, uint64_t ms)
 	event_add(reflect->timer, &delay);
 }
 
-// Half of a pause is random, so that a cluster's agents do not come back in step.
-static uint64_t half_random(uint64_t ms)
-{
-	return ms / 2 + arc4random_uniform((uint32_t)(ms / 2 + 1));
-}
-
 static void wait_after_failures(struct reflect *reflect, long retry_after_sec)
 {
 	const struct reflect_times *times = reflect->times;
-	uint64_t ms = times->pause_min_ms, asked;
+	uint64_t ms = pause_after(reflect->failures, times->pause_min_ms, times->pause_max_ms);
+	uint64_t asked = pause_asked(retry_after_sec);
 
-	for (unsigned i = 1; i < reflect->failures && ms < times->pause_max_ms; i++)
-		ms *= 2;
-	if (ms > times->pause_max_ms)
-		ms = times->pause_max_ms;
-	ms = half_random(ms);
-	if (retry_after_sec > REFLECT_RETRY_AFTER_MAX_SEC)
-		retry_after_sec = REFLECT_RETRY_AFTER_MAX_SEC;
-	asked = retry_after_sec > 0 ? (uint64_t)retry_after_sec * 1000 : 0;
-	wait_ms(reflect, ms < asked ? asked + arc4random_uniform(1000) : ms);
+	wait_ms(reflect, ms < asked ? asked : ms);
 }
 
 // ---- how a call ends -----------------------------------------------------------------------------------------------
@@ -250,7 +238,7 @@ static void absent(struct reflect *reflect, const struct kube_status *status)
 	reflect->synced = true;
 	reflect->failures = reflect->refusals = 0;
 	works(reflect);
-	wait_ms(reflect, half_random(2 * (uint64_t)reflect->times->absent_ms));
+	wait_ms(reflect, pause_half_random(2 * (uint64_t)reflect->times->absent_ms));
 }
 
 // The server does not understand the question: it is put more simply, as far as that goes.

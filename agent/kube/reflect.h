@@ -15,8 +15,8 @@
 // joins two states, from which no watch could follow. Nothing is forgotten while a list is read.
 // resourceVersions are opaque: kept, sent, never compared.
 //
-// Any failure is followed by another try, after a pause that doubles (half of it at random) up to a limit, or that
-// the server asked for.
+// Any failure is followed by another try, after a pause that doubles up to a limit, or that the server asked for
+// (pause.h).
 #pragma once
 
 #include <event2/event.h>
@@ -31,7 +31,6 @@
 #define REFLECT_VERSION_MAX 1024 // bytes of a resourceVersion
 #define REFLECT_PAGE_TOKEN_MAX 8192 // bytes of a `continue`
 #define REFLECT_REFUSALS 3 // of a watch, or 404s of what was there: then it is believed
-#define REFLECT_RETRY_AFTER_MAX_SEC 300 // a server that asks for more is asked after that
 
 struct reflect_resource {
 	const char *api_version, *kind; // as its objects say it

@@ -3,10 +3,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "agent/kube/pause.h"
 #include "agent/report/report_private.h"
 #include "agent/report/stamp.h"
-
-#define PAUSE_MAX_SEC 300 // a server that asks for more is asked after that
 
 void report_problem(struct report *report, const char *where, const char *text)
 {
@@ -22,14 +21,9 @@ size_t report_nodes(const struct report *report)
 
 unsigned report_pause_ms(long retry_after_sec)
 {
-	unsigned pause = REPORT_PAUSE_MS + arc4random_uniform(REPORT_PAUSE_MS);
-
 	if (retry_after_sec > 0)
-		pause = (unsigned)(retry_after_sec > PAUSE_MAX_SEC ? PAUSE_MAX_SEC :
-								     retry_after_sec) *
-				1000 +
-			arc4random_uniform(1000);
-	return pause;
+		return (unsigned)pause_asked(retry_after_sec);
+	return REPORT_PAUSE_MS + arc4random_uniform(REPORT_PAUSE_MS);
 }
 
 int report_new(struct event_base *base, struct http *http, const struct store *store,

@@ -10,6 +10,7 @@
 #include "tests/harness/standin.h"
 
 #define DEADLINE_SEC 20
+#define LOOP_TICK_MS 20 // the loop's clock is behind by less
 
 static const struct reflect_resource namespaces = { "v1", "Namespace", "/api/v1/namespaces", "namespaces" };
 static const struct reflect_resource narrowed = { "v1", "Namespace", "/api/v1/namespaces", "namespaces",
@@ -130,9 +131,8 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void start(struct rig *rig, const struct reflect_resource *resource)
+static void open_client(struct rig *rig)
 {
-	const struct reflect_events events = { rig, on_listing, on_listed, on_put, on_gone, on_problem };
 	struct kube_config *config = NULL;
 	char folder[PATH_MAX], port[8];
 	struct err err = { 0 };
@@ -144,6 +144,13 @@ static void start(struct rig *rig, const struct reflect_resource *resource)
 					     &err),
 		      &err);
 	assert_ok_err(http_new(rig->base, config, &rig->http, &err), &err);
+}
+
+static void start(struct rig *rig, const struct reflect_resource *resource)
+{
+	const struct reflect_events events = { rig, on_listing, on_listed, on_put, on_gone, on_problem };
+
+	open_client(rig);
 	assert_ok(reflect_new(rig->base, rig->http, resource, &rig->times, &events, &rig->reflect));
 }
 
@@ -551,6 +558,103 @@ static void busy_servers_are_not_asked_for_more(void **state)
 			    "watch namespaces: HTTP 429: Too many requests, please try again later.");
 }
 
+// One that is refused at once, and asked to wait a second.
+struct asker {
+	struct reflect *reflect;
+	int asked;
+	int64_t refused_ms, again_ms;
+};
+
+static void on_asker_asks(void *arg)
+{
+	struct asker *asker = arg;
+
+	if (++asker->asked == 2)
+		asker->again_ms = reflect_now_ms();
+}
+
+static int on_asker_listed(void *arg)
+{
+	return 0;
+}
+
+static int on_asker_object(void *arg, struct json_object *json)
+{
+	return 0;
+}
+
+static void on_asker_problem(void *arg, const char *text)
+{
+}
+
+// now_ms: before the turn of the loop in which it may have been refused.
+static void notice_refusal(struct asker *asker, int64_t now_ms)
+{
+	struct reflect_status status;
+
+	reflect_status(asker->reflect, &status);
+	if (status.failures && !asker->refused_ms)
+		asker->refused_ms = now_ms;
+}
+
+// In a header, in the Status beside it, and in an event of a stream that has begun.
+static void script_waits(struct rig *rig)
+{
+	static const char status[] =
+		"{\"kind\":\"Status\",\"status\":\"Failure\",\"code\":429,\"details\":{\"retryAfterSeconds\":1}}";
+	char text[400];
+
+	standin_do(&rig->standin, "{'op':'fault','on':'watch namespaces','status':503,'retry_after':1}");
+	standin_do(&rig->standin, "{'op':'fault','on':'watch pods','status':429,'retry_after':1}");
+	snprintf(text, sizeof(text),
+		 "HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
+		 strlen(status), status);
+	script_raw(rig, "watch nodes", "done", text);
+	snprintf(text, sizeof(text), "{'type':'ERROR','object':%s}", status);
+	script(rig, "watch services", "done", text);
+}
+
+static void as_long_as_a_server_asks_nothing_is_asked(void **state)
+{
+	static const struct reflect_resource resources[] = {
+		{ "v1", "Namespace", "/api/v1/namespaces", "namespaces" },
+		{ "v1", "Pod", "/api/v1/pods", "pods" },
+		{ "v1", "Node", "/api/v1/nodes", "nodes" },
+		{ "v1", "Service", "/api/v1/services", "services" },
+	};
+	struct asker askers[ARRAY_SIZE(resources)] = { 0 };
+	const int64_t deadline = reflect_now_ms() + DEADLINE_SEC * 1000;
+	struct rig *rig = *state;
+	size_t left = ARRAY_SIZE(askers);
+
+	open_client(rig);
+	script_waits(rig);
+	for (size_t i = 0; i < ARRAY_SIZE(askers); i++) {
+		const struct reflect_events events = { &askers[i],	on_asker_asks,	 on_asker_listed,
+						       on_asker_object, on_asker_object, on_asker_problem };
+
+		assert_ok(reflect_new(rig->base, rig->http, &resources[i], &rig->times, &events,
+				      &askers[i].reflect));
+	}
+	while (left && reflect_now_ms() < deadline) {
+		int64_t now_ms = reflect_now_ms();
+
+		event_base_loop(rig->base, EVLOOP_ONCE);
+		left = 0;
+		for (size_t i = 0; i < ARRAY_SIZE(askers); i++) {
+			notice_refusal(&askers[i], now_ms);
+			left += !askers[i].again_ms;
+		}
+	}
+	assert_int_equal(left, 0);
+	for (size_t i = 0; i < ARRAY_SIZE(askers); i++) {
+		if (askers[i].again_ms - askers[i].refused_ms < 1000 - LOOP_TICK_MS)
+			fail_msg("%s: asked again after %lld ms", resources[i].name,
+				 (long long)(askers[i].again_ms - askers[i].refused_ms));
+		reflect_free(askers[i].reflect);
+	}
+}
+
 static void a_refusal_that_is_repeated_is_believed(void **state)
 {
 	struct rig *rig = *state;
@@ -918,6 +1022,7 @@ int main(void)
 		TEST(both_forms_of_410_list_again),
 		TEST(real_compaction_lists_again),
 		TEST(busy_servers_are_not_asked_for_more),
+		TEST(as_long_as_a_server_asks_nothing_is_asked),
 		TEST(a_refusal_that_is_repeated_is_believed),
 		TEST(what_must_be_there_is_not_forgotten_by_a_404),
 		TEST(redirects_are_not_followed),
