@@ -136,7 +136,7 @@ static int ask(const struct call *call, struct json_object *request, struct err 
 
 	add_number(request, "wait_ms", (int)call->conf.timeout_sec * 1000);
 	r = ask_agent(&call->conf, "cni.add", request, &reply, &err);
-	if (r == -ECONNABORTED)
+	if (r == -ECONNABORTED || r == -ECANCELED) // the latter: it leaves, and says so
 		return no_agent(call, &err, reterr);
 	if (r == -ETIMEDOUT)
 		return not_in_time(call, err.text, reterr);

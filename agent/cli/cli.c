@@ -245,7 +245,7 @@ int cli_ask(const struct cli *cli, struct json_object *request, struct json_obje
 	if (fd < 0)
 		return cli_fail(cli, CLI_UNREACHABLE, "%s", err.text);
 	r = control_ask(fd, owned, (int)cli->common->timeout_sec, ret, &err);
-	if (r == -ECONNABORTED || r == -ETIMEDOUT || r == -EPERM)
+	if (r == -ECONNABORTED || r == -ETIMEDOUT || r == -EPERM || r == -ECANCELED) // the last: it is leaving
 		return cli_fail(cli, CLI_UNREACHABLE, "%s", err.text);
 	return r < 0 ? cli_fail(cli, CLI_AGENT, "%s", err.text) : CLI_OK;
 }

@@ -43,7 +43,8 @@ void control_answer(struct control_deferred *deferred, struct json_object *json,
 // is being served is refused (-EADDRINUSE).
 int control_server_new(struct event_base *base, const char *path, const struct control_op *ops,
 		       void *arg, struct control_server **ret, struct err *reterr);
-void control_server_free(struct control_server *server); // removes the socket file
+// Removes the socket file. Answers that were given are sent as far as that needs no wait.
+void control_server_free(struct control_server *server);
 DEFINE_CLEANUP(struct control_server *, control_server_free)
 
 // One request, one answer, with a time-out. 0: *ret is the answer object; an error of the agent becomes

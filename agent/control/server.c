@@ -377,14 +377,26 @@ int control_server_new(struct event_base *base, const char *path, const struct c
 	return 0;
 }
 
+// Best effort, never waits: who was answered last hears it, though the loop does not turn again.
+static void say_rest(struct client *client)
+{
+	struct evbuffer *out = bufferevent_get_output(client->events);
+
+	evbuffer_unfreeze(out, 1); // only its bufferevent may take from it otherwise
+	if (evbuffer_get_length(out) && evbuffer_write(out, bufferevent_getfd(client->events)) < 0)
+		log_debug("a client did not hear its last answer: %m");
+}
+
 void control_server_free(struct control_server *server)
 {
 	struct stat st;
 
 	if (!server)
 		return;
-	while (server->clients)
+	while (server->clients) {
+		say_rest(server->clients);
 		client_free(server->clients);
+	}
 	if (server->accept)
 		event_free(server->accept);
 	if (server->resume)

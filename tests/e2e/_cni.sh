@@ -11,14 +11,14 @@ cni_result() { # POD: what the plugin before ours made of it
 	printf '"ips":[{"interface":1,"address":"%s/32"},{"interface":1,"address":"%s/128"}]}' "${POD4[$1]}" "${POD6[$1]}"
 }
 
-# cni COMMAND POD: as a runtime runs the plugin. CONTAINER, CNI_UID and CNI_CONF (further keys, `,"onAgentDown":"fail"`)
-# may be set.
+# cni COMMAND POD: as a runtime runs the plugin. CONTAINER, IFNAME, CNI_UID and CNI_CONF (further keys,
+# `,"onAgentDown":"fail"`) may be set.
 cni() {
 	local command=$1 pod=$2
 	printf '{"cniVersion":"1.1.0","name":"test","type":"bulkhead-cni","socket":"%s","records":"%s","prevResult":%s%s}' \
 		"$SOCKET" "$RECORDS" "$(cni_result "$pod")" "${CNI_CONF:-}" |
 		in_ns node env CNI_COMMAND="$command" CNI_CONTAINERID="${CONTAINER:-container-$pod}" \
-			CNI_NETNS="/run/netns/$P-$pod" CNI_IFNAME=eth0 CNI_PATH="$B" \
+			CNI_NETNS="/run/netns/$P-$pod" CNI_IFNAME="${IFNAME:-eth0}" CNI_PATH="$B" \
 			CNI_ARGS="IgnoreUnknown=1;K8S_POD_NAMESPACE=${NAMESPACE[$pod]};K8S_POD_NAME=$pod;K8S_POD_UID=${CNI_UID-uid-$P-$pod}" \
 			"$B/bulkhead-cni"
 }
@@ -38,6 +38,7 @@ born() {
 	EOT
 }
 cni_code() { jq -r '.code // 0' <<<"$1"; } # of an error
+cni_said() { jq -r '"\(.code) \(.msg)"' <<<"$1"; } # likewise: its code and its sentence
 endpoint() { # POD FILTER
 	ask "{\"op\":\"endpoint.get\",\"namespace\":\"${NAMESPACE[$1]}\",\"name\":\"$1\"}" | jq -r "$2"
 }

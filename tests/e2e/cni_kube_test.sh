@@ -73,13 +73,13 @@ equal "and stays the new one" "$(endpoint heir '"\(.state) \(.ingress.isolated)"
 NAMESPACE[ghost]=shop
 link_up ghost
 out=$(cni ADD ghost)
-matches "a pod that the API server does not know is refused" "$out" 'knows no such pod'
+matches "a pod that the API server does not know is refused" "$(cni_said "$out")" '^102 .*knows no such pod'
 silence
 CNI_UID=another born reborn shop "app: reborn"
 api_show
 link_up reborn
 out=$(CNI_UID=first cni ADD reborn)
-matches "or knows by another UID" "$out" 'another UID'
+matches "or knows by another UID" "$(cni_said "$out")" '^102 .*another UID'
 equal "neither has a record" "$(find "$RECORDS" -name '*ghost*' -o -name '*reborn*')" ""
 
 # ---- an API server that is slow, and then is not -----------------------------------------------------------------

@@ -97,12 +97,21 @@ expect "with its policy" <<-EOT
 EOT
 
 # ---- a second interface --------------------------------------------------------------------------------------------
-ip -n "$NODE_NS" link add second type veth peer name net1 netns "$P-late" && ip -n "$NODE_NS" link set second up
-second() {
-	ask "{\"op\":\"cni.add\",\"container\":\"container-late\",\"ifname\":\"net1\",\"namespace\":\"shop\",\"name\":\"late\",\"uid\":\"uid-$P-late\",\"addresses\":[],\"wait_ms\":9000,\"ifindex\":$(
-		ip -n "$NODE_NS" -j link show second | jq '.[0].ifindex')}"
-}
-matches "a second device of a pod is refused" "$(second)" 'the pod has a device already.*"EEXIST"'
+# Both ends have addresses of their own, which lead nowhere else.
+there=10.$NET_A.$NET_B.251
+ip -n "$NODE_NS" -b - <<-EOT
+	link add second type veth peer name net1 netns $P-late
+	addr add 10.$NET_A.$NET_B.250 peer $there dev second
+	link set second up
+EOT
+ip -n "$P-late" -b - <<-EOT
+	addr add $there peer 10.$NET_A.$NET_B.250 dev net1
+	link set net1 up
+EOT
+equal "a second device of a pod is open before ADD" "$(probe node "$there" 0 icmp 4)" open
+out=$(IFNAME=net1 cni ADD late)
+matches "a second device of a pod is refused, by the agent" "$(cni_said "$out")" '^103 .*the pod has a device already'
+equal "it stays shut, without a record" "$(PROBE_MS=300 probe node "$there" 0 icmp 4) $(find "$RECORDS" -name '*net1')" "silent "
 expect "the first one is what it was" <<<'open web late 80 tcp'
 ip -n "$NODE_NS" link del second
 
@@ -170,6 +179,51 @@ expect "with its policy" <<-EOT
 EOT
 equal "a DEL that found no agent counts" "$(bh endpoint list -o json | jq -c '[.endpoints[] | select(.cni) | .name] | sort')" '["down","next"]'
 
+# ---- an agent that ends while ADD waits for it ---------------------------------------------------------------------
+# shellcheck disable=SC2317 # called by name
+known() { [ "$(status .endpoints.attachments)" = "$1" ]; }
+# ends HOW POD: ADD of a pod without an object, which therefore waits, while the agent ends.
+ends() {
+	local adding
+	CNI_CONF="${CNI_CONF:-},\"timeoutSeconds\":60" cni ADD "$2" >"$WORK/ended" 2>"$WORK/ended.note" &
+	adding=$!
+	check "$1: ADD waits" until_true 20 known $((before + 1))
+	"agent_$1"
+	wait $adding
+}
+for how in kill stop; do
+	pod=by-$how
+	NAMESPACE[$pod]=shop
+	link_up "$pod"
+	serve "$pod" 80/tcp
+	before=$(status .endpoints.attachments)
+	ends $how "$pod"
+	equal "$how: an error, try again later, and no record" \
+		"$(cni_code "$(cat "$WORK/ended")") $(find "$RECORDS" -name "*$pod@*")" "11 "
+	agent_start
+	sync
+	equal "$how: the next agent does not know it" "$(status .endpoints.attachments)" "$before"
+	CNI_CONF=',"onAgentDown":"quarantine"' ends $how "$pod"
+	equal "$how: or it succeeds, as configured" "$(cat "$WORK/ended")" "$(cni_result "$pod")"
+	matches "$how: and says so" "$(cat "$WORK/ended.note")" "'shop/$pod' starts closed, until an agent takes it over"
+	PROBE_MS=300 expect "$how: closed" <<-EOT
+		silent web    $pod 80 tcp
+		silent $pod   web  80 tcp
+	EOT
+	agent_start
+	born "$pod" shop "app: $pod, tier: back"
+	sync
+	check "$how: taken over by the next agent" until_true 20 in_state "$pod" enforce
+	expect "$how: with its policy" <<-EOT
+		open   web   $pod 80 tcp
+		silent world $pod 80 tcp
+	EOT
+	cni DEL "$pod"
+	link_down "$pod"
+	manifest_rm "pod-$pod"
+done
+matches "an agent that is told to end tells who waits" "$(cat "$WORK/ended.note")" 'takes it over: the agent is leaving$'
+
 # ---- an agent that has read nothing ---------------------------------------------------------------------------------
 agent_stop
 agent_cleanup
@@ -179,7 +233,9 @@ agent_start 9>&-
 born early shop "app: early, tier: back"
 link_up early
 serve early 80/tcp
-matches "STATUS says so" "$(cni STATUS early)" '"code": *5[01]'
+# shellcheck disable=SC2317 # called by until_true
+says() { [ "$(cni_code "$(cni STATUS early)")" = "$1" ]; }
+check "STATUS: no pod can start, and devices that are there are shut" until_true 20 says 51
 err=$(CNI_CONF=',"timeoutSeconds":1' cni ADD early 2>&1 >/dev/null)
 matches "before anything is read a pod starts closed" "$err" 'starts closed.*has not read yet'
 PROBE_MS=300 expect "closed before the first sync" <<<'silent web early 80 tcp'

@@ -121,11 +121,36 @@ static void a_deferred_answer_outlives_its_client(void **state)
 	place_fini(&place);
 }
 
+static void an_answer_at_the_end_is_heard(void **state)
+{
+	struct control_server *server = NULL;
+	struct err err = { 0 };
+	struct place place;
+	int asks;
+
+	place_init(&place);
+	assert_ok_err(control_server_new(place.base, place.path, late_ops, &server, &server, &err),
+		      &err);
+	asks = raw_open(place.path);
+	raw_say(asks, "{\"op\":\"later\"}\n");
+	turn(place.base);
+	assert_non_null(waiting);
+	err_set(&err, -ECANCELED, "it is leaving");
+	control_answer(TAKE_PTR(waiting), NULL, &err);
+	control_server_free(server);
+	raw_expect(asks, "it is leaving");
+	turn(place.base); // a callback put off holds its connection
+	raw_expect_end(asks);
+	close(asks);
+	place_fini(&place);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_deferred_answer_keeps_its_place),
 		cmocka_unit_test(a_deferred_answer_outlives_its_client),
+		cmocka_unit_test(an_answer_at_the_end_is_heard),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
