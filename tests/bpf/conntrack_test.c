@@ -344,6 +344,85 @@ static void r7_two_pods_of_one_node_share_no_entry(void **state)
 	bpfprog_free(b);
 }
 
+// Another pod of the same node, with FRIEND's addresses; it sees the first one as somebody of class 2.
+static struct bpfprog *neighbour(struct bpfprog *share)
+{
+	struct bpfprog_options options = { .slot = 9, .share = share };
+	struct bpfprog *prog = prog_new(&options);
+	struct bh_endpoint *ep = bpfprog_endpoint(prog);
+	struct bh_addr addr6 = packet_addr(FRIEND6);
+
+	ep->addr4 = packet_addr(FRIEND4).w[3];
+	memcpy(ep->addr6, &addr6, sizeof(ep->addr6));
+	memcpy(ep->mac, peer_mac, sizeof(ep->mac));
+	ep->ifindex = POD_IFINDEX + 1;
+	isolate_both(prog);
+	bpfprog_peer(prog, POD4, 2);
+	bpfprog_peer(prog, POD6, 2);
+	return prog;
+}
+
+// One frame from one pod to the other, by how the first one sees the flow: known where it leaves and where it arrives.
+static void crosses(struct bpfprog *const pods[2], int from, const struct flow *f, uint8_t flags)
+{
+	struct packet p;
+
+	segment(&p, from ? IN : OUT, f, flags, 0);
+	assert_silent(bpfprog_run(pods[from], OUT, &p, NULL));
+	assert_silent(bpfprog_run(pods[!from], IN, &p, NULL));
+}
+
+static void entries_are(struct bpfprog *const pods[2], bool v6, uint32_t gen_a, uint32_t gen_b)
+{
+	struct bh_ct ct;
+
+	assert_true(bpfprog_ct(pods[0], IPPROTO_TCP, v6 ? FRIEND6 : FRIEND4, 80, 40000, &ct));
+	assert_int_equal(ct.state, BH_CT_ESTABLISHED);
+	assert_int_equal(ct.gen, gen_a);
+	assert_true(bpfprog_ct(pods[1], IPPROTO_TCP, v6 ? POD6 : POD4, 40000, 80, &ct));
+	assert_int_equal(ct.state, BH_CT_ESTABLISHED);
+	assert_int_equal(ct.gen, gen_b);
+}
+
+static void between_two(struct bpfprog *const pods[2], bool v6)
+{
+	const struct flow f = { v6 ? FRIEND6 : FRIEND4, 80, 40000, IPPROTO_TCP };
+	struct packet p;
+
+	segment(&p, OUT, &(struct flow){ f.remote, 81, 40000, IPPROTO_TCP }, P_SYN, 0);
+	assert_passes(bpfprog_run(pods[0], OUT, &p, NULL), ALLOWED); // the one may,
+	assert_drops(bpfprog_run(pods[1], IN, &p, NULL), POLICY_DENIED); // the other lets nobody in there
+	segment(&p, OUT, &f, P_SYN, 0);
+	assert_passes(bpfprog_run(pods[0], OUT, &p, NULL), ALLOWED);
+	assert_passes(bpfprog_run(pods[1], IN, &p, NULL), ALLOWED);
+	crosses(pods, 1, &f, P_SYN | P_ACK);
+	crosses(pods, 0, &f, P_ACK);
+	crosses(pods, 1, &f, P_ACK);
+	entries_are(pods, v6, GEN(OUT, 0), GEN(IN, 0));
+	change(pods[1], IN, 1, true);
+	segment(&p, OUT, &f, P_ACK, 32);
+	assert_silent(bpfprog_run(pods[0], OUT, &p, NULL));
+	assert_drops(bpfprog_run(pods[1], IN, &p, NULL), CUT);
+	entries_are(pods, v6, GEN(OUT, 0), GEN(IN, 1));
+	change(pods[1], IN, 2, false);
+	change(pods[0], OUT, 3, true);
+	assert_drops(bpfprog_run(pods[0], OUT, &p, NULL), CUT);
+	assert_passes(bpfprog_run(pods[1], IN, &p, NULL), ALLOWED); // judged anew, by its own
+	entries_are(pods, v6, GEN(OUT, 3), GEN(IN, 2));
+}
+
+static void r7_each_of_two_policed_pods_judges_what_passes_between_them(void **state)
+{
+	for (int v6 = 0; v6 < 2; v6++) {
+		struct bpfprog *a = prog_new(NULL), *b = neighbour(a);
+
+		isolate_both(a);
+		between_two((struct bpfprog *const[2]){ a, b }, v6);
+		bpfprog_free(b);
+		bpfprog_free(a);
+	}
+}
+
 static void r9_the_next_pod_in_a_slot_meets_no_old_entry(void **state)
 {
 	struct bpfprog_options next = { .incarnation = 8, .share = *state };
@@ -382,6 +461,7 @@ int main(void)
 		TEST(sctp_is_not_tcp),
 		TEST(r24_protocols_without_ports_need_a_port_less_rule),
 		TEST(r7_two_pods_of_one_node_share_no_entry),
+		TEST(r7_each_of_two_policed_pods_judges_what_passes_between_them),
 		TEST(r9_the_next_pod_in_a_slot_meets_no_old_entry),
 	};
 

@@ -61,7 +61,7 @@ static struct bpfprog_result link6(struct bpfprog *prog, enum bh_dir dir, uint8_
 
 #define A(...) ((const char *const[3]){ __VA_ARGS__ })
 
-static void arp_of_the_pods_own_address_passes(void **state)
+static void r25_arp_of_the_pods_own_address_passes(void **state)
 {
 	struct bpfprog *prog = *state;
 	struct packet p;
@@ -76,7 +76,7 @@ static void arp_of_the_pods_own_address_passes(void **state)
 	assert_silent(run(prog, IN, &p));
 }
 
-static void arp_that_claims_another_address_is_dropped(void **state)
+static void r25_arp_that_claims_another_address_is_dropped(void **state)
 {
 	struct bpfprog *prog = *state;
 	struct packet p;
@@ -331,8 +331,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, scene_teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(arp_of_the_pods_own_address_passes),
-		TEST(arp_that_claims_another_address_is_dropped),
+		TEST(r25_arp_of_the_pods_own_address_passes),
+		TEST(r25_arp_that_claims_another_address_is_dropped),
 		TEST(r28_neighbour_discovery_passes),
 		TEST(r28_neighbour_discovery_goes_no_further_than_the_link),
 		TEST(r28_listener_report_to_one_address_is_judged),

@@ -96,6 +96,33 @@ static void a_pod_that_vanishes_while_its_device_stays_is_quarantined(void **sta
 	assert_false(leaving.stays);
 }
 
+static void r35_a_failed_pod_is_shut_until_its_device_goes(void **state)
+{
+	static const char *const phases[] = { "Failed", "Succeeded" };
+	struct world *world = *state;
+	struct link_pod link = link_at("10.0.0.1", 7);
+	struct endpoint_leaving leaving;
+	struct endpoint *e;
+
+	for (size_t i = 0; i < ARRAY_SIZE(phases); i++) {
+		put_pod(world, "a", "n1", "10.0.0.1", "Running");
+		scan(world, &link, 1);
+		e = endpoint_of(world, "a");
+		cycle(world, e);
+		assert_int_equal(state_of(world, e), BH_STATE_ACTIVE);
+		put_pod(world, "a", "n1", "10.0.0.1", phases[i]);
+		assert_int_equal(world->left, i + 1);
+		assert_int_equal(state_of(world, e), BH_STATE_QUARANTINE);
+		scan(world, &link, 1);
+		assert_int_equal(e->phase, ENDPOINT_ORPHAN);
+		assert_int_equal(state_of(world, e), BH_STATE_QUARANTINE);
+		scan(world, NULL, 0);
+		assert_null(endpoint_of(world, "a"));
+		assert_true(endpoints_take_leaving(world->endpoints, &leaving));
+		endpoints_released(world->endpoints, leaving.slot);
+	}
+}
+
 // What a plan wrote stays: the compiler knows what it wrote, and would not write it again.
 static void a_pod_that_comes_back_to_its_device_keeps_its_words_and_waits_for_a_plan(void **state)
 {
@@ -778,6 +805,7 @@ int main(void)
 		TEST(quarantine_that_begins_while_a_plan_runs_stays),
 		TEST(others_are_no_endpoints),
 		TEST(a_pod_that_vanishes_while_its_device_stays_is_quarantined),
+		TEST(r35_a_failed_pod_is_shut_until_its_device_goes),
 		TEST(a_pod_that_comes_back_to_its_device_keeps_its_words_and_waits_for_a_plan),
 		TEST(only_the_hosts_list_ends_an_endpoint),
 		TEST(r09_an_address_that_moves_to_a_new_pod_gets_a_new_ident),

@@ -24,16 +24,22 @@ static int setup(void **state)
 }
 
 // An error of `type` from `from` towards the pod about a packet that the pod sent.
-static struct bpfprog_result error_in(struct bpfprog *prog, const char *from, uint8_t type,
-				      const struct packet *inner)
+static struct bpfprog_result code_in(struct bpfprog *prog, const char *from, uint8_t type, uint8_t code,
+				     const struct packet *inner)
 {
 	struct packet p;
 
 	frame(&p, IN, from, strchr(from, ':') ? IPPROTO_ICMPV6 : IPPROTO_ICMP);
-	packet_icmp(&p, type, 0, 0);
+	packet_icmp(&p, type, code, 0);
 	packet_embed(&p, inner);
 	packet_end(&p);
 	return bpfprog_run(prog, IN, &p, NULL);
+}
+
+static struct bpfprog_result error_in(struct bpfprog *prog, const char *from, uint8_t type,
+				      const struct packet *inner)
+{
+	return code_in(prog, from, type, 0, inner);
 }
 
 static struct bpfprog_result error_out(struct bpfprog *prog, const char *to, uint8_t type,
@@ -62,6 +68,29 @@ static void r27_related_errors_pass(void **state)
 		assert_silent(error_in(prog, ROUTER6, types6[i], &inner));
 	segment(&inner, IN, &udp4, 0, 10);
 	assert_silent(error_out(prog, WEB4, 3, &inner)); // port unreachable
+}
+
+// What finds a path's MTU, and a traceroute: 3/4 and 11 of ICMP, 2 and 3 of ICMPv6.
+static void r27_fragmentation_needed_and_too_big_pass(void **state)
+{
+	static const uint8_t kinds[][3] = { { 4, 3, 4 }, { 4, 11, 0 }, { 4, 11, 1 },
+					    { 6, 2, 0 }, { 6, 3, 0 },  { 6, 3, 1 } };
+	struct bpfprog *prog = *state;
+	struct packet inner;
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		const struct flow *flow = kinds[i][0] == 6 ? &out6 : &out4;
+		const char *router = kinds[i][0] == 6 ? ROUTER6 : ROUTER4;
+
+		segment(&inner, OUT, flow, P_ACK, 1400);
+		inner.len = inner.l4 + 8; // as much as a router must say of it
+		assert_silent(code_in(prog, router, kinds[i][1], kinds[i][2], &inner));
+		segment(&inner, OUT, &(struct flow){ flow->remote, 443, 40001, IPPROTO_TCP }, P_ACK, 1400);
+		assert_drops(code_in(prog, router, kinds[i][1], kinds[i][2], &inner), ICMP_UNRELATED);
+	}
+	segment(&inner, OUT, &out4, P_ACK, 8);
+	for (uint8_t code = 0; code < 16; code++) // each reason why something is out of reach
+		assert_silent(code_in(prog, ROUTER4, 3, code, &inner));
 }
 
 static void r27_unrelated_errors_are_dropped(void **state)
@@ -240,6 +269,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, scene_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(r27_related_errors_pass),
+		TEST(r27_fragmentation_needed_and_too_big_pass),
 		TEST(r27_unrelated_errors_are_dropped),
 		TEST(r27_errors_about_every_protocol_find_their_flow),
 		TEST(r27_errors_about_a_cut_flow_are_dropped),

@@ -132,7 +132,7 @@ static void padding_behind_the_packet_is_legal(void **state)
 	assert_int_equal(bpfprog_count(prog, IN).bytes, 40);
 }
 
-static void big_tcp_has_no_length_but_segments(void **state)
+static void r25_gso_big_tcp_has_no_length_but_segments(void **state)
 {
 	struct bpfprog_ctx gso = { .ingress_ifindex = 1, .gso_size = 100, .gso_segs = 3 };
 	struct bpfprog *prog = *state;
@@ -339,7 +339,7 @@ int main(void)
 		TEST(r21_header_that_contradicts_itself_is_dropped),
 		TEST(r21_length_that_lies_is_dropped),
 		TEST(padding_behind_the_packet_is_legal),
-		TEST(big_tcp_has_no_length_but_segments),
+		TEST(r25_gso_big_tcp_has_no_length_but_segments),
 		TEST(r25_headers_outside_the_linear_part_are_read),
 		TEST(r25_runt_is_dropped),
 		TEST(r23_extension_chains_are_walked),

@@ -371,25 +371,56 @@ static void r20_alike_names_do_not_share_verdicts(void **state)
 	assert_allowed(&j, d, IN, "8.8.8.8", "tcp", 80);
 }
 
-// Pods of one template, and of one name in two namespaces: each by its own labels, whoever owns it.
+// owner: members of metadata ("" for a bare pod).
+static void put_owned(const char *name, const char *labels, const char *addr, const char *owner)
+{
+	judge_put(&j, KIND_POD,
+		  "{'metadata':{'namespace':'x','name':'%s','labels':{%s}%s},'spec':{'nodeName':'n'},"
+		  "'status':{'phase':'Running','podIPs':[{'ip':'%s'}]}}",
+		  name, labels, owner, addr);
+}
+
+static uint32_t owned(const char *name, const char *labels, const char *addr, const char *owner)
+{
+	put_owned(name, labels, addr, owner);
+	assert_ok(policy_endpoint_add(j.policy, "x", name, j.slots));
+	return j.slots++;
+}
+
+#define OWNER(kind, name) ",'ownerReferences':[{'kind':'" kind "','name':'" name "','controller':true}]"
+
+// Pods of one template, and of one name in two namespaces: each by its own labels, whoever owns it. Those of one
+// owner share what is equal in memory: a label that one of them gets is not the others'.
 static void r20_pods_of_one_owner_or_name_are_judged_one_by_one(void **state)
 {
-	const char *owner = "'containers':[]";
-	uint32_t first = judge_local(&j, "x", "db-0", "'app':'db','role':'primary'", "10.0.0.1", owner);
-	uint32_t second = judge_local(&j, "x", "db-1", "'app':'db','role':'replica'", "10.0.0.2", owner);
-	uint32_t job = judge_local(&j, "x", "db-0-x7k2p", "'job-name':'db-0'", "10.0.0.3", owner);
-	uint32_t other = judge_local(&j, "y", "db-0", "'app':'db','role':'primary'", "10.0.0.4", owner);
+	const char *set = OWNER("StatefulSet", "db");
+	uint32_t first = owned("db-0", "'app':'db'", "10.0.0.1", set);
+	uint32_t second = owned("db-1", "'app':'db'", "10.0.0.2", set);
+	uint32_t job = owned("db-0-x7k2p", "'app':'db'", "10.0.0.3", OWNER("Job", "db-0"));
+	uint32_t bare = owned("db", "'app':'db'", "10.0.0.4", "");
+	uint32_t other = judge_local(&j, "y", "db-0", "'app':'db','role':'primary'", "10.0.0.5", "");
 
 	judge_put(&j, KIND_NETPOL,
 		  "{'metadata':{'namespace':'x','name':'p'},'spec':{'podSelector':"
 		  "{'matchLabels':{'role':'primary'}},'ingress':[{'from':[{'podSelector':"
 		  "{'matchLabels':{'role':'replica'}}}]}]}}");
+	assert_allowed(&j, first, IN, "10.0.0.2", "tcp", 80); // no label says anything yet
+	put_owned("db-0", "'app':'db','role':'primary'", "10.0.0.1", set);
+	assert_denied(&j, first, IN, "10.0.0.2", "tcp", 80);
+	put_owned("db-1", "'app':'db','role':'replica'", "10.0.0.2", set);
 	assert_allowed(&j, first, IN, "10.0.0.2", "tcp", 80);
 	assert_denied(&j, first, IN, "10.0.0.3", "tcp", 80);
 	assert_denied(&j, first, IN, "10.0.0.4", "tcp", 80);
+	assert_denied(&j, first, IN, "10.0.0.5", "tcp", 80);
 	assert_allowed(&j, second, IN, "10.0.0.3", "tcp", 80);
 	assert_allowed(&j, job, IN, "10.0.0.3", "tcp", 80);
+	assert_allowed(&j, bare, IN, "10.0.0.3", "tcp", 80);
 	assert_allowed(&j, other, IN, "10.0.0.3", "tcp", 80);
+	put_owned("db-1", "'app':'db','role':'primary'", "10.0.0.2", set); // the roles change
+	put_owned("db-0", "'app':'db','role':'replica'", "10.0.0.1", set);
+	assert_allowed(&j, first, IN, "8.8.8.8", "tcp", 80);
+	assert_allowed(&j, second, IN, "10.0.0.1", "tcp", 80);
+	assert_denied(&j, second, IN, "10.0.0.3", "tcp", 80);
 }
 
 static void r26_other_family_falls_under_the_default_deny(void **state)
@@ -417,7 +448,7 @@ static void r35_finished_pods_leave_at_once(void **state)
 	assert_denied(&j, slot, IN, "10.0.0.7", "tcp", 80);
 }
 
-static void r35_failed_pods_and_their_own_isolation_too(void **state)
+static void r35_failed_pods_are_no_peers(void **state)
 {
 	const char *fmt = "{'metadata':{'namespace':'x','name':'job','labels':{'app':'job'}},'spec':{},"
 			  "'status':{'phase':'%s','podIPs':[{'ip':'10.0.0.7'},{'ip':'fd00::7'}]}}";
@@ -432,6 +463,27 @@ static void r35_failed_pods_and_their_own_isolation_too(void **state)
 	assert_denied(&j, slot, IN, "10.0.0.7", "tcp", 80);
 	assert_denied(&j, slot, IN, "fd00::7", "tcp", 80);
 	assert_denied(&j, slot, OUT, "10.0.0.7", "tcp", 80);
+}
+
+// It is nobody's peer any more, but its device may be there still, and so its slot: nothing of it opens.
+static void r35_a_failed_pods_own_isolation_stays(void **state)
+{
+	const char *fmt = "{'metadata':{'namespace':'x','name':'job','labels':{'app':'job'}},"
+			  "'spec':{'nodeName':'n'},'status':{'phase':'%s','podIPs':[{'ip':'10.0.0.7'}]}}";
+	uint32_t slot = judge_local(&j, "x", "job", "'app':'job'", "10.0.0.7", "");
+
+	policy("p", "'ingress':[{'from':[{'ipBlock':{'cidr':'10.0.0.0/8'}}]}],"
+		    "'policyTypes':['Ingress','Egress']");
+	assert_allowed(&j, slot, IN, "10.0.0.1", "tcp", 80);
+	assert_denied(&j, slot, IN, "8.8.8.8", "tcp", 80);
+	assert_denied(&j, slot, OUT, "10.0.0.1", "tcp", 80);
+	judge_put(&j, KIND_POD, fmt, "Failed");
+	assert_denied(&j, slot, IN, "8.8.8.8", "tcp", 80);
+	assert_denied(&j, slot, OUT, "10.0.0.1", "tcp", 80);
+	assert_false(policy_endpoint_open(j.policy, slot));
+	judge_remove(&j, KIND_NETPOL, "x", "p");
+	judge_put(&j, KIND_POD, fmt, "Running");
+	assert_allowed(&j, slot, IN, "8.8.8.8", "tcp", 80);
 }
 
 static void r32_what_is_deleted_isolates_no_more(void **state)
@@ -573,6 +625,28 @@ static void r42_empty_forms(void **state)
 	policy("p", "'policyTypes':['Egress'],'ingress':[{}]"); // rules of no type that is named
 	assert_allowed(&j, slot, IN, "8.8.8.8", "tcp", 1);
 	assert_denied(&j, slot, OUT, "8.8.8.8", "tcp", 1);
+}
+
+// A peer that says nothing: no server takes it, and here it is a mistake, not everybody. The policy isolates.
+static void r42_a_peer_without_fields_is_nobody(void **state)
+{
+	static const char *const specs[] = {
+		"'ingress':[{'from':[{}]}],'policyTypes':['Ingress','Egress']",
+		"'egress':[{'to':[{}]}],'policyTypes':['Ingress','Egress']",
+		"'ingress':[{},{'from':[{'podSelector':{}},{}]}],'egress':[{}]",
+		"'ingress':[{}],'egress':[{},{'to':[{'ipBlock':null}]}]",
+	};
+	uint32_t slot = web();
+
+	client("x", "c", "", "10.0.0.5");
+	for (size_t i = 0; i < ARRAY_SIZE(specs); i++) {
+		policy("p", "'ingress':[{}],'egress':[{}]");
+		assert_allowed(&j, slot, IN, "10.0.0.5", "tcp", 80);
+		assert_allowed(&j, slot, OUT, "10.0.0.5", "tcp", 80);
+		policy("p", specs[i]);
+		assert_denied(&j, slot, IN, "10.0.0.5", "tcp", 80);
+		assert_denied(&j, slot, OUT, "10.0.0.5", "tcp", 80);
+	}
 }
 
 static void r37_sctp_is_never_tcp_or_udp(void **state)
@@ -740,7 +814,8 @@ int main(void)
 		TEST(r19_one_name_for_tcp_and_udp_is_two_ports),
 		TEST(r20_pods_of_one_owner_or_name_are_judged_one_by_one),
 		TEST(r32_what_is_deleted_isolates_no_more),
-		TEST(r35_failed_pods_and_their_own_isolation_too),
+		TEST(r35_failed_pods_are_no_peers),
+		TEST(r35_a_failed_pods_own_isolation_stays),
 		TEST(r42_empty_forms),
 		TEST(r19_egress_names_mean_what_each_pod_says),
 		TEST(r20_alike_names_do_not_share_verdicts),
@@ -750,6 +825,7 @@ int main(void)
 		TEST(r36_relabelling_reaches_peers),
 		TEST(r36_missing_keys_and_empty_selectors),
 		TEST(r42_missing_parts),
+		TEST(r42_a_peer_without_fields_is_nobody),
 		TEST(r37_sctp_is_never_tcp_or_udp),
 		TEST(audit_is_only_a_shadow),
 		TEST(pods_with_equal_rules_share_a_matrix),
