@@ -4,12 +4,9 @@
 # refused and named, isolates and allows nothing; others notice nothing; what fits again comes back by itself.
 # shellcheck source=tests/e2e/_init.sh
 . "$(dirname "$0")/_init.sh"
+# shellcheck source=tests/e2e/_limits.sh
+. "$(dirname "$0")/_limits.sh"
 
-named() { # WHERE TEXT: `status` has such a problem
-	bh status -o json | jq -e --arg where "$1" --arg text "$2" \
-		'.problems[] | select(.where | test($where)) | select(.text | test($text))'
-}
-wheres() { bh status -o json | jq -rc '[.problems[].where] | sort | join(", ")'; }
 blocks() { # NAME COUNT: a policy of namespace evil
 	local i
 	{
@@ -32,14 +29,6 @@ policy api shop <<<'{podSelector: {matchLabels: {app: api}}, ingress: [{from: [{
 agent_start --max-cidrs 40 --max-peer-classes 12 --max-port-classes 80 --max-policies 6 --max-endpoints 4
 sync
 stream s web api 80 tcp 4 -i 2
-others() { # WHEN
-	PROBE_MS=300 expect "$1: others notice nothing" <<-EOT
-		open   web api 80 tcp
-		silent web api 81 tcp
-		silent bad api 80 tcp
-	EOT
-}
-
 # ---- one policy's share ------------------------------------------------------------------------------------------------
 blocks large 11
 sync
