@@ -35,7 +35,7 @@ static const struct {
 	const char *usage;
 } verbs[] = {
 	{ "serve", serve_main, "PORT/PROTO..." },
-	{ "probe", probe_main, "[-t MS] [-s SRC] [-b BYTES] ADDR PORT[@SRCPORT] PROTO [ADDR PORT PROTO...]" },
+	{ "probe", probe_main, "[-t MS] [-s SRC] [-b BYTES] [-n ROUNDS] ADDR PORT[@SRCPORT] PROTO [ADDR PORT PROTO...]" },
 	{ "burst", burst_main, "[-n N] [-t MS] [-w K] [-l PORT] ADDR PORT PROTO [ADDR PORT PROTO...]" },
 	{ "stream", stream_main, "[-i MS] [-s SRC] [-p SRCPORT] ADDR PORT PROTO" },
 	{ "frame", frame_main, "DEVICE" },

@@ -4,7 +4,8 @@
 // World: host, tests. Pure: no (sockets, standard output). Owns: its sockets.
 //
 // `probe` prints open (a byte, or -b BYTES in one datagram, went there and came back whole), silent or refused: one word for one target, else
-// a line `ADDR PORT PROTO WORD` for each, in order. Exit: 0 all open, 1 some silent, 3 some refused.
+// a line `ADDR PORT PROTO WORD` for each, in order. Exit: 0 all open, 1 some silent, 3 some refused. With -n N it tries one
+// target N times, one after another, and prints `open=N median_us=N`: how many opened, and what half of all took at most.
 #include <errno.h>
 #include <netinet/icmp6.h>
 #include <netinet/ip_icmp.h>
@@ -19,6 +20,7 @@
 #include "tests/harness/traffic.h"
 
 #define PROBES_MAX 512
+#define ROUNDS_MAX 1000
 #define RESEND_MS 100
 #define DATAGRAM_MAX 65536
 
@@ -164,25 +166,66 @@ static void target_parse(struct probe *probe, char **target)
 	probe->source_port = at ? (unsigned int)number_parse(at + 1, 65535) : 0;
 }
 
+static uint64_t now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+static int by_time(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static int repeat(char **target, const char *source, size_t bytes, unsigned long rounds, unsigned long ms)
+{
+	static uint64_t took[ROUNDS_MAX];
+	unsigned long opened = 0;
+
+	for (unsigned long i = 0; i < rounds; i++) {
+		struct probe probe = { .bytes = bytes };
+		uint64_t begun = now_us();
+
+		target_parse(&probe, target);
+		start(&probe, source);
+		push(&probe, now_ms());
+		run(&probe, 1, now_ms() + ms);
+		took[i] = now_us() - begun;
+		opened += probe.outcome == OPEN;
+		close(probe.fd);
+	}
+	qsort(took, rounds, sizeof(*took), by_time);
+	printf("open=%lu median_us=%llu\n", opened, (unsigned long long)took[(rounds - 1) / 2]);
+	return opened == rounds ? 0 : 1;
+}
+
 int probe_main(int argc, char **argv)
 {
 	static struct probe probes[PROBES_MAX];
 	const char *source = "";
-	unsigned long ms = 1000, bytes = 1;
+	unsigned long ms = 1000, bytes = 1, rounds = 0;
 	size_t n = 0;
 	int opt, code = 0;
 
-	while ((opt = getopt(argc, argv, "+t:s:b:")) != -1) {
+	while ((opt = getopt(argc, argv, "+t:s:b:n:")) != -1) {
 		if (opt == 't')
 			ms = number_parse(optarg, 600000);
 		else if (opt == 'b')
 			bytes = number_parse(optarg, DATAGRAM_MAX);
 		else if (opt == 's')
 			source = optarg;
+		else if (opt == 'n')
+			rounds = number_parse(optarg, ROUNDS_MAX);
 		else
 			return 2;
 	}
-	if (optind == argc || (argc - optind) % 3 || (argc - optind) / 3 > PROBES_MAX)
+	if (rounds && argc - optind == 3)
+		return repeat(argv + optind, source, bytes, rounds, ms);
+	if (rounds || optind == argc || (argc - optind) % 3 || (argc - optind) / 3 > PROBES_MAX)
 		die("probe: ADDR PORT[@SOURCEPORT] PROTO, up to %d times", PROBES_MAX);
 	for (int i = optind; i < argc; i += 3) {
 		target_parse(&probes[n], argv + i);
