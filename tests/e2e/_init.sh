@@ -289,6 +289,16 @@ connections() { # POD [FILTER]: how many of its connections the agent knows, but
 	ask "{\"op\":\"ct.list\",\"namespace\":\"${NAMESPACE[$1]}\",\"name\":\"$1\"}" |
 		jq "[.connections[] | select(.state != \"half-open\") | select(${2:-true})] | length"
 }
+state_of() { # POD: as `endpoint get` says
+	ask "{\"op\":\"endpoint.get\",\"namespace\":\"${NAMESPACE[$1]}\",\"name\":\"$1\"}" | jq -r .state
+}
+tracked() { # POD...: the flows that `ct list` has of it, half open or not
+	local of
+	for of; do
+		ask "{\"op\":\"ct.list\",\"namespace\":\"${NAMESPACE[$of]}\",\"name\":\"$of\"}" |
+			jq -r --arg of "$of" '.connections[] | "\($of) \(.protocol) \(.local_port) \(.remote) \(.remote_port)"'
+	done | sort
+}
 
 # Everything written so far is in force when this returns: a marker object goes the same way.
 sync() {

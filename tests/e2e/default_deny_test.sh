@@ -65,6 +65,8 @@ expect "a selector: only what it selects is isolated" <<-EOT
 	silent api web 80 tcp
 EOT
 
+tracked web api >"$WORK/before"
+matches "R32 under the policy its flows were kept track of" "$(cat "$WORK/before")" "^web "
 policy_rm default-deny shop
 sync
 expect "R32 the policy is gone: everything is open again" <<-EOT
@@ -73,4 +75,6 @@ expect "R32 the policy is gone: everything is open again" <<-EOT
 	open world web 80 tcp
 	open web world 53 udp
 EOT
+equal "R32 no program judges or tracks any more" \
+	"$(state_of web) $(state_of api) $(tracked web api | comm -13 "$WORK/before" - | wc -l)" "open open 0"
 end
