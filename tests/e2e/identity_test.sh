@@ -79,6 +79,50 @@ for turn in 1 2 3; do
 done
 matches "on its slot" "$(get api)" "${before#* }"
 
+# ---- further addresses that the namespace allows -----------------------------------------------------------------------
+POD4[vip]=10.98.$NET_B.5 POD6[vip]=fd01:98::5
+policy vip shop <<<'{podSelector: {matchLabels: {app: web}}, policyTypes: [Ingress, Egress], ingress: [{ports: [{port: 80}]}], egress: [{ports: [{port: 80}]}]}'
+for f in 4 6; do
+	ip -n "$P-web" addr add "$(address vip $f)" dev eth0
+	ip -n "$NODE_NS" "-$f" route add "$(address vip $f)" dev cbr0
+done
+vip() { # WHAT OUTCOME: of flows to it and from it
+	local f
+	ip -n "$NODE_NS" neigh flush dev cbr0
+	expect "allowed_addresses: $1: to it" <<-EOT
+		$2     world vip 80 tcp
+		silent world vip 81 tcp
+	EOT
+	for f in 4 6; do
+		equal "allowed_addresses: $1: from it, v$f" "$(probe web world 80 tcp $f -s "$(address vip $f)")" "$2"
+		equal "allowed_addresses: $1: from it, denied by policy, v$f" "$(probe web world 81 tcp $f -s "$(address vip $f)")" silent
+	done
+}
+sync
+vip "not listed" silent
+check "allowed_addresses: not listed: counted as foreign" reaches web egress spoofed-address 2
+allow() { # PREFIXES
+	manifest ns-shop <<<"{apiVersion: v1, kind: Namespace, metadata: {name: shop, annotations: {bulkhead.io/allowed-addresses: '$1'}}}"
+	sync
+}
+allow "10.98.$NET_B.0/28, fd01:98::/64"
+check "allowed_addresses: a list beyond the limit is named" problem 'Namespace shop' 'beyond 64 prefixes or 65535 addresses'
+expect "allowed_addresses: and allows nothing" <<<'silent world vip 80 tcp'
+allow "10.98.$NET_B.0/28, fd01:98::/120"
+foreign=$(total web egress spoofed-address)
+vip "listed" open
+equal "allowed_addresses: listed: nothing of it is foreign" "$(total web egress spoofed-address)" "$foreign"
+stream kept web world 80 tcp 4 -i 5 -s "${POD4[vip]}"
+namespace shop
+sync
+tool_ask kept report
+heard="${R[heard]} ${R[echoed]}"
+tool_ask kept "sent 50"
+equal "allowed_addresses: listed no more: cut" "${R[heard]} ${R[echoed]}" "$heard"
+tool_stop kept
+vip "listed no more" silent
+policy_rm vip shop
+
 # ---- one name, two UIDs ---------------------------------------------------------------------------------------------------
 link_up next # the pod that is to be db-0's successor runs before the old one has ended
 link_up db-0
