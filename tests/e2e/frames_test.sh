@@ -146,4 +146,10 @@ EOT
 before=$(total web egress spoofed-neighbour)
 frames web wire web egress <<<"pass | a foreign ARP where checks only report | $arp 1 $web $api4 $wire4"
 check "and it is counted" reaches web egress spoofed-neighbour $((before + 1))
+# What can be nobody's wish, and what belongs to nobody here, drops all the same.
+frames web wire web egress <<-EOT
+	link-control | a router advertisement of a pod, where checks only report | $nd $web_link ff02::1 58 hops 255 icmp 134 0 0 data 8
+	link-control | a DHCP server, where checks only report                   | $out4 $web4 $wire4 17 udp 67 68 data 240
+EOT
+frames wire web web ingress <<<"not-mine | flooded, where checks only report | eth $other $stranger 0x0800 ip $wire4 $api4 17 udp 5 5 data 8"
 end
