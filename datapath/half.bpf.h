@@ -109,12 +109,29 @@ INLINE void half_evicted(const struct work *work, const struct bh_half *half, __
 	gone_send(gone);
 }
 
-/* Place i is the work's flow's now, which begins with this packet. Who wins the tag tells of whose it was. */
+/*
+ * Takes place i from the flow that is there. Who wins the tag counts it, if it is whole and its time is not over. True: won,
+ * and there was one.
+ */
+INLINE int half_wins(const struct work *work, struct bh_half_bucket *bucket, __u32 i)
+{
+	const struct bh_half *half = &bucket->place[i];
+	__u32 tag = READ_ONCE(bucket->tag[i]);
+
+	if (!tag || __sync_val_compare_and_swap(&bucket->tag[i], tag, 0) != tag)
+		return 0;
+	if (half->check == bh_half_check(&half->key, &half->flow) &&
+	    !bh_half_expired(READ_ONCE(bucket->last[i]), half->key.proto, half->flow.replied, work->now,
+			     ct_scale))
+		__sync_fetch_and_add(&bucket->evicted[i], 1);
+	return 1;
+}
+
+/* Place i is the work's flow's now, which begins with this packet. Who wins it tells of whose it was. */
 BH_SUBPROG int half_take(struct work *work, __u32 i)
 {
 	struct bh_half_bucket *bucket;
 	struct bh_half_count *counted;
-	__u32 tag;
 
 	if (!work)
 		return -1;
@@ -123,8 +140,7 @@ BH_SUBPROG int half_take(struct work *work, __u32 i)
 	counted = half_counted(work, i);
 	if (!bucket || !counted)
 		return 0;
-	tag = READ_ONCE(bucket->tag[i]);
-	if (tag && __sync_val_compare_and_swap(&bucket->tag[i], tag, 0) == tag)
+	if (half_wins(work, bucket, i))
 		half_evicted(work, &bucket->place[i], READ_ONCE(bucket->last[i]), counted);
 	bucket->place[i].tcp_seen[0] = bucket->place[i].tcp_seen[1] = 0;
 	*counted = (struct bh_half_count){};
@@ -151,6 +167,8 @@ INLINE void half_put(struct work *work, __u32 flags)
 	i = bh_half_victim(bucket, work->tag, work->ident, work->now, ct_scale) & (BH_HALF_WAYS - 1);
 	if (HAS(RECORD))
 		half_take(work, i);
+	else
+		half_wins(work, bucket, i);
 	WRITE_ONCE(bucket->place[i].check, 0);
 	bh_ct6_key_of(&work->pkt, work->dir, work->ident, work->local, &work->key6);
 	bucket->place[i].key = work->key6;

@@ -329,8 +329,8 @@ int tables_ct_sweep(struct tables *tables, const bool *hurry, struct ct_sweep_st
 			correct(&sweep, i);
 	if (r == 0)
 		r = half_clear(tables, half_is_over, &sweep, CT_OVER_POD_GONE, hurry);
-	if (r > 0)
-		r = 0;
+	if (r >= 0)
+		r = tables_half_evicted(tables, &sweep.stats.half_evicted);
 	if (r == 0)
 		*ret = sweep.stats;
 	return r;

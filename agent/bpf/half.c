@@ -36,6 +36,7 @@ struct seen {
 };
 
 typedef int (*seen_fn)(void *arg, struct window *window, const struct seen *seen);
+typedef int (*window_fn)(void *arg, struct window *window);
 
 // NULL: errno says why.
 static void *window_map(const struct window *window, enum table table)
@@ -80,20 +81,7 @@ static bool see(const struct window *window, uint32_t at, uint32_t way, struct s
 	return true;
 }
 
-static int window_read(struct window *window, seen_fn fn, void *arg)
-{
-	struct seen seen;
-	int r = 0;
-
-	for (uint32_t at = 0; at < window->n; at++)
-		for (uint32_t way = 0; way < BH_HALF_WAYS && r == 0; way++)
-			if (see(window, at, way, &seen))
-				r = fn(arg, window, &seen);
-	return r;
-}
-
-// fn of each place in use.
-static int each_place(const struct tables *tables, int prot, seen_fn fn, void *arg)
+static int each_window(const struct tables *tables, int prot, window_fn fn, void *arg)
 {
 	uint32_t nbuckets = tables->maps[TABLE_HALF].max_entries;
 	int r = 0;
@@ -103,9 +91,55 @@ static int each_place(const struct tables *tables, int prot, seen_fn fn, void *a
 
 		window.n = window.n < WINDOW_BUCKETS ? window.n : WINDOW_BUCKETS;
 		window.buckets = window_map(&window, TABLE_HALF);
-		r = window.buckets ? window_read(&window, fn, arg) : -errno;
+		r = window.buckets ? fn(arg, &window) : -errno;
 		window_unmap(&window);
 	}
+	return r;
+}
+
+struct reading {
+	seen_fn fn;
+	void *arg;
+};
+
+static int read_window(void *arg, struct window *window)
+{
+	const struct reading *reading = arg;
+	struct seen seen;
+	int r = 0;
+
+	for (uint32_t at = 0; at < window->n; at++)
+		for (uint32_t way = 0; way < BH_HALF_WAYS && r == 0; way++)
+			if (see(window, at, way, &seen))
+				r = reading->fn(reading->arg, window, &seen);
+	return r;
+}
+
+// fn of each place in use.
+static int each_place(const struct tables *tables, int prot, seen_fn fn, void *arg)
+{
+	return each_window(tables, prot, read_window, &(struct reading){ fn, arg });
+}
+
+// ---- counting ------------------------------------------------------------------------------------------
+
+static int add_evicted(void *arg, struct window *window)
+{
+	uint64_t *sum = arg;
+
+	for (uint32_t at = 0; at < window->n; at++)
+		for (uint32_t way = 0; way < BH_HALF_WAYS; way++)
+			*sum += __atomic_load_n(&window->buckets[at].evicted[way], __ATOMIC_RELAXED);
+	return 0;
+}
+
+int tables_half_evicted(const struct tables *tables, uint64_t *ret)
+{
+	uint64_t sum = 0;
+	int r = each_window(tables, PROT_READ, add_evicted, &sum);
+
+	if (r == 0)
+		*ret = sum;
 	return r;
 }
 

@@ -139,11 +139,15 @@ int tables_ct_each(struct tables *tables, ct_each_fn fn, void *arg);
 // The same of half-open flows. What another CPU counts at this moment may be in one number and not in the other.
 int tables_half_each(struct tables *tables, ct_each_fn fn, void *arg);
 
+// Half-open flows that lost their place to others before their time, since the tables were made. As much work as reading them.
+int tables_half_evicted(const struct tables *tables, uint64_t *ret);
+
 struct ct_sweep_stats {
 	uint32_t seen, expired, orphans; // orphans: of endpoints that are gone
 	uint32_t live_per_slot_max;
 	uint32_t live[2]; // entries that are left in bh_ct and in bh_ct6
 	uint32_t half; // half-open flows that are left
+	uint64_t half_evicted; // as tables_half_evicted()
 	uint32_t corrected; // per-endpoint counts that had drifted and were set right
 };
 // Deletes what is expired by the table's own rule (bulkhead/conntrack.h) at deletion time, and entries of

@@ -187,6 +187,7 @@ int meter_open(struct meter *meter, struct tables *tables, uint32_t policies)
 		return r;
 	meter->started_sec = (int64_t)time(NULL);
 	tables_stats_get(tables, meter->stats);
+	tables_half_evicted(tables, &meter->half_evicted);
 	verdicts_lock(meter->verdicts);
 	read_all(meter, tables);
 	verdicts_start(meter->verdicts);

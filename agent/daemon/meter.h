@@ -25,7 +25,7 @@ struct meter_event {
 
 struct meter {
 	struct verdicts *verdicts;
-	uint64_t stats[BH_STAT_MAX]; // as they were when the agent started
+	uint64_t stats[BH_STAT_MAX], half_evicted; // as they were when the agent started
 	int64_t read_ns, reading_ns; // when the programs' counters were read last, and for how long
 	uint64_t totals; // entries of bh_total, then
 

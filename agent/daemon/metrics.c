@@ -253,6 +253,8 @@ static void collect_connections(struct expo *expo, struct daemon *daemon)
 	static const struct metric swept =
 		COUNTER("connections_swept", "Connections taken out by sweeps: idle for too long, or of a pod that is gone.",
 			BY("cause"));
+	static const struct metric evicted =
+		COUNTER("half_open_evicted", "Half-open flows that lost their place to others; as of the last sweep.");
 	static const struct metric forgotten =
 		COUNTER("denied_details_forgotten", "Kinds of denied flows whose detail made room, silent for --denied-forget.");
 	uint64_t sum = 0, max = 0;
@@ -271,6 +273,7 @@ static void collect_connections(struct expo *expo, struct daemon *daemon)
 	expo_metric(expo, &swept);
 	expo_count(expo, daemon->meter.swept_expired, LABELS("expired"));
 	expo_count(expo, daemon->meter.swept_orphans, LABELS("pod-gone"));
+	one_count(expo, &evicted, daemon->meter.sweeps ? daemon->sweep.half_evicted - daemon->meter.half_evicted : 0);
 	one_count(expo, &forgotten, daemon->meter.denied_forgotten);
 }
 

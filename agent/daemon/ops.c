@@ -87,6 +87,7 @@ static void add_stats(struct json_object *json, const struct daemon *daemon)
 	add_number(stats, "attach_rounds", daemon->round);
 	add_number(stats, "attach_failures", daemon->attach_failures);
 	add_number(stats, "watchdog_repairs", daemon->watchdog_repairs);
+	add_number(stats, "half_open_evicted", daemon->meter.sweeps ? daemon->sweep.half_evicted : daemon->meter.half_evicted);
 	add_number(stats, "swept_expired", daemon->sweep.expired);
 	add_number(stats, "denied_forgotten", daemon->meter.denied_forgotten);
 }

@@ -44,11 +44,12 @@ struct bh_half {
 };
 _Static_assert(sizeof(struct bh_half) == 64, "bh_half is one cache line");
 
+/* Whole lines of cache, so that a flow is in two: that of the tags and its place. */
 struct bh_half_bucket {
 	__u32 tag[BH_HALF_WAYS]; /* of the key's hash, 0: empty */
 	__u32 last[BH_HALF_WAYS]; /* bh_now() of the last packet, stored when stale */
 	__u32 owner[BH_HALF_WAYS]; /* ident of the key */
-	__u32 pad[BH_HALF_WAYS]; /* so that a flow is in two lines of cache: this one and its place */
+	__u32 evicted[BH_HALF_WAYS]; /* how many flows lost the place to others before their time; only grows */
 	struct bh_half place[BH_HALF_WAYS];
 };
 _Static_assert(sizeof(struct bh_half_bucket) == 320, "bh_half_bucket has no holes");

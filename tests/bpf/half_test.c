@@ -318,6 +318,43 @@ static void r11_a_flood_takes_the_places_of_the_oldest(void **state)
 	bpfprog_free(a);
 }
 
+static uint32_t evicted(struct bpfprog *prog)
+{
+	struct bh_half_bucket bucket;
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; bpf_map_lookup_elem(bpfprog_map(prog, "bh_half"), &i, &bucket) == 0; i++)
+		for (int way = 0; way < BH_HALF_WAYS; way++)
+			n += bucket.evicted[way];
+	return n;
+}
+
+// Not one whose time is over, nor one that is what it was.
+static void who_loses_his_place_is_counted(void **state)
+{
+	struct bpfprog *prog = prog_new(&(struct bpfprog_options){ .half = BH_HALF_WAYS });
+	struct flow f = { FRIEND4, 443, 20000, IPPROTO_TCP };
+	struct bh_half_bucket bucket;
+	uint32_t zero = 0;
+
+	isolate_both(prog);
+	for (int i = 0; i < BH_HALF_WAYS; i++, f.local_port++) {
+		assert_passes(send_tcp(prog, OUT, &f, P_SYN), ALLOWED);
+		assert_true(send_tcp(prog, OUT, &f, P_SYN).pass);
+	}
+	assert_int_equal(evicted(prog), 0);
+	for (int i = 0; i < 3; i++, f.local_port++)
+		assert_passes(send_tcp(prog, OUT, &f, P_SYN), ALLOWED);
+	assert_int_equal(evicted(prog), 3);
+	assert_ok(bpf_map_lookup_elem(bpfprog_map(prog, "bh_half"), &zero, &bucket));
+	for (int way = 0; way < BH_HALF_WAYS; way++)
+		bucket.last[way] -= (BH_HALF_SEC + 2) * (uint32_t)BH_TIME_HZ;
+	assert_ok(bpf_map_update_elem(bpfprog_map(prog, "bh_half"), &zero, &bucket, BPF_ANY));
+	assert_passes(send_tcp(prog, OUT, &f, P_SYN), ALLOWED);
+	assert_int_equal(evicted(prog), 3);
+	bpfprog_free(prog);
+}
+
 // What two writers mixed, or anybody else wrote, is no flow.
 static void a_place_whose_check_is_wrong_is_empty(void **state)
 {
@@ -416,6 +453,7 @@ int main(void)
 		TEST(an_association_opens_beside_a_cut_one),
 		TEST(a_cut_flow_is_remembered_while_it_talks),
 		TEST(an_answered_flow_may_pause),
+		cmocka_unit_test(who_loses_his_place_is_counted),
 		cmocka_unit_test(r11_a_flood_takes_one_place_of_a_bucket),
 		TEST(r11_a_flood_takes_the_places_of_the_oldest),
 		TEST(a_place_whose_check_is_wrong_is_empty),

@@ -103,6 +103,17 @@ static bool half_of(struct bpfprog *prog, const struct flow *f, struct bh_half *
 	return false;
 }
 
+static uint64_t evicted(struct bpfprog *prog)
+{
+	struct bh_half_bucket bucket;
+	uint64_t n = 0;
+
+	for (uint32_t i = 0; bpf_map_lookup_elem(bpfprog_map(prog, "bh_half"), &i, &bucket) == 0; i++)
+		for (int way = 0; way < BH_HALF_WAYS; way++)
+			n += bucket.evicted[way];
+	return n;
+}
+
 static void assert_half(struct bpfprog *prog, const struct flow *f, const struct sum *want)
 {
 	struct bh_half_count count;
@@ -358,10 +369,11 @@ static void a_half_open_flow_that_loses_its_place_is_told(void **state)
 		for (uint32_t n = 0; n <= i; n++)
 			assert_true(send_many(prog, OUT, &f, 0, 10 * i, 1, &sums[i]));
 		if (i < BH_HALF_WAYS)
-			assert_int_equal(heard(prog).n, 0);
+			assert_int_equal(heard(prog).n + evicted(prog), 0);
 	}
 	told = heard(prog);
 	assert_int_equal(told.n, 1);
+	assert_int_equal(evicted(prog), 1);
 	assert_int_equal(told.last.why, BH_GONE_EVICTED);
 	assert_int_equal(told.last.flow.state, BH_CT_NEW);
 	assert_true(told.last.flow.flags & BH_CT_EGRESS);
@@ -394,6 +406,7 @@ static void a_flow_that_was_silent_for_too_long_is_told_when_it_begins_anew(void
 	assert_int_equal(told.n, 1);
 	assert_counted(&sum, told.last.flow.packets, told.last.flow.bytes);
 	assert_true(told.last.now - told.last.flow.last > BH_HALF_SEC * BH_TIME_HZ);
+	assert_int_equal(evicted(prog), 0);
 	assert_half(prog, &dns4, &next);
 	bpfprog_free(prog);
 }
