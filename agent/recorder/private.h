@@ -18,7 +18,7 @@
 
 #define NAMES_MAX 16384 // rules whose names are kept at hand; then all are asked for anew
 #define OWN_MAX 8192 // pods of this node, gone ones too, whose name is kept at hand; as many of before those
-#define VIAS_MAX 16384 // flows to Services whose backend is remembered for their end
+#define VIAS_MAX 16384 // flows to Services whose backend is remembered for their end; then all are asked for anew
 #define NS_PER_UNIT (1ll << BH_TIME_SHIFT)
 
 // A flow that left the tables.

@@ -488,6 +488,7 @@ struct json_object *recorder_status(struct recorder *recorder)
 	recorder_add(lost, "ends", stats.lost_gone);
 	recorder_add(lost, "denies", stats.lost_denies);
 	recorder_add(lost, "names", stats.lost_names + names.forgotten);
+	recorder_add(lost, "backends", stats.lost_backends);
 	recorder_add(lost, "memory", stats.lost_memory);
 	json_object_object_add(json, "lost", lost);
 	recorder_add(json, "history", recorder->config.history);

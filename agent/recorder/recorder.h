@@ -91,6 +91,7 @@ struct recorder_stats {
 	uint64_t lost_gone; // flows that ended while RECORDER_GONE others waited, or the ring was full: no end is told of them
 	uint64_t lost_denies; // kinds of denies that were cleared while RECORDER_GONE others waited
 	uint64_t lost_names; // told without a name that was known once
+	uint64_t lost_backends; // records without the backend of a Service, as asking conntrack failed, and backends that were forgotten to make room
 	uint64_t lost_memory; // records that memory did not suffice for
 	uint64_t flows; // known now
 	uint32_t tick_ms; // processor time of the last reading

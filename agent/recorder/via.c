@@ -32,32 +32,59 @@ static bool known(const struct recorder *recorder, const struct ct_entry *entry,
 	return true;
 }
 
-// Where nothing translates, or nobody here does, there is nothing to learn.
-static bool tracked(struct recorder *recorder, const struct flow_record *record, struct via *ret)
+// -ENOENT: where nothing translates, or nobody here does, there is nothing to learn.
+static int tracked(struct recorder *recorder, const struct flow_record *record, struct via *ret)
 {
 	struct nfct_side reply, orig = { .src = record->src.addr, .dst = record->dst.addr,
 					 .sport = htons(record->src.port), .dport = htons(record->dst.port),
 					 .proto = record->proto };
+	int r = recorder->nl.sock ? 0 : nl_open(&recorder->nl, NETLINK_NETFILTER, 0);
 
-	if (!recorder->nl.sock && nl_open(&recorder->nl, NETLINK_NETFILTER, 0) < 0)
-		return false;
-	if (nfct_find(&recorder->nl, &orig, &reply) < 0 ||
-	    (reply.sport == orig.dport && bh_addr_equal(&reply.src, &orig.dst)))
-		return false;
+	if (r == 0)
+		r = nfct_find(&recorder->nl, &orig, &reply);
+	if (r < 0)
+		return r == -EPROTONOSUPPORT ? -ENOENT : r; // no netfilter
+	if (reply.sport == orig.dport && bh_addr_equal(&reply.src, &orig.dst))
+		return -ENOENT;
 	ret->addr = reply.src;
 	ret->port = ntohs(reply.sport);
-	return true;
+	return 0;
 }
 
+static void count_lost(struct recorder *recorder, uint64_t n)
+{
+	pthread_mutex_lock(&recorder->lock);
+	recorder->stats.lost_backends += n;
+	pthread_mutex_unlock(&recorder->lock);
+}
+
+static void forget_all(struct recorder *recorder)
+{
+	struct via *via;
+
+	for (size_t at = 0; (via = hash_next(&recorder->vias, &at));)
+		free(via);
+	hash_fini(&recorder->vias);
+	memset(&recorder->vias, 0, sizeof(recorder->vias));
+}
+
+// Of flows whose end was lost the backend stays here: when there is no room all go, and conntrack is asked again for those
+// that live.
 static void keep(struct recorder *recorder, const struct via *via)
 {
-	struct via *kept = recorder->vias.n < VIAS_MAX ? malloc(sizeof(*kept)) : NULL;
+	struct via *kept;
 
-	if (!kept)
+	if (recorder->vias.n >= VIAS_MAX) {
+		count_lost(recorder, recorder->vias.n);
+		forget_all(recorder);
+	}
+	kept = malloc(sizeof(*kept));
+	if (kept)
+		*kept = *via;
+	if (kept && hash_add(&recorder->vias, via->id, kept) == 0)
 		return;
-	*kept = *via;
-	if (hash_add(&recorder->vias, via->id, kept) < 0)
-		free(kept);
+	free(kept);
+	count_lost(recorder, 1);
 }
 
 static void drop(struct recorder *recorder, struct via *via)
@@ -66,15 +93,27 @@ static void drop(struct recorder *recorder, struct via *via)
 	free(via);
 }
 
+// As known(), as it was once, as tracked().
+static int learn(struct recorder *recorder, const struct ct_entry *entry, const struct flow_record *record,
+		 const struct via *kept, struct via *ret)
+{
+	if (known(recorder, entry, ret))
+		return 0;
+	if (!kept)
+		return tracked(recorder, record, ret);
+	*ret = *kept;
+	return 0;
+}
+
 void recorder_via(struct recorder *recorder, const struct ct_entry *entry, int64_t when_ns, struct flow_record *record)
 {
 	struct via via = { .id = record->id }, *kept = hash_find(&recorder->vias, record->id, via_is, &record->id);
-	bool is_known = known(recorder, entry, &via);
+	int r = learn(recorder, entry, record, kept, &via);
 
-	if (!is_known && kept)
-		via = *kept;
-	else if (!is_known && !tracked(recorder, record, &via))
+	if (r < 0) {
+		count_lost(recorder, r != -ENOENT);
 		return;
+	}
 	if (kept && record->type == FLOW_END)
 		drop(recorder, kept);
 	else if (!kept && record->type != FLOW_END)
@@ -84,10 +123,6 @@ void recorder_via(struct recorder *recorder, const struct ct_entry *entry, int64
 
 void recorder_via_fini(struct recorder *recorder)
 {
-	struct via *via;
-
-	for (size_t at = 0; (via = hash_next(&recorder->vias, &at));)
-		free(via);
-	hash_fini(&recorder->vias);
+	forget_all(recorder);
 	nl_close(&recorder->nl);
 }

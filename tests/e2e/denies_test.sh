@@ -43,4 +43,4 @@ try {13..16}
 check "what comes again is told again" until_true 30 all_told 20
 equal "totals are exact" "$(total api ingress policy-denied)" 24
 equal "no more went without detail" "$(status .stats.denied_overflow)" 4
-equal "nothing is lost" "$(status .flows.lost)" '{"ends":0,"denies":0,"names":0,"memory":0}'
+equal "nothing is lost" "$(status .flows.lost)" '{"ends":0,"denies":0,"names":0,"backends":0,"memory":0}'

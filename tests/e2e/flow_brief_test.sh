@@ -46,4 +46,4 @@ check "pods that are gone within a reading are named, at both ends (the longest 
 equal "all of them" "$(says)" "$(wanted)"
 equal "their owner's numbers are right" \
 	"$(jq -rs '[.[] | select(.direction == "egress") | .source.uid] | unique | length' "$RECORDS")" $PODS
-equal "no name is lost" "$(ask '{"op":"status"}' | jq -c .flows.lost)" '{"ends":0,"denies":0,"names":0,"memory":0}'
+equal "no name is lost" "$(ask '{"op":"status"}' | jq -c .flows.lost)" '{"ends":0,"denies":0,"names":0,"backends":0,"memory":0}'

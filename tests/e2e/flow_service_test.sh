@@ -166,3 +166,4 @@ for mode in iptables nft; do
 	as_wanted "as it was told when they began" end
 	leave
 done
+equal "no backend is lost" "$(ask '{"op":"status"}' | jq .flows.lost.backends)" 0

@@ -134,7 +134,7 @@ equal "each once" "$(seen "[.[] | select(.type == \"end\") | .id] | length == (u
 equal "with the names of then" \
 	"$(seen "[.[] | select(.type == \"end\" and .destination.port == 80) | \"\(.direction) \(.destination.pod) \(.policy.policies[0])\"] | unique")" \
 	'["egress api shop/out","ingress api shop/api"]'
-equal "nothing is lost" "$(ask '{"op":"status"}' | jq -c .flows.lost)" '{"ends":0,"denies":0,"names":0,"memory":0}'
+equal "nothing is lost" "$(ask '{"op":"status"}' | jq -c .flows.lost)" '{"ends":0,"denies":0,"names":0,"backends":0,"memory":0}'
 agent_stop
 agent_start --flows off
 matches "a sink that is none is refused in one sentence" \
