@@ -35,7 +35,10 @@ judges() { # what they are made of
 	bpftool -j map dump pinned "$PIN/bh_judge" | jq '.[] | .value | if type == "array" then [.[] | ltrimstr("0x")] | reverse | join("") | "0x" + . else . end' -r |
 		while read -r id; do bpftool -j prog show id $((id)) | jq -r '"\(.name) \(.tag)"'; done | sort -u
 }
-before=$(judges)
+# Tables and links by their ids, and which program each link runs.
+kept() { pinned_ids | grep -E '^(map|link) '; }
+linked() { find "$PIN/ep" -name '*_link' | sort | while read -r link; do bpftool -j link show pinned "$link" | jq .prog_id; done; }
+before=$(judges) tables=$(kept) gates=$(linked)
 # A client that may never come through tries all the time.
 in_ns job bash -c 'while :; do "$1" probe -t 50 "$2" 80 tcp "$3" 80 udp; done' _ "$TRAFFIC" "${POD4[api]}" "${POD6[api]}" >"$WORK/hammer" 2>&1 &
 hammer=$!
@@ -50,7 +53,7 @@ for ((round = 1; round <= rounds; round++)); do
 	BULKHEADD=${builds[round % 2]}
 	agent_start
 	sync
-	[ $round != 1 ] || after=$(judges)
+	[ $round != 1 ] || { after=$(judges) replaced=$(comm -23 <(echo "$tables") <(kept)) updated=$(linked); }
 	[ $round != 1 ] || other=$(bh status -o json | jq -r .version,.commit)
 	PROBE_MS=300 expect "round $round" <<-EOT
 		open   job api $port tcp
@@ -63,6 +66,12 @@ matches "r4_upgrade: the other build is another version" "$other" '-next$'
 equal "r4_upgrade: its judges are other programs" "$(comm -12 <(echo "$before") <(echo "$after"))" ""
 matches "r4_upgrade: as many" "$(wc -l <<<"$before") $(wc -l <<<"$after")" '^([1-9][0-9]*) \1$'
 equal "r4_upgrade: back again" "$(judges)" "$before"
+equal "r4_upgrade: it took over every table and link" "$replaced" ""
+equal "r4_upgrade: and all others after it" "$(comm -23 <(echo "$tables") <(kept))" ""
+if [ -n "$gates" ]; then # filters are no object with an id
+	equal "r4_upgrade: links of all pods" "$(wc -l <<<"$gates") $(wc -l <<<"$updated")" "6 6"
+	equal "r4_upgrade: each was updated to another program" "$(comm -12 <(sort -u <<<"$gates") <(sort -u <<<"$updated"))" ""
+fi
 for f in s u; do
 	tool_ask $f "drain 3000"
 	equal "r4_upgrade: flow $f lost nothing in $rounds changes of build" "${R[state]} lost $((R[sent] - R[echoed])) gaps ${R[gaps]} ${R[heard_gaps]}" "open lost 0 gaps 0 0"
