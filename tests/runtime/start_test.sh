@@ -4,7 +4,9 @@
 # second old; all that it allows arrives, the very first packet too, and is answered; and when they are gone, so is
 # all that the agent held for them.
 #
-# Environment: STARTS, how many (200). Half of them hang on a bridge and have both families, half are routed.
+# Environment: STARTS, how many (200). Half of them hang on a bridge and have both families, half are routed. The last fifth is
+# by links from the first packet on, where the kernel has them: an agent that chooses begins with filters, and these
+# containers are gone before their turn to be moved.
 # shellcheck source=tests/runtime/_podman.sh
 . "$(dirname "$0")/_podman.sh"
 
@@ -140,6 +142,32 @@ settled() { census >"$WORK/census" && grep -q 'of gone endpoints: 0 connections'
 # shellcheck disable=SC2317 # called by until_true
 as_before() { diff <(head -n -1 "$WORK/census") <(census | head -n -1) >"$WORK/difference"; }
 
+# phase WITH FIRST N: six starts, for what is made at its first use, and N that count.
+phase() {
+	local with=$1 first=$2 last=$(($2 + 5 + $3)) before was is i rss
+	starts "$first" $((first + 5)) >"$WORK/first"
+	equal "$with: the first starts" "$(sort "$WORK/first" | uniq -c | xargs)" "6 good"
+	sync
+	until_true 20 settled
+	before="$(counted world) $(counted server)"
+	first=$((first + 6))
+
+	starts "$first" "$last" >"$WORK/said"
+	sync
+	equal "$with: r1_r3_what_is_allowed_is_answered_from_the_first_packet_on" "$(grep -vc '^good$' "$WORK/said") $(grep -v '^good$' "$WORK/said" | head -n 20)" "0 "
+	equal "$with: r1_each_container_has_started" "$(wc -l <"$WORK/said")" $((last - first + 1))
+	read -ra was <<<"$before"
+	read -ra is <<<"$(counted world) $(counted server)"
+	for i in "${!is[@]}"; do is[i]=$((is[i] - was[i])); done
+	equal "$with: r1_no_leaked_packet_and_none_lost" "${is[*]:0:4} at the server ${is[*]:4:4}" "$(expected "$first" "$last")"
+
+	until_true 20 as_before
+	equal "$with: r33_maps_programs_links_and_descriptors_are_back" "$(cat "$WORK/difference")" ""
+	rss=$(($(census | tail -n 1) - $(tail -n 1 "$WORK/census")))
+	check "$with: r33_memory_is_back (it grew by $rss KiB)" [ $rss -le $RSS_GROWTH_KIB ]
+	equal "$with: r33_no_record_is_left" "$(ls "$RECORDS")" "$(podman_do inspect --format '{{.Id}}' server)@eth0"
+}
+
 node_up
 podman_up
 network bare 0.4.0 "$(bridge_plugin)"
@@ -154,28 +182,21 @@ serving server bridged 53/udp 80/tcp 81/udp 81/tcp 83/udp 83/tcp || die "the ser
 watch_from world
 watch_from server
 
-# ---- once, for what is made at its first use ---------------------------------------------------------------------------
-starts 1 6 >"$WORK/first"
-equal "the first starts" "$(sort "$WORK/first" | uniq -c | xargs)" "6 good"
-sync
-until_true 20 settled
-before="$(counted world) $(counted server)"
-
-# ---- all of them ---------------------------------------------------------------------------------------------------------
-starts 7 $((6 + STARTS)) >"$WORK/said"
-sync
-equal "r1_r3_what_is_allowed_is_answered_from_the_first_packet_on" "$(grep -vc '^good$' "$WORK/said") $(grep -v '^good$' "$WORK/said" | head -n 20)" "0 "
-equal "r1_each_container_has_started" "$(wc -l <"$WORK/said")" "$STARTS"
-read -ra was <<<"$before"
-read -ra is <<<"$(counted world) $(counted server)"
-for i in "${!is[@]}"; do is[i]=$((is[i] - was[i])); done
-equal "r1_no_leaked_packet_and_none_lost" "${is[*]:0:4} at the server ${is[*]:4:4}" "$(expected 7 $((6 + STARTS)))"
-
-until_true 20 as_before
-equal "r33_maps_programs_links_and_descriptors_are_back" "$(cat "$WORK/difference")" ""
-rss=$(($(census | tail -n 1) - $(tail -n 1 "$WORK/census")))
-check "r33_memory_is_back (it grew by $rss KiB)" [ $rss -le $RSS_GROWTH_KIB ]
-equal "r33_no_record_is_left" "$(ls "$RECORDS")" "$(podman_do inspect --format '{{.Id}}' server)@eth0"
+if [ "$(printf '%s\n' 6.6 "$(uname -r)" | sort -V | head -n 1)" = 6.6 ]; then
+	phase "$ATTACH" 1 $((STARTS - STARTS / 5))
+	agent_stop
+	ATTACH=tcx
+	agent_start --sweep-interval 1
+	sync
+	phase tcx $((STARTS + 7)) $((STARTS / 5))
+	object_of 9
+	sync
+	serving s9 routed 80/tcp || die "s9 does not start"
+	equal "tcx: they are links" "$(bh endpoint get s9/s9 -o json | jq -r .attach)" tcx
+	container_rm s9
+else
+	phase "$ATTACH" 1 "$STARTS"
+fi
 
 # ---- that all this can be seen: without our plugin ----------------------------------------------------------------------
 object_of 10
