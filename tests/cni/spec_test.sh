@@ -9,6 +9,11 @@ node_up
 link_up pod
 VALID='.onAgentDown = "quarantine"' # ADD succeeds: nothing but what is tried is wrong
 
+# ---- the program ---------------------------------------------------------------------------------------------
+if ! grep -q __asan_init "$PLUGIN"; then # sanitizers come as shared libraries
+	equal "one static binary: no shared library, no loader" "$(readelf -dlW "$PLUGIN" | grep -oE 'NEEDED|INTERP|LOAD' | sort -u)" LOAD
+fi
+
 # ---- commands and versions -----------------------------------------------------------------------------------
 CONF='' && plugin VERSION
 equal "VERSION without input" "$CODE $(jq -c . <<<"$SAID")" \

@@ -5,6 +5,7 @@
 //	chain pairs N WITHOUT WITH      N pods by each conflist in turn: lines of microseconds `WITHOUT WITH OURS WITHOUT WITH OURS`,
 //	                                of ADD and then of DEL, OURS the last plugin's of WITH alone
 //	chain storm N CONFLIST          N pods at once: microseconds from the first to the last
+//	chain alone N PROGRAM           VERSION of one plugin, N times: lines of microseconds from its fork to its end
 //
 // World: host, benchmark; root, in a mount namespace of the caller's. Pure: no. Owns: the network namespaces that it names.
 //
@@ -294,6 +295,28 @@ static void storm(unsigned long n, struct json_object *list)
 	}
 }
 
+static void alone(unsigned long n, const char *program)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC), status;
+
+	setenv("CNI_COMMAND", "VERSION", 1);
+	while (n--) {
+		uint64_t begin = now_us();
+		pid_t pid = fork();
+
+		if (pid == 0) {
+			dup2(null, STDIN_FILENO);
+			dup2(null, STDOUT_FILENO);
+			execl(program, program, (char *)NULL);
+			_exit(127);
+		}
+		if (pid < 0 || waitpid(pid, &status, 0) != pid || status)
+			die(program, "VERSION fails");
+		printf("%" PRIu64 "\n", now_us() - begin);
+		fflush(stdout); // or the next child has it, too
+	}
+}
+
 static struct json_object *conflist(const char *path)
 {
 	struct json_object *list = path ? json_object_from_file(path) : NULL;
@@ -311,9 +334,11 @@ int main(int argc, char **argv)
 		fill(n, conflist(argv[3]), strtoul(argv[4], NULL, 10));
 	else if (n && argc == 4 && !strcmp(argv[1], "storm"))
 		storm(n, conflist(argv[3]));
+	else if (n && argc == 4 && !strcmp(argv[1], "alone"))
+		alone(n, argv[3]);
 	else if (n && argc == 5 && !strcmp(argv[1], "pairs"))
 		pairs(n, conflist(argv[3]), conflist(argv[4]));
 	else
-		die("usage", "chain fill N CONFLIST FIRST, chain pairs N WITHOUT WITH, chain storm N CONFLIST");
+		die("usage", "chain fill N CONFLIST FIRST, chain pairs N WITHOUT WITH, chain storm N CONFLIST, chain alone N PROGRAM");
 	return 0;
 }
