@@ -80,6 +80,8 @@ cp "$WORK/single" "$NETD/05-single.conf"
 check "a single configuration gets a list" until_true 20 placed 05-single.bulkhead.conflist
 equal "which is the first that a runtime finds" "$(cd "$NETD" && printf "%s\n" *.conf* | LC_ALL=C sort | head -n 1)" 05-single.bulkhead.conflist
 equal "libcni takes it, too" "$(libcni)" 20-node$'\n'podman$'\n'single
+equal "a container that starts by it is judged, too" "$(container shut single -- /traffic burst -w 0 "$WORLD4" 53 udp | grep -o 'back=.*')" back=0
+equal "and one that may send does" "$(container open single -- /traffic burst "$WORLD4" 53 udp | grep -o 'back=.*')" back=1
 check "it is itself as it was" cmp "$NETD/05-single.conf" "$WORK/single"
 rm "$NETD/05-single.conf"
 check "and the list goes with it" until_true 20 placed 20-node.conflist
@@ -95,6 +97,14 @@ matches "who takes it out again and again is told of" "$(problem)" '20-node.conf
 equal "after as many tries as it has at once" "$(written entries_written)" 5
 check "and left alone for a while" original 20-node.conflist
 agent_stop
+
+# ---- what the agent is told --------------------------------------------------------------------------------------------------------
+agent_start --cni-timeout 20 --cni-on-agent-down quarantine --cni-on-other-interface pass
+check "an agent of other options puts it in" placed 20-node.conflist
+equal "as they say" "$(jq -c '.plugins[-1]' "$NETD/20-node.conflist")" \
+	"{\"type\":\"bulkhead-cni\",\"socket\":\"$SOCKET\",\"records\":\"$RECORDS\",\"onAgentDown\":\"quarantine\",\"onOtherInterface\":\"pass\",\"timeoutSeconds\":20}"
+agent_stop
+equal "so that pods start shut without an agent" "$(container open 20-node -- /traffic burst -w 0 "$WORLD4" 53 udp | grep -o 'back=.*')" back=0
 
 # ---- what is broken ------------------------------------------------------------------------------------------------------------
 agent_start --cni-timeout 20
