@@ -2,6 +2,10 @@
 // http_test.c - requests: who is believed, what is sent and collected, what calls may do to each other.
 #include "tests/harness/test.h"
 
+#include <arpa/inet.h>
+#include <linux/filter.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include "agent/kube/http.h"
@@ -312,6 +316,92 @@ static void no_pace_beside_a_call_that_cannot_wait(void **state)
 	assert_in_range(stream.looks, N / 4, N);
 }
 
+// ---- a path that is gone ---------------------------------------------------------------------------------------------
+
+// This process's connection to the stand-in; there is one.
+static int connection(const struct rig *rig)
+{
+	int found = -1;
+
+	for (int fd = 0; fd < 1024; fd++) {
+		struct sockaddr_in peer = { 0 };
+		socklen_t len = sizeof(peer);
+
+		if (getpeername(fd, (struct sockaddr *)&peer, &len) < 0 || peer.sin_family != AF_INET ||
+		    ntohs(peer.sin_port) != rig->standin.port)
+			continue;
+		assert_int_equal(found, -1);
+		found = fd;
+	}
+	assert_true(found >= 0);
+	return found;
+}
+
+static int option(int fd, int level, int name)
+{
+	int value = 0;
+	socklen_t len = sizeof(value);
+
+	assert_ok(getsockopt(fd, level, name, &value, &len));
+	return value;
+}
+
+static void set_option(int fd, int name, int value)
+{
+	assert_ok(setsockopt(fd, IPPROTO_TCP, name, &value, sizeof(value)));
+}
+
+// From now on nothing of the server arrives, neither data nor acknowledgements. What the kernel was told to wait for
+// is shortened to a second and a half.
+static void lose_path(int fd)
+{
+	struct sock_filter drop = BPF_STMT(BPF_RET | BPF_K, 0);
+	struct sock_fprog program = { 1, &drop };
+
+	set_option(fd, TCP_KEEPIDLE, 1);
+	set_option(fd, TCP_KEEPINTVL, 1);
+	set_option(fd, TCP_USER_TIMEOUT, 1500);
+	assert_ok(setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)));
+}
+
+static int on_ignored(void *arg, const char *data, size_t len)
+{
+	return 0;
+}
+
+static void on_head(void *arg, int status)
+{
+	((struct rig *)arg)->status = status;
+}
+
+static void connections_that_are_dead_are_left(void **state)
+{
+	const struct http_request request = { .path = "/api/v1/pods?watch=1", .idle_ms = 60000 };
+	struct rig *rig = *state;
+	const struct http_events events = { rig, on_ignored, on_done, on_head };
+	int fd;
+
+	open_as(rig, &rig->standin);
+	assert_ok(http_start(rig->http, &request, &events, NULL));
+	while (rig->status != 200)
+		event_base_loop(rig->base, EVLOOP_ONCE);
+	fd = connection(rig);
+	assert_int_equal(option(fd, SOL_SOCKET, SO_KEEPALIVE), 1);
+	assert_int_equal(option(fd, IPPROTO_TCP, TCP_KEEPIDLE), 10);
+	assert_int_equal(option(fd, IPPROTO_TCP, TCP_KEEPINTVL), 10);
+	assert_int_equal(option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT), HTTP_DEAD_MS);
+	lose_path(fd);
+	run(rig, 1); // nothing is sent: probes have no answer
+	assert_err(rig->error, -ECONNRESET);
+	assert_str_contains(rig->text, strerror(ETIMEDOUT));
+	ask(rig, NULL, "/version", NULL, NULL);
+	assert_int_equal(rig->status, 200);
+	lose_path(connection(rig));
+	ask(rig, NULL, "/version", NULL, NULL); // what is sent is not acknowledged
+	ask(rig, NULL, "/version", NULL, NULL);
+	assert_int_equal(rig->status, 200);
+}
+
 static void nobody_listens(void **state)
 {
 	struct rig *rig = *state;
@@ -341,6 +431,7 @@ int main(void)
 		TEST(calls_begin_and_end_in_each_other),
 		TEST(a_burst_is_read_at_a_pace),
 		TEST(no_pace_beside_a_call_that_cannot_wait),
+		TEST(connections_that_are_dead_are_left),
 		TEST(nobody_listens),
 	};
 
