@@ -235,6 +235,39 @@ static void rotated_files_are_read_again(void **state)
 	assert_str(config->ca.text, "CA3");
 }
 
+static void a_rotated_client_certificate_is_read_again(void **state)
+{
+	_cleanup_(kube_config_freep) struct kube_config *config = NULL;
+	struct err err = { 0 };
+	char path[PATH_MAX + 16];
+
+	test_write(dir, "crt", "CRT1");
+	test_write(dir, "key", "KEY1");
+	config = good(SERVER, "'client-certificate':'crt','client-key':'key'");
+	assert_str(config->cert.text, "CRT1");
+	assert_str(config->key.text, "KEY1");
+	test_write_atomic(dir, "crt", "CRT2");
+	test_write_atomic(dir, "key", "KEY2");
+	assert_ok_err(kube_config_refresh(config, &err), &err);
+	assert_str(config->cert.text, "CRT2");
+	assert_str(config->key.text, "KEY2");
+
+	// what cannot be used keeps what it said, until it can
+	test_write_atomic(dir, "crt", "");
+	assert_err(kube_config_refresh(config, &err), -EINVAL);
+	assert_str_contains(err.text, "/crt: is empty");
+	snprintf(path, sizeof(path), "%s/key", dir);
+	unlink(path);
+	test_write_atomic(dir, "crt", "CRT3");
+	assert_err(kube_config_refresh(config, &err), -ENOENT);
+	assert_str_contains(err.text, "/key: No such file");
+	assert_str(config->cert.text, "CRT3");
+	assert_str(config->key.text, "KEY2");
+	test_write_atomic(dir, "key", "KEY3");
+	assert_ok(kube_config_refresh(config, NULL));
+	assert_str(config->key.text, "KEY3");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -247,6 +280,7 @@ int main(void)
 		cmocka_unit_test(contexts_are_found),
 		cmocka_unit_test_setup_teardown(a_pod_finds_its_account, setup, teardown),
 		cmocka_unit_test_setup_teardown(rotated_files_are_read_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_rotated_client_certificate_is_read_again, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

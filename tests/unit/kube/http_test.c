@@ -161,6 +161,72 @@ static void only_the_configured_authority_is_believed(void **state)
 	assert_err(rig->error, -EKEYREJECTED);
 }
 
+// A field of the stand-in's admin.kubeconfig, in base64.
+static const char *field_of(const char *text, const char *name, char *ret, size_t bytes)
+{
+	const char *at = strstr(text, name);
+
+	assert_non_null(at);
+	at += strlen(name) + strlen(": ");
+	snprintf(ret, bytes, "%.*s", (int)strcspn(at, ",}\n"), at);
+	return ret;
+}
+
+static struct kube_config *config_of(const struct rig *rig, const char *user)
+{
+	_cleanup_json_ struct json_object *json = NULL;
+	_cleanup_free_ char *text = NULL;
+	struct kube_config *config = NULL;
+	char ca[PATH_MAX];
+	struct err err = { 0 };
+
+	assert_true(asprintf(&text,
+			     "{'current-context':'c','contexts':[{'name':'c','context':{'cluster':'k','user':'u'}}],"
+			     "'clusters':[{'name':'k','cluster':{'server':'%s','certificate-authority':'%s'}}],"
+			     "'users':[{'name':'u','user':{%s}}]}",
+			     rig->standin.url, standin_path(&rig->standin, "ca.crt", ca), user) > 0);
+	json = test_json(text);
+	assert_ok_err(kube_config_read(json, rig->folder, &config, &err), &err);
+	return config;
+}
+
+// As if somebody had renewed them: `from`'s administrator, as files.
+static void write_certificate(struct rig *rig, const struct standin *from)
+{
+	_cleanup_(kube_config_freep) struct kube_config *config = NULL;
+	char path[PATH_MAX], cert[8192], key[8192];
+	_cleanup_free_ char *text = test_read(standin_path(from, "admin.kubeconfig", path), NULL), *user = NULL;
+
+	assert_true(asprintf(&user, "'client-certificate-data':'%s','client-key-data':'%s'",
+			     field_of(text, "client-certificate-data", cert, sizeof(cert)),
+			     field_of(text, "client-key-data", key, sizeof(key))) > 0);
+	config = config_of(rig, user);
+	test_write_atomic(rig->folder, "client.crt", config->cert.text);
+	test_write_atomic(rig->folder, "client.key", config->key.text);
+}
+
+static void rotated_client_certificates_are_shown(void **state)
+{
+	struct rig *rig = *state;
+	struct err err = { 0 };
+
+	standin_start(&rig->other, NULL); // its administrator is nobody here
+	write_certificate(rig, &rig->other);
+	assert_ok_err(http_new(rig->base,
+			       config_of(rig, "'client-certificate':'client.crt','client-key':'client.key'"),
+			       &rig->http, &err),
+		      &err);
+	ask(rig, NULL, "/api/v1/pods", NULL, NULL);
+	assert_int_equal(rig->status, 0);
+	write_certificate(rig, &rig->standin);
+	ask(rig, NULL, "/api/v1/pods", NULL, NULL);
+	assert_int_equal(rig->status, 200);
+	// and not the one before, though its connection is there
+	write_certificate(rig, &rig->other);
+	ask(rig, NULL, "/api/v1/pods", NULL, NULL);
+	assert_int_equal(rig->status, 0);
+}
+
 static void bodies_are_sent_and_collected(void **state)
 {
 	static const char lease[] = "{\"apiVersion\":\"coordination.k8s.io/v1\",\"kind\":\"Lease\",\"metadata\":{"
@@ -426,6 +492,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(only_the_configured_authority_is_believed),
+		TEST(rotated_client_certificates_are_shown),
 		TEST(bodies_are_sent_and_collected),
 		TEST(large_bodies_are_given_up),
 		TEST(calls_begin_and_end_in_each_other),
