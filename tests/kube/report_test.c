@@ -56,15 +56,22 @@ static void problem(void *arg, const char *where, const char *text)
 		snprintf(agent->problem, sizeof(agent->problem), "%s: %s", where, text);
 }
 
-static void agent_start(size_t i, const char *taint)
+static void agent_start_as(struct agent *agent, const char *node, const char *taint)
 {
-	struct agent *agent = &agents[i];
 	struct report_hooks hooks = { agent, problems, ready, problem };
 	struct report_config config = { agent->node, NS, LEASE_SEC, 1800, taint };
 
-	snprintf(agent->node, sizeof(agent->node), "node-%zu", i);
+	snprintf(agent->node, sizeof(agent->node), "%s", node);
 	assert_ok(store_new(&agent->store));
 	assert_ok(report_new(mirror.base, mirror.http, agent->store, &config, &hooks, &agent->report));
+}
+
+static void agent_start(size_t i, const char *taint)
+{
+	char node[16];
+
+	snprintf(node, sizeof(node), "node-%zu", i);
+	agent_start_as(&agents[i], node, taint);
 }
 
 // As if it was killed: nothing is said.
@@ -589,6 +596,57 @@ static void a_node_without_the_taint_is_not_written_to(void **state)
 	mirror_until(&mirror, "the taint is gone again", is_gone, NULL);
 }
 
+// ---- what a real server answered ----------------------------------------------------------------------------------
+
+static void script_recorded(const char *on, const char *name)
+{
+	char file[128], head[PATH_MAX], body[PATH_MAX];
+
+	snprintf(file, sizeof(file), "fixtures/apiserver/write/%s.headers", name);
+	test_shared(head, file);
+	snprintf(file, sizeof(file), "fixtures/apiserver/write/%s.json", name);
+	standin_do(&standin, "{'op':'fault','on':'%s','head':'%s','body':'%s'}", on, head, test_shared(body, file));
+}
+
+static int64_t told(const struct agent *agent, const char *way)
+{
+	_cleanup_json_ struct json_object *json = report_describe(agent->report);
+
+	assert_non_null(at(json, way));
+	return json_object_get_int64(at(json, way));
+}
+
+// Recorded of a client that said it was node-a.
+static void a_recorded_lease_is_held(void **state)
+{
+	script_recorded("create leases", "lease-create");
+	agent_start_as(&agents[0], "node-a", NULL);
+	await_leader();
+	assert_int_equal(asked("create leases"), 1);
+	assert_str(agents[0].problem, "");
+}
+
+static void recorded_answers_end_a_write(void **state)
+{
+	script_recorded("create events", "event-create");
+	script_recorded("patch clusternetworkpolicies/status", "cnp-status-apply");
+	standin_do(&standin, "{'op':'put','object':" CNP("p", "1", GOOD) "}}");
+	agent_start(0, NULL);
+	await_leader();
+	agents[0].wrong[0] = (struct wrong){ KIND_CLUSTERNETPOL, NULL, "q", "needs 20 of 16 peers" };
+	agents[0].nwrong = 1;
+	report_compiled(agents[0].report);
+	mirror_until(&mirror, "both are written", mirror_played, NULL);
+	await_round();
+	assert_str(agents[0].problem, "");
+	assert_int_equal(told(&agents[0], "events.failures"), 0);
+	assert_int_equal(told(&agents[0], "events.sent"), 1);
+	assert_int_equal(asked("create events") + asked("patch events"), 1);
+	assert_int_equal(told(&agents[0], "conditions.failures"), 0);
+	// the answer was a recorded one, so the stand-in's object still lacks it
+	assert_int_equal(told(&agents[0], "conditions.writes"), asked("patch clusternetworkpolicies/status"));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, rig_up, rig_down)
 
 int main(void)
@@ -609,6 +667,8 @@ int main(void)
 		TEST(the_taint_goes_when_the_agent_is_ready),
 		TEST(taints_of_others_are_never_lost),
 		TEST(a_node_without_the_taint_is_not_written_to),
+		TEST(a_recorded_lease_is_held),
+		TEST(recorded_answers_end_a_write),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

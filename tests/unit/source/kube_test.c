@@ -418,6 +418,29 @@ static void what_is_deleted_while_it_is_asked_for_does_not_come_back(void **stat
 	assert_str(held_uid(rig), "none");
 }
 
+static void a_recorded_pod_is_fetched(void **state)
+{
+	_cleanup_(object_putp) struct object *want = NULL;
+	_cleanup_json_ struct json_object *json = NULL;
+	_cleanup_free_ char *text = NULL;
+	char head[PATH_MAX], body[PATH_MAX];
+	struct rig *rig = *state;
+	struct err err = { 0 };
+
+	test_shared(head, "fixtures/apiserver/list/pod-get.headers");
+	text = test_read(test_shared(body, "fixtures/apiserver/list/pod-get.json"), NULL);
+	json = json_tokener_parse(text);
+	assert_ok_err(object_parse(KIND_POD, json, &want, &err), &err);
+	synced(rig);
+	standin_do(&rig->standin, "{'op':'fault','on':'get pods','head':'%s','body':'%s','slice':50}", head, body);
+	rig->fetches = 0;
+	assert_ok(rig->source->ops->fetch(rig->source, want->ns, want->name, want->uid));
+	run_until(rig, has_fetched, NULL);
+	assert_int_equal(rig->fetched, 0);
+	assert_true(object_equal(store_find(rig->store, KIND_POD, want->ns, want->name), want));
+	assert_true(((const struct pod *)want)->naddrs > 0);
+}
+
 static void what_cannot_be_fetched_is_said(void **state)
 {
 	struct rig *rig = *state;
@@ -493,6 +516,7 @@ int main(void)
 		TEST(the_end_of_an_older_pod_of_the_name_is_passed_over),
 		TEST(a_list_that_begins_later_takes_a_fetched_pod_away),
 		TEST(what_is_deleted_while_it_is_asked_for_does_not_come_back),
+		TEST(a_recorded_pod_is_fetched),
 		TEST(what_cannot_be_fetched_is_said),
 		TEST(cut_off_it_says_so_and_keeps_what_it_knows),
 		TEST(what_cannot_be_opened_is_said),
