@@ -15,12 +15,13 @@ conf() {
 		"{cniVersion: \"1.1.0\", name: \"net\", type: \"bulkhead-cni\", socket: \$socket, records: \$records} | ${1:-.}")
 }
 
-# plugin COMMAND [VARIABLE=VALUE...]: in the node's namespace with CONF on standard input, and no other variable.
+# plugin COMMAND [VARIABLE=VALUE...]: in the node's namespace, or that of FROM, with CONF on standard input, and no
+# other variable.
 # CODE, SAID (standard output, byte for byte), NOTE (standard error).
 plugin() {
 	local command=$1
 	shift
-	printf %s "$CONF" | in_ns node env -i CNI_COMMAND="$command" "$@" "$PLUGIN" >"$WORK/said" 2>"$WORK/note"
+	printf %s "$CONF" | in_ns "${FROM:-node}" env -i CNI_COMMAND="$command" "$@" "$PLUGIN" >"$WORK/said" 2>"$WORK/note"
 	CODE=$?
 	SAID=$(cat "$WORK/said" && echo .) SAID=${SAID%.}
 	NOTE=$(cat "$WORK/note")

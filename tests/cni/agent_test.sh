@@ -73,6 +73,39 @@ pod_plugin CHECK client CNI_CONTAINERID=c-other
 refused "CHECK of a container that nobody knows" 3 c-other
 plugin STATUS
 quiet "STATUS with an agent that is ready"
+
+# The agent's word is not enough. It speaks of this container, with a device of this number: in another namespace there is
+# another one.
+ns_new aside
+ns_new inside
+ip -n "$P-aside" link add name double index "$(ip -n "$NODE_NS" -j link show "v${NUMBER[client]}" | jq '.[0].ifindex')" \
+	type veth peer name eth0 netns "$P-inside"
+# look [FILTER]: CHECK of the one in place of the other.
+look() {
+	with_prev client "${1:-.}"
+	FROM=aside pod_plugin CHECK client CNI_NETNS="/run/netns/$P-inside"
+}
+look
+refused "CHECK of a device without programs" 104 "the agent's programs are not on both sides of 'double'"
+if [ "$(printf '%s\n' 6.6 "$(uname -r)" | sort -V | head -n 1)" = 6.6 ]; then
+	bpftool prog pin id "$(in_ns node "$TRAFFIC" tcx "v${NUMBER[client]}" ingress list)" "$WORK/bpf/gate" || die "no program of the agent's"
+	in_ns aside "$TRAFFIC" tcx double ingress first "$WORK/bpf/gate" "$WORK/bpf/gate-in"
+	look
+	refused "CHECK of a device with a program on one side" 104 "the agent's programs are not on both sides of 'double'"
+	in_ns aside "$TRAFFIC" tcx double egress first "$WORK/bpf/gate" "$WORK/bpf/gate-out"
+	look
+	quiet "CHECK of a device with programs on both sides"
+fi
+with_prev client ".onAgentDown = \"quarantine\" | .socket = \"$WORK/none\" | .records = \"$WORK/aside\""
+FROM=aside pod_plugin ADD client CNI_NETNS="/run/netns/$P-inside"
+echoed "ADD without an agent shuts it"
+look
+refused "CHECK of a device that is shut" 104 "'double' is closed: the agent has not taken it over yet"
+rm -f "$WORK"/bpf/gate*
+ip -n "$P-aside" link del double
+with_prev client
+pod_plugin CHECK client
+quiet "CHECK of the right one"
 conf '.onAgentDown = "maybe"'
 plugin STATUS
 refused "STATUS with a key's wrong value" 7 "'onAgentDown': 'maybe' is none of fail|quarantine"
@@ -154,6 +187,22 @@ quiet "DEL a second time, without prevResult"
 pod_plugin DEL late CNI_NETNS=/run/netns/gone
 quiet "DEL of a pod whose namespace is gone"
 equal "its record is gone, too" "$(record late)" no
+for netns in empty absent; do
+	with_prev never
+	pod_plugin ADD never
+	echoed "ADD before DEL with CNI_NETNS $netns"
+	conf
+	if [ $netns = empty ]; then
+		pod_plugin DEL never CNI_NETNS=
+	else
+		plugin DEL CNI_CONTAINERID=c-never CNI_IFNAME=eth0 CNI_PATH=/opt/cni/bin
+	fi
+	quiet "DEL with CNI_NETNS $netns"
+	equal "its record is gone: $netns" "$(record never)" no
+	with_prev never
+	pod_plugin CHECK never
+	refused "and the agent was told: $netns" 3 c-never
+done
 jq -c '.container = "c-else" | .network = "other"' "$RECORDS/c-client@eth0" >"$RECORDS/c-else@eth0"
 printf broken >"$RECORDS/c-broken@eth0"
 conf '."cni.dev/valid-attachments" = [{containerID: "c-client", ifname: "eth0"}]'

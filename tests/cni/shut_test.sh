@@ -80,4 +80,16 @@ if [ $tcx ]; then
 	rm "$WORK/bpf/tcx-link"
 fi
 rm "$WORK/bpf/foreign"
+
+# ---- who may load no program -----------------------------------------------------------------------------------
+link_up unable
+printf '#!/bin/sh\nexec %s --bounding-set -sys_admin,-bpf "%s"\n' "$(command -v setpriv)" "$PLUGIN" >"$WORK/unable"
+chmod +x "$WORK/unable"
+with_prev unable '.onAgentDown = "quarantine"'
+PLUGIN=$WORK/unable pod_plugin ADD unable
+refused "a device that cannot be shut is an error, also where pods may start closed" 101 \
+	"cannot load the program that shuts 'v${NUMBER[unable]}': Operation not permitted"
+equal "and leaves no record" "$(record unable)" no
+pod_plugin ADD unable
+echoed "by the same command with that right it can be"
 end
