@@ -9,6 +9,13 @@
 source_is() { bh status -o json | jq -e ".source | $1"; } # FILTER
 # shellcheck disable=SC2317 # called by check and until_true
 resource() { source_is "(.resources[] | select(.name == \"$1\")) | $2"; }
+page() { in_ns node curl -s --max-time 10 "http://127.0.0.1:9964$1"; } # PATH
+# shellcheck disable=SC2317 # called by check and until_true
+readiness() { [ "$(in_ns node curl -s --max-time 10 -o "$WORK/readyz" -w '%{http_code}' http://127.0.0.1:9964/readyz)" = "$1" ]; } # STATUS
+# shellcheck disable=SC2317 # called by check and until_true
+all_ages() { # cut_off|age CONDITION ($2 is the seconds): each resource's metric, and there are such
+	page /metrics | awk "/^bulkhead_watch_$1_seconds\\{/ { n++; if (!($2)) bad = 1 } END { exit !n || bad }"
+}
 
 node_up
 namespace shop
@@ -104,6 +111,8 @@ changes_arrive "new token"
 api '{"op":"down"}' >/dev/null
 check "it says that it is cut off" until_true 20 source_is .cut_off
 undisturbed "cut off"
+check "and for how long" until_true 20 source_is '.cut_off_sec >= 2'
+check "without --api-cut-off it stays ready" readiness 200
 agent_kill
 agent_start_kube
 check "a new agent says so, too" until_true 20 source_is '.cut_off and ([.resources[].synced] | any | not)'
@@ -114,4 +123,36 @@ undisturbed "restarted in peace while cut off"
 api '{"op":"up"}' >/dev/null
 changes_arrive "the server is back"
 undisturbed "the server is back"
+
+# ---- ready only while it is young ---------------------------------------------------------------------------------------
+agent_stop
+agent_start_kube --api-cut-off 2
+api_sync
+check "--api-cut-off: ready while it reads" until_true 20 readiness 200
+check "its age is 0" all_ages cut_off '$2 == 0'
+equal "the metric says that it is current" "$(page /metrics | grep ^bulkhead_source_current)" "bulkhead_source_current 1"
+api '{"op":"down"}' >/dev/null
+check "--api-cut-off: not ready when it is older" until_true 20 readiness 503
+matches "the reason is named" "$(cat "$WORK/readyz")" '^\[-\]source-current failed: '
+equal "it is the only one" "$(grep -c '^\[-\]' "$WORK/readyz")" 1
+equal "the metric says so" "$(page /metrics | grep ^bulkhead_source_current)" "bulkhead_source_current 0"
+check "each resource says for how long" until_true 20 all_ages cut_off '$2 >= 2'
+check "and when the server was heard last" all_ages age '$2 >= 2'
+old=$(bh status -o json | jq .source.cut_off_sec)
+check "the age rises" until_true 20 source_is ".cut_off_sec > $old and .heard_sec > $old and $old >= 2"
+matches "status says it in words" "$(bh status)" '^source .* cut off for [0-9]+'
+undisturbed "not ready"
+old=$(bh status -o json | jq .source.heard_sec)
+api '{"op":"up"}' >/dev/null
+check "--api-cut-off: ready again when it is back" until_true 20 readiness 200
+check "the age is 0 again" until_true 20 all_ages cut_off '$2 == 0'
+# shellcheck disable=SC2317 # called by until_true
+heard() { # SECONDS: all were heard later than so long ago
+	api '{"op":"bookmark"}' >/dev/null
+	all_ages age "\$2 < $1"
+}
+check "the server was heard" until_true 20 heard "$old"
+equal "it is current again" "$(page /metrics | grep ^bulkhead_source_current)" "bulkhead_source_current 1"
+equal "status says nothing of it" "$(bh status | grep -c 'cut off')" 0
+changes_arrive "ready again"
 end
