@@ -53,85 +53,183 @@ static uint32_t some(struct api *api, uint32_t below)
 	return (uint32_t)rng_below(&api->rng, below);
 }
 
-static void some_fault(struct api *api)
+static void plain(struct api *api, const char *op)
 {
-	static const char *const on[] = { "watch *", "list *", "* *", "watch pods",
-					  "* networkpolicies" };
+	standin_do(&api->standin, "%s", op);
+}
+
+// Watches cannot go on, so that all is listed anew; the first answers take time or break.
+static void list_again(struct api *api, const char *fields)
+{
+	standin_do(&api->standin, "{'op':'fault','on':'list *','times':%u,%s}", KIND_MAX + some(api, KIND_MAX),
+		   fields);
+	standin_do(&api->standin, "{'op':'compact'}");
+	standin_do(&api->standin, "{'op':'drop'}");
+}
+
+static void restart(struct api *api, const char *arg)
+{
+	standin_do(&api->standin, "{'op':'down','up_ms':%u}", some(api, DOWN_MS));
+}
+
+static void pace(struct api *api, const char *arg)
+{
+	standin_do(&api->standin, "{'op':'set','slice':%u,'delay_ms':%u}", some(api, 60), some(api, 20));
+}
+
+static void end_watches(struct api *api, const char *how)
+{
+	static const char *const on[] = { "*", "watch pods", "watch networkpolicies", "watch namespaces" };
+
+	standin_do(&api->standin, "{'op':'end','on':'%s','how':'%s'}", on[some(api, ARRAY_SIZE(on))], how);
+}
+
+// Of some requests to come.
+static void fault(struct api *api, const char *fields)
+{
+	static const char *const on[] = { "watch *", "list *", "* *", "watch pods", "* networkpolicies" };
+
+	standin_do(&api->standin, "{'op':'fault','on':'%s','times':%u,%s}", on[some(api, ARRAY_SIZE(on))],
+		   1 + some(api, 3), fields);
+}
+
+static void fault_status(struct api *api, const char *arg)
+{
 	static const unsigned int statuses[] = { 429, 500, 503, 504 };
-	const char *which = on[some(api, ARRAY_SIZE(on))];
-	unsigned int times = 1 + some(api, 3);
+	char text[64];
 
-	switch (some(api, 5)) {
-	case 0:
-		standin_do(&api->standin, "{'op':'fault','on':'%s','times':%u,'status':%u%s}",
-			   which, times, statuses[some(api, ARRAY_SIZE(statuses))],
-			   some(api, 4) ? "" : ",'retry_after':1");
-		break;
-	case 1:
-		standin_do(&api->standin, "{'op':'fault','on':'%s','times':%u,'cut':%u,'rst':%s}",
-			   which, times, 1 + some(api, 20000), some(api, 2) ? "true" : "false");
-		break;
-	case 2:
-		standin_do(&api->standin,
-			   "{'op':'fault','on':'%s','times':%u,'no_end':true,'slice':%u}", which,
-			   times, some(api, 100));
-		break;
-	case 3:
-		standin_do(&api->standin, "{'op':'fault','on':'%s','times':%u,'delay_ms':%u}",
-			   which, times, 1 + some(api, DELAY_MS));
-		break;
-	case 4:
-		standin_do(&api->standin, "{'op':'fault','on':'%s','times':%u,'then':'%s'}", which,
-			   times, some(api, 2) ? "break" : "reset");
-		break;
-	}
+	snprintf(text, sizeof(text), "'status':%u%s", statuses[some(api, ARRAY_SIZE(statuses))],
+		 some(api, 4) ? "" : ",'retry_after':1");
+	fault(api, text);
 }
 
-static void some_end(struct api *api)
+static void fault_cut(struct api *api, const char *rst)
 {
-	static const char *const hows[] = { "clean", "cut", "reset", "silent" };
-	static const char *const on[] = { "*", "watch pods", "watch networkpolicies",
-					  "watch namespaces" };
+	char text[64];
 
-	standin_do(&api->standin, "{'op':'end','on':'%s','how':'%s'}",
-		   on[some(api, ARRAY_SIZE(on))], hows[some(api, ARRAY_SIZE(hows))]);
+	snprintf(text, sizeof(text), "'cut':%u,'rst':%s", 1 + some(api, 20000), rst);
+	fault(api, text);
 }
 
+static void fault_no_end(struct api *api, const char *arg)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "'no_end':true,'slice':%u", some(api, 100));
+	fault(api, text);
+}
+
+static void fault_delay(struct api *api, const char *arg)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "'delay_ms':%u", 1 + some(api, DELAY_MS));
+	fault(api, text);
+}
+
+static const struct trouble {
+	const char *name;
+	void (*make)(struct api *api, const char *arg);
+	const char *arg;
+} troubles[] = {
+	{ "all connections are reset", plain, "{'op':'drop'}" },
+	{ "compacted", plain, "{'op':'compact'}" },
+	{ "lists again, late", list_again, "'delay_ms':300" },
+	{ "lists again, after an error", list_again, "'status':503" },
+	{ "lists again, after half a list", list_again, "'cut':2000,'rst':false" },
+	{ "it restarts", restart },
+	{ "slow, in pieces", pace },
+	{ "bookmarks", plain, "{'op':'bookmark'}" },
+	{ "another token that nobody has", plain, "{'op':'token','write':false}" },
+	{ "another token", plain, "{'op':'token','write':true}" },
+	{ "streaming lists", plain, "{'op':'set','watchlist':true}" },
+	{ "no streaming lists", plain, "{'op':'set','watchlist':false}" },
+	{ "watches end", end_watches, "clean" },
+	{ "watches are cut", end_watches, "cut" },
+	{ "watches are reset", end_watches, "reset" },
+	{ "watches go silent", end_watches, "silent" },
+	{ "an error", fault_status },
+	{ "an answer is cut", fault_cut, "false" },
+	{ "an answer is cut by a reset", fault_cut, "true" },
+	{ "an answer without its end", fault_no_end },
+	{ "late answers", fault_delay },
+	{ "chunks break off", fault, "'then':'break'" },
+	{ "chunks end in a reset", fault, "'then':'reset'" },
+};
+_Static_assert(ARRAY_SIZE(troubles) == API_TROUBLES, "api.h counts them");
+
+// Each once, in an order that is never the same; then again.
 void api_trouble(struct api *api)
+{
+	unsigned int at, which;
+
+	if (!api->undealt) {
+		for (unsigned int i = 0; i < API_TROUBLES; i++)
+			api->deck[i] = i;
+		api->undealt = API_TROUBLES;
+	}
+	at = some(api, api->undealt--);
+	which = api->deck[at];
+	api->deck[at] = api->deck[api->undealt];
+	troubles[which].make(api, troubles[which].arg);
+	api->ran[which]++;
+	api->troubles++;
+}
+
+const char *api_never_ran(const struct api *api)
+{
+	for (unsigned int i = 0; i < API_TROUBLES; i++)
+		if (!api->ran[i])
+			return troubles[i].name;
+	return NULL;
+}
+
+static void await_watches(struct api *api)
+{
+	for (enum kind kind = 0; kind < KIND_MAX; kind++)
+		standin_do(&api->standin, "{'op':'await','watches':'watch %s'}",
+			   object_kind(kind)->plural);
+}
+
+// One of each kind, that concerns nobody.
+static const struct ghost {
+	enum kind kind;
+	const char *ns, *version, *text;
+} ghosts[] = {
+	{ KIND_NAMESPACE, "", "v1", "" },
+	{ KIND_NODE, "", "v1", "" },
+	{ KIND_POD, "ghost", "v1", ",'spec':{'nodeName':'n1'},'status':{'phase':'Running'}" },
+	{ KIND_NETPOL, "ghost", "networking.k8s.io/v1", ",'spec':{'podSelector':{}}" },
+	{ KIND_CLUSTERNETPOL, "", "policy.networking.k8s.io/v1alpha2",
+	  ",'spec':{'tier':'Admin','priority':999,'subject':{'namespaces':{'matchLabels':{'nobody':'has-it'}}}}" },
+	{ KIND_SERVICE, "ghost", "v1", ",'spec':{'clusterIP':'10.96.9.9'}" },
+	{ KIND_ENDPOINTSLICE, "ghost", "discovery.k8s.io/v1", ",'addressType':'IPv4','endpoints':[]" },
+};
+_Static_assert(ARRAY_SIZE(ghosts) == KIND_MAX, "one of each kind");
+
+void api_ghosts(struct api *api)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(ghosts); i++)
+		standin_do(&api->standin,
+			   "{'op':'put','object':{'apiVersion':'%s','kind':'%s','metadata':{'name':'ghost'%s,"
+			   "'labels':{'kubernetes.io/service-name':'ghost'}}%s}}",
+			   ghosts[i].version, object_kind(ghosts[i].kind)->name,
+			   *ghosts[i].ns ? ",'namespace':'ghost'" : "", ghosts[i].text);
+	await_watches(api);
+}
+
+void api_list_again(struct api *api)
 {
 	const struct standin *standin = &api->standin;
 
-	api->troubles++;
-	switch (some(api, 10)) {
-	case 0:
-		standin_do(standin, "{'op':'drop'}");
-		break;
-	case 1:
-		standin_do(standin, "{'op':'compact'}");
-		break;
-	case 2:
-		standin_do(standin, "{'op':'down','up_ms':%u}", some(api, DOWN_MS));
-		break;
-	case 3:
-		standin_do(standin, "{'op':'set','slice':%u,'delay_ms':%u}", some(api, 60),
-			   some(api, 20));
-		break;
-	case 4:
-		standin_do(standin, "{'op':'bookmark'}");
-		break;
-	case 5:
-		standin_do(standin, "{'op':'token','write':%s}", some(api, 2) ? "true" : "false");
-		break;
-	case 6:
-		standin_do(standin, "{'op':'set','watchlist':%s}", some(api, 2) ? "true" : "false");
-		break;
-	case 7:
-		some_end(api);
-		break;
-	default:
-		some_fault(api);
-		break;
-	}
+	standin_do(standin, "{'op':'down'}");
+	for (size_t i = 0; i < ARRAY_SIZE(ghosts); i++)
+		standin_do(standin, "{'op':'delete','resource':'%s','namespace':'%s','name':'ghost'}",
+			   object_kind(ghosts[i].kind)->plural, ghosts[i].ns);
+	standin_do(standin, "{'op':'compact'}");
+	standin_do(standin, "{'op':'fault','on':'list *','times':%u,'delay_ms':300}", KIND_MAX);
+	standin_do(standin, "{'op':'up'}");
+	await_watches(api);
 }
 
 const char *api_calm(struct api *api)
@@ -143,9 +241,7 @@ const char *api_calm(struct api *api)
 	standin_do(standin, "{'op':'token','write':true}");
 	standin_do(standin, "{'op':'up'}");
 	standin_do(standin, "{'op':'drop'}"); // a connection that is silent stays so
-	for (enum kind kind = 0; kind < KIND_MAX; kind++)
-		standin_do(standin, "{'op':'await','watches':'watch %s'}",
-			   object_kind(kind)->plural);
+	await_watches(api);
 	snprintf(api->marker, sizeof(api->marker), "api-step-%llu",
 		 (unsigned long long)++api->markers);
 	standin_do(

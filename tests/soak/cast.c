@@ -8,7 +8,20 @@
 
 #include "tests/diff/world_private.h"
 
-const char *const cast_keepers[CAST_KEEPERS] = { "a", "b", "c" };
+const struct cast_name cast_keepers[CAST_KEEPERS] = {
+	{ KIND_POD, CAST_KEEP, "a" },
+	{ KIND_POD, CAST_KEEP, "b" },
+	{ KIND_POD, CAST_KEEP, "c" },
+	{ KIND_POD, CAST_HOLD, "d" },
+};
+const struct cast_name cast_still[CAST_STILL] = {
+	{ KIND_NAMESPACE, NULL, CAST_KEEP }, { KIND_CLUSTERNETPOL, NULL, CAST_KEEP },
+	{ KIND_NAMESPACE, NULL, CAST_HOLD }, { KIND_CLUSTERNETPOL, NULL, CAST_HOLD },
+	{ KIND_NETPOL, CAST_HOLD, "only" },
+};
+#define HOLD_POLICY (CAST_STILL - 1)
+#define NAMESPACE(name) "{\"apiVersion\":\"v1\",\"kind\":\"Namespace\",\"metadata\":{\"name\":\"" name "\"}}"
+
 static const char keep_rule[] =
 	"{\"apiVersion\":\"policy.networking.k8s.io/v1alpha2\",\"kind\":\"ClusterNetworkPolicy\","
 	"\"metadata\":{\"name\":\"keep\"},\"spec\":{\"tier\":\"Admin\",\"priority\":0,"
@@ -18,6 +31,22 @@ static const char keep_rule[] =
 	"\"podSelector\":{\"matchLabels\":{\"keep\":\"pair\"}}}}]},"
 	"{\"action\":\"Deny\",\"from\":[{\"namespaces\":{}}]}],"
 	"\"egress\":[{\"action\":\"Accept\",\"to\":[{\"namespaces\":{}}]}]}}";
+static const char pass_rule[] =
+	"{\"apiVersion\":\"policy.networking.k8s.io/v1alpha2\",\"kind\":\"ClusterNetworkPolicy\","
+	"\"metadata\":{\"name\":\"hold\"},\"spec\":{\"tier\":\"Admin\",\"priority\":0,"
+	"\"subject\":{\"namespaces\":{\"matchLabels\":{\"kubernetes.io/metadata.name\":\"hold\"}}},"
+	"\"ingress\":[{\"action\":\"Pass\",\"from\":[{\"namespaces\":{}}]}]}}";
+#define ONLY_53(selector, ingress)                                                                   \
+	"{\"apiVersion\":\"networking.k8s.io/v1\",\"kind\":\"NetworkPolicy\","                       \
+	"\"metadata\":{\"name\":\"only\",\"namespace\":\"hold\"},\"spec\":{\"podSelector\":" selector  \
+	",\"policyTypes\":[\"Ingress\"],\"ingress\":[" ingress "]}}"
+#define PORT_53 "{\"ports\":[{\"protocol\":\"UDP\",\"port\":53}]}"
+static const char *const hold_policies[] = { // of one meaning
+	ONLY_53("{}", PORT_53),
+	ONLY_53("{\"matchExpressions\":[{\"key\":\"nobody-has-it\",\"operator\":\"DoesNotExist\"}]}", PORT_53),
+	ONLY_53("{}", "{\"ports\":[{\"protocol\":\"UDP\",\"port\":53,\"endPort\":53}],\"from\":[]}"),
+	ONLY_53("{}", PORT_53 "," PORT_53),
+};
 
 static struct bh_addr addr_number(const char *fmt, unsigned number)
 {
@@ -250,11 +279,19 @@ static bool is_local_pod(const struct world_item *item)
 	return item->kind == KIND_POD && item->index < WORLD_LOCAL;
 }
 
+static void hold_again(struct cast *cast, unsigned turn)
+{
+	cast->turn = turn;
+	json_object_put(cast->still[HOLD_POLICY]);
+	cast->still[HOLD_POLICY] = json_tokener_parse(hold_policies[turn % ARRAY_SIZE(hold_policies)]);
+}
+
 void cast_churn(struct cast *cast, bool calm)
 {
 	size_t n = rng_chance(&cast->rng, 6) ? 60 : rng_below(&cast->rng, 6) + 1;
 
 	world_settle(&cast->world);
+	hold_again(cast, cast->turn + 1);
 	for (; n > 0; n--) {
 		size_t i = rng_below(&cast->rng, WORLD_ITEMS);
 
@@ -278,6 +315,7 @@ void cast_fill(struct cast *cast)
 
 void cast_clear(struct cast *cast)
 {
+	hold_again(cast, 0);
 	for (unsigned i = 0; i < CAST_SEATS; i++)
 		seat_clear(&cast->seats[i]);
 	for (size_t i = 0; i < WORLD_ITEMS; i++)
@@ -297,14 +335,16 @@ void cast_init(struct cast *cast, uint64_t seed)
 	for (unsigned i = 0; i < CAST_KEEPERS; i++) {
 		struct json_object *labels;
 
-		cast->keepers[i] = pod_json(CAST_KEEP, cast_keepers[i], cast_keepers[i],
-					    cast->clock, cast_keeper_addr, i);
+		cast->keepers[i] = pod_json(cast_keepers[i].ns, cast_keepers[i].name,
+					    cast_keepers[i].name, cast->clock, cast_keeper_addr, i);
 		labels = world_put_object(world_get(cast->keepers[i], "metadata"), "labels");
 		world_put(labels, "keep", world_text(i < 2 ? "pair" : "out"));
 	}
-	cast->keepers[CAST_KEEPERS] = json_tokener_parse(
-		"{\"apiVersion\":\"v1\",\"kind\":\"Namespace\",\"metadata\":{\"name\":\"keep\"}}");
-	cast->keepers[CAST_KEEPERS + 1] = json_tokener_parse(keep_rule);
+	cast->still[0] = json_tokener_parse(NAMESPACE(CAST_KEEP));
+	cast->still[1] = json_tokener_parse(keep_rule);
+	cast->still[2] = json_tokener_parse(NAMESPACE(CAST_HOLD));
+	cast->still[3] = json_tokener_parse(pass_rule);
+	hold_again(cast, 0);
 }
 
 void cast_fini(struct cast *cast)
@@ -315,5 +355,7 @@ void cast_fini(struct cast *cast)
 		json_object_put(cast->broken[i]);
 	for (size_t i = 0; i < ARRAY_SIZE(cast->keepers); i++)
 		json_object_put(cast->keepers[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(cast->still); i++)
+		json_object_put(cast->still[i]);
 	world_fini(&cast->world);
 }

@@ -7,8 +7,9 @@
 // come without its device and a device outlive its object; the pod before may still be told of,
 // finished or not, when the next one sits in its place.
 //
-// The three keepers never change. The first rule of all lets a and b talk to each other and nobody talk to them
-// else.
+// The keepers never change. The first rule of all lets a and b talk to each other and nobody talk to them
+// else, c not either. d is held by a NetworkPolicy alone, as a rule passes by all that stands in front of it: whoever
+// it is, only UDP 53. That policy is written anew at each change, in other words that say the same.
 #pragma once
 
 #include "agent/sim/cases.h"
@@ -16,9 +17,11 @@
 
 #define CAST_NODE "n0"
 #define CAST_SEATS 8
-#define CAST_KEEPERS 3
-#define CAST_KEEP "keep" // their namespace
-#define CAST_OBJECTS (WORLD_ITEMS + 2 * CAST_SEATS + CAST_KEEPERS + 4)
+#define CAST_KEEPERS 4
+#define CAST_KEEP "keep" // namespace of a, b and c
+#define CAST_HOLD "hold" // of d
+#define CAST_STILL 5 // objects that are there with the keepers
+#define CAST_OBJECTS (WORLD_ITEMS + 2 * CAST_SEATS + CAST_KEEPERS + CAST_STILL + 2)
 #define CAST_DEVICES (WORLD_PODS + CAST_SEATS + CAST_KEEPERS)
 
 struct seat_pod {
@@ -33,7 +36,11 @@ struct seat {
 	struct seat_pod now, late; // late: the one before, whose removal was not told yet
 };
 
-extern const char *const cast_keepers[CAST_KEEPERS];
+struct cast_name {
+	enum kind kind;
+	const char *ns, *name;
+};
+extern const struct cast_name cast_keepers[CAST_KEEPERS], cast_still[CAST_STILL];
 
 // What a round shows. Texts are borrowed from the cast until its next change.
 struct state {
@@ -51,9 +58,9 @@ struct cast {
 	struct json_object
 		*broken[WORLD_ITEMS]; // what is shown of an item that cannot be made sense of
 	struct seat seats[CAST_SEATS];
-	struct json_object
-		*keepers[CAST_KEEPERS + 2]; // their pods, their namespace, the first rule
+	struct json_object *keepers[CAST_KEEPERS], *still[CAST_STILL];
 	bool kept; // the keepers are there
+	unsigned turn; // of d's policy
 	unsigned lives;
 	int64_t clock; // creation times
 };

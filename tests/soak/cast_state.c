@@ -79,13 +79,15 @@ static void add_node(struct state *state, const struct world_item *item)
 
 static void add_keepers(struct cast *cast, struct state *state)
 {
-	state_object(state, KIND_NAMESPACE, NULL, CAST_KEEP, cast->keepers[CAST_KEEPERS]);
-	state_object(state, KIND_CLUSTERNETPOL, NULL, CAST_KEEP, cast->keepers[CAST_KEEPERS + 1]);
+	for (unsigned i = 0; i < CAST_STILL; i++)
+		state_object(state, cast_still[i].kind, cast_still[i].ns, cast_still[i].name,
+			     cast->still[i]);
 	for (unsigned i = 0; i < CAST_KEEPERS; i++) {
+		const struct cast_name *keeper = &cast_keepers[i];
 		struct bh_addr addr4 = cast_keeper_addr(i, 0), addr6 = cast_keeper_addr(i, 1);
 
-		state_object(state, KIND_POD, CAST_KEEP, cast_keepers[i], cast->keepers[i]);
-		state_device(state, CAST_KEEP, cast_keepers[i], CAST_NODE, &addr4, &addr6);
+		state_object(state, keeper->kind, keeper->ns, keeper->name, cast->keepers[i]);
+		state_device(state, keeper->ns, keeper->name, CAST_NODE, &addr4, &addr6);
 	}
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// forbidden.c - a thousand datagrams a second and family, and whether one ever came.
+// forbidden.c - a thousand datagrams a second, family and receiver, and whether one ever came.
 #include "tests/soak/forbidden.h"
 
 #include <errno.h>
@@ -31,23 +31,27 @@ static socklen_t name(const struct bh_addr *addr, int family, struct sockaddr_st
 	return sizeof(*in6);
 }
 
+static void try(struct forbidden_pair *pair, int family)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = name(&pair->addrs[family], family, &ss);
+	char buf[64];
+
+	if (sendto(pair->from[family], "no", 2, MSG_DONTWAIT, (struct sockaddr *)&ss, len) == 2)
+		atomic_fetch_add(&pair->sent, 1);
+	while (recv(pair->to[family], buf, sizeof(buf), MSG_DONTWAIT) >= 0)
+		atomic_fetch_add(&pair->arrived, 1);
+}
+
 static void *run(void *arg)
 {
 	struct forbidden *forbidden = arg;
 	struct timespec pause = { .tv_nsec = PAUSE_NS };
-	struct sockaddr_storage ss;
-	char buf[64];
 
 	while (!atomic_load(&forbidden->ending)) {
-		for (int family = 0; family < 2; family++) {
-			socklen_t len = name(&forbidden->addrs[family], family, &ss);
-
-			if (sendto(forbidden->from[family], "no", 2, MSG_DONTWAIT,
-				   (struct sockaddr *)&ss, len) == 2)
-				atomic_fetch_add(&forbidden->sent, 1);
-			while (recv(forbidden->to[family], buf, sizeof(buf), MSG_DONTWAIT) >= 0)
-				atomic_fetch_add(&forbidden->arrived, 1);
-		}
+		for (int i = 0; i < FORBIDDEN_PAIRS; i++)
+			for (int family = 0; family < 2; family++)
+				try(&forbidden->pairs[i], family);
 		nanosleep(&pause, NULL); // a rate, not a wait
 	}
 	return NULL;
@@ -68,23 +72,37 @@ static int open_in(int netns, int family, const struct bh_addr *bound, struct er
 	return r < 0 ? r : fd;
 }
 
-int forbidden_open(struct forbidden *forbidden, struct rig *rig, const struct state *state,
-		   struct err *reterr)
+static int open_pair(struct forbidden_pair *pair, struct rig *rig, const struct state *state,
+		     struct err *reterr)
 {
 	struct probe_end *from, *to;
 	struct bh_addr own;
 	int r;
 
-	*forbidden = (struct forbidden){ .from = { -1, -1 }, .to = { -1, -1 } };
 	for (int family = 0; family < 2; family++) {
 		if ((r = rig_end(rig, &state->c, CAST_KEEP "/c", family, &from, &own, reterr)) <
 			    0 ||
-		    (r = rig_end(rig, &state->c, CAST_KEEP "/a", family, &to,
-				 &forbidden->addrs[family], reterr)) < 0 ||
-		    (r = forbidden->from[family] = open_in(from->netns, family, NULL, reterr)) <
-			    0 ||
-		    (r = forbidden->to[family] =
-			     open_in(to->netns, family, &forbidden->addrs[family], reterr)) < 0)
+		    (r = rig_end(rig, &state->c, pair->to_name, family, &to, &pair->addrs[family],
+				 reterr)) < 0 ||
+		    (r = pair->from[family] = open_in(from->netns, family, NULL, reterr)) < 0 ||
+		    (r = pair->to[family] =
+			     open_in(to->netns, family, &pair->addrs[family], reterr)) < 0)
+			return r;
+	}
+	return 0;
+}
+
+int forbidden_open(struct forbidden *forbidden, struct rig *rig, const struct state *state,
+		   struct err *reterr)
+{
+	static const char *const to[FORBIDDEN_PAIRS] = { CAST_KEEP "/a", CAST_HOLD "/d" };
+	int r;
+
+	*forbidden = (struct forbidden){ 0 };
+	for (int i = 0; i < FORBIDDEN_PAIRS; i++) {
+		forbidden->pairs[i] = (struct forbidden_pair){ .to_name = to[i] };
+		r = open_pair(&forbidden->pairs[i], rig, state, reterr);
+		if (r < 0)
 			return r;
 	}
 	r = -pthread_create(&forbidden->thread, NULL, run, forbidden);
@@ -99,8 +117,10 @@ void forbidden_close(struct forbidden *forbidden)
 	atomic_store(&forbidden->ending, true);
 	pthread_join(forbidden->thread, NULL);
 	forbidden->running = false;
-	for (int family = 0; family < 2; family++) {
-		close(forbidden->from[family]);
-		close(forbidden->to[family]);
+	for (int i = 0; i < FORBIDDEN_PAIRS; i++) {
+		for (int family = 0; family < 2; family++) {
+			close(forbidden->pairs[i].from[family]);
+			close(forbidden->pairs[i].to[family]);
+		}
 	}
 }

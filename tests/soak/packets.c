@@ -43,7 +43,7 @@ static int find_ends(struct soak *soak, const struct state *force, const struct 
 		struct end *end = &ret->v[ret->n];
 		int r;
 
-		if (!strcmp(pod->ns, CAST_KEEP))
+		if (!strcmp(pod->ns, CAST_KEEP) || !strcmp(pod->ns, CAST_HOLD))
 			continue;
 		*end = (struct end){ 0 };
 		snprintf(end->title, sizeof(end->title), "%s/%s", pod->ns, pod->name);
@@ -188,33 +188,52 @@ int packets_check(struct soak *soak, const struct state *force, const struct fre
 	return r;
 }
 
+// Of the keepers; the ports that others do not use.
+static const struct always {
+	const char *from, *to;
+	uint16_t port;
+	bool allowed;
+} always[] = {
+	{ CAST_KEEP "/c", CAST_KEEP "/a", 53, false },
+	{ CAST_KEEP "/b", CAST_KEEP "/a", 53, true },
+	{ CAST_KEEP "/c", CAST_HOLD "/d", 55, false },
+	{ CAST_KEEP "/c", CAST_HOLD "/d", 53, true },
+};
+
+static int keepers_family(struct soak *soak, const struct state *state, int family, struct err *reterr)
+{
+	struct probe probes[ARRAY_SIZE(always)];
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(always); i++) {
+		probes[i] = (struct probe){ .flow = { .proto = IPPROTO_UDP, .port = always[i].port } };
+		r = rig_end(soak->stage.rig, &state->c, always[i].from, family, &probes[i].from,
+			    &probes[i].flow.src, reterr);
+		if (r >= 0)
+			r = rig_end(soak->stage.rig, &state->c, always[i].to, family, &probes[i].to,
+				    &probes[i].flow.dst, reterr);
+	}
+	if (r >= 0)
+		r = probe_run(soak->stage.prober, probes, ARRAY_SIZE(always), reterr);
+	if (r < 0)
+		return r;
+	soak->probes += ARRAY_SIZE(always);
+	for (size_t i = 0; i < ARRAY_SIZE(always); i++)
+		soak_result(soak,
+			    always[i].allowed ? "what is always allowed always passes" :
+						"what is never allowed never passes",
+			    probes[i].delivered == always[i].allowed, "%s to %s port %u IPv%d",
+			    always[i].from, always[i].to, always[i].port, family ? 6 : 4);
+	return 0;
+}
+
 int packets_keepers(struct soak *soak, struct err *reterr)
 {
-	static const char *const from[] = { CAST_KEEP "/c", CAST_KEEP "/b" };
 	struct state state;
 	int r = 0;
 
 	cast_state(&soak->cast, true, &state);
-	for (int family = 0; r >= 0 && family < 2; family++) {
-		struct probe probes[2];
-
-		for (int i = 0; r >= 0 && i < 2; i++) {
-			probes[i] = (struct probe){ .flow = { .proto = IPPROTO_UDP, .port = 53 } };
-			r = rig_end(soak->stage.rig, &state.c, from[i], family, &probes[i].from,
-				    &probes[i].flow.src, reterr);
-			if (r >= 0)
-				r = rig_end(soak->stage.rig, &state.c, CAST_KEEP "/a", family,
-					    &probes[i].to, &probes[i].flow.dst, reterr);
-		}
-		if (r >= 0)
-			r = probe_run(soak->stage.prober, probes, 2, reterr);
-		if (r < 0)
-			return r;
-		soak->probes += 2;
-		soak_result(soak, "what is never allowed never passes", !probes[0].delivered,
-			    "IPv%d", family ? 6 : 4);
-		soak_result(soak, "what is always allowed always passes", probes[1].delivered,
-			    "IPv%d", family ? 6 : 4);
-	}
-	return 0;
+	for (int family = 0; r >= 0 && family < 2; family++)
+		r = keepers_family(soak, &state, family, reterr);
+	return r < 0 ? r : 0;
 }

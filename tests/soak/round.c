@@ -25,7 +25,7 @@ static size_t wanted(struct soak *soak, char want[][128])
 	size_t n = 0;
 
 	for (unsigned i = 0; soak->cast.kept && i < CAST_KEEPERS; i++)
-		snprintf(want[n++], 128, CAST_KEEP "/%s", cast_keepers[i]);
+		snprintf(want[n++], 128, "%s/%s", cast_keepers[i].ns, cast_keepers[i].name);
 	for (unsigned i = 0; i < CAST_SEATS; i++) {
 		const struct seat_pod *owner = cast_owner(&soak->cast.seats[i]);
 
@@ -64,6 +64,31 @@ static int check_tables(struct soak *soak, struct fresh *fresh, struct err *rete
 	return 0;
 }
 
+static int check_held(struct soak *soak, struct err *reterr)
+{
+	struct held held;
+	int r = held_compare(&soak->stage, &held, reterr);
+
+	if (r < 0)
+		return r;
+	soak->compared += held.objects;
+	soak_result(soak, "what the agent holds is what the server has", held.same, "%s", held.first);
+	return 0;
+}
+
+// What is gone without a word must be missed in the new lists: the next check sees. Before they have come no pod may
+// be open: `forbidden` is sent all the time.
+static int list_again(struct soak *soak, struct err *reterr)
+{
+	int r;
+
+	api_ghosts(soak->stage.api);
+	r = check_held(soak, reterr);
+	if (r == 0)
+		api_list_again(soak->stage.api);
+	return r;
+}
+
 int round_check(struct soak *soak, struct err *reterr)
 {
 	static struct state force;
@@ -78,6 +103,10 @@ int round_check(struct soak *soak, struct err *reterr)
 	r = stage_live(&soak->stage, &live, &nlive, reterr);
 	if (r < 0)
 		return r;
+	if (soak->stage.api)
+		r = check_held(soak, reterr);
+	if (r < 0)
+		return r;
 	r = fresh_open(&fresh, &force, live, nlive, reterr);
 	if (r == 0)
 		r = check_tables(soak, &fresh, reterr);
@@ -89,7 +118,7 @@ int round_check(struct soak *soak, struct err *reterr)
 	kernel_ids_prune(&soak->seen);
 	if (r == 0)
 		r = kernel_ids_add(&soak->seen, agent_pid(soak->stage.agent), STAGE_PINS);
-	return r;
+	return r == 0 && soak->stage.api ? list_again(soak, reterr) : r;
 }
 
 // Ends or kills the agent in the middle of what it does; things may change while it is away.

@@ -110,7 +110,7 @@ void soak_result(struct soak *soak, const char *what, bool good, const char *fmt
 	if (soak->failed == 1 && soak->rounds)
 		tell_objects(soak);
 	for (unsigned i = 0; soak->cast.kept && soak->failed <= TOLD_MAX && i < CAST_KEEPERS; i++)
-		stage_tell(&soak->stage, CAST_KEEP, cast_keepers[i]);
+		stage_tell(&soak->stage, cast_keepers[i].ns, cast_keepers[i].name);
 	fflush(stdout);
 }
 
@@ -297,7 +297,9 @@ static int run_rounds(struct soak *soak, struct err *reterr)
 	int64_t begin = now_ms(), length = (int64_t)soak->flags.seconds * 1000;
 	int r = 0;
 
-	while (r == 0 && now_ms() - begin < length && soak->failed < FAILURES_MAX) {
+	// By way of a server until each kind of its troubles was there, however slow the machine.
+	while (r == 0 && soak->failed < FAILURES_MAX &&
+	       (now_ms() - begin < length || (soak->stage.api && api_never_ran(&soak->api)))) {
 		r = round_run(soak, now_ms() - begin < length / 2, reterr);
 		soak_progress(soak, false);
 	}
@@ -392,16 +394,23 @@ static int begin_api(struct soak *soak, char *words, size_t bytes, struct err *r
 
 static int end_api(struct soak *soak, struct err *reterr)
 {
-	uint64_t sent, arrived;
+	const char *never = api_never_ran(&soak->api);
 	int status;
 
 	forbidden_close(&soak->forbidden);
-	sent = atomic_load(&soak->forbidden.sent);
-	arrived = atomic_load(&soak->forbidden.arrived);
-	soak_result(soak, "a protected pod is never open", !arrived && sent,
-		    "%" PRIu64 " of %" PRIu64 " forbidden datagrams arrived", arrived, sent);
-	printf("      %" PRIu64 " troubles, %" PRIu64 " forbidden datagrams sent, %" PRIu64 " arrived\n",
-	       soak->api.troubles, sent, arrived);
+	for (int i = 0; i < FORBIDDEN_PAIRS; i++) {
+		struct forbidden_pair *pair = &soak->forbidden.pairs[i];
+		uint64_t sent = atomic_load(&pair->sent), arrived = atomic_load(&pair->arrived);
+
+		soak_result(soak, "a protected pod is never open", !arrived && sent,
+			    "%" PRIu64 " of %" PRIu64 " forbidden datagrams arrived at %s", arrived,
+			    sent, pair->to_name);
+		printf("      %s: %" PRIu64 " forbidden datagrams sent, %" PRIu64 " arrived\n",
+		       pair->to_name, sent, arrived);
+	}
+	soak_result(soak, "every kind of trouble was made", !never, "never: %s", never);
+	printf("      %" PRIu64 " troubles of %d kinds, %" PRIu64 " objects compared with the server's\n",
+	       soak->api.troubles, API_TROUBLES, soak->compared);
 	status = stage_agent_end(&soak->stage, SIGTERM);
 	soak_result(soak, "an agent that is asked to end leaves with 0", !status, "status %#x", status);
 	status = stage_agent_cleanup(&soak->stage);

@@ -7,6 +7,7 @@
 #include "tests/soak/census.h"
 #include "tests/soak/compare.h"
 #include "tests/soak/forbidden.h"
+#include "tests/soak/held.h"
 #include "tests/soak/keeper.h"
 #include "tests/soak/kernel_ids.h"
 
@@ -26,7 +27,7 @@ struct soak {
 	struct forbidden forbidden;
 	struct kernel_ids seen;
 	int64_t start_ms;
-	uint64_t rounds, checks, questions, probes, stops, kills, cycles, pods, links, passed, failed;
+	uint64_t rounds, checks, compared, questions, probes, stops, kills, cycles, pods, links, passed, failed;
 	bool calm; // what was shown last is in force
 	int64_t told_ms;
 };
@@ -46,5 +47,5 @@ int round_run(struct soak *soak, bool may_restart, struct err *reterr);
 // packets.c: real packets, as the fresh compile judges them.
 int packets_check(struct soak *soak, const struct state *force, const struct fresh *fresh,
 		  struct err *reterr);
-// From keeper c to a: never; from b to a: always. Also while no agent runs.
+// What the keepers may always and may never. Also while no agent runs.
 int packets_keepers(struct soak *soak, struct err *reterr);
