@@ -80,23 +80,42 @@ host_port() {
 declare -A HOST_PORTS=()
 
 # ---- the proxy ------------------------------------------------------------------------------------------------
-# proxy [iptables|nft|off]: makes the node's rules say what the objects say now; changing the mode removes the other's.
+# proxies: the modes that this kernel can, once there is a node. What xtables was before nf_tables, some kernels lack.
+proxies() {
+	PROXIES="iptables nft"
+	{ in_ns node iptables-legacy -t nat -L && in_ns node ip6tables-legacy -t nat -L; } >/dev/null 2>&1 &&
+		PROXIES="iptables legacy nft"
+	echo "      proxies: $PROXIES"
+}
+# no_rules: nft knows nothing of xtables' rules of old.
+no_rules() {
+	local tool
+	in_ns node nft flush ruleset
+	[ "$PROXY" != legacy ] || for tool in iptables ip6tables; do
+		printf '%s\n' '*nat' COMMIT '*filter' COMMIT | in_ns node $tool-legacy-restore || die "the proxy's rules stay"
+	done
+}
+# proxy [iptables|legacy|nft|off]: makes the node's rules say what the objects say now; changing the mode removes the
+# other's. iptables: as the machine has it, mostly by nf_tables; legacy: the same rules by xtables.
 proxy() {
-	local v rules
+	local v rules mode
 	if [ -n "${1:-}" ] && [ "$1" != "$PROXY" ]; then
-		in_ns node nft flush ruleset
+		no_rules
 		PROXY=$1
 	fi
 	[ "$PROXY" != off ] || return 0
 	for v in 4 6; do
 		rules=$WORK/rules-$v
+		mode=${PROXY/legacy/iptables}
 		# shellcheck disable=SC2046 # a list of files
-		jq -rs -f tests/e2e/_proxy.jq --arg mode "$PROXY" --arg v $v --arg node "$NODE" \
+		jq -rs -f tests/e2e/_proxy.jq --arg mode "$mode" --arg v $v --arg node "$NODE" \
 			--arg pods "$([ $v = 4 ] && echo "$SUBNET4" || echo "$SUBNET6")" \
 			<(cat $(find "$MANIFESTS" -name 'svc-*.yaml' -o -name 'slice-*.yaml') "${HOST_PORTS[@]}" /dev/null |
 				jq -c 'if .kind == "List" then .items[] else . end') >"$rules" || die "the proxy's rules"
 		case $PROXY-$v in
 		nft-*) in_ns node nft -f "$rules" ;;
+		legacy-4) in_ns node iptables-legacy-restore "$rules" ;;
+		legacy-6) in_ns node ip6tables-legacy-restore "$rules" ;;
 		*-4) in_ns node iptables-restore "$rules" ;;
 		*-6) in_ns node ip6tables-restore "$rules" ;;
 		esac || die "the proxy's rules do not load: $(cat "$rules")"

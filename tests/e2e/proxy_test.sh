@@ -30,7 +30,8 @@ service ending shop "web:80/tcp"
 slice ending shop ending "web:80/tcp" near=terminating
 host_port near shop 31000 8080
 
-for mode in iptables nft; do
+proxies
+for mode in $PROXIES; do
 	proxy $mode
 	expect "$mode: every way to a backend" <<-EOT
 		open web db 5432@near tcp
@@ -73,7 +74,7 @@ for mode in iptables nft; do
 done
 for backend in near far; do
 	server_report $backend 8080
-	equal "a source port chooses $backend" "${R[flows]}" 4
+	equal "a source port chooses $backend" "${R[flows]}" $((2 * $(wc -w <<<"$PROXIES")))
 done
 proxy off
 PROBE_MS=200 expect "no rules, no Service" <<<"silent web db 53 udp"

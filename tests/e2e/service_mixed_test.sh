@@ -108,7 +108,8 @@ to() { # FAMILY PORT [OPTIONS]: what becomes of a datagram to the Service from t
 }
 
 egress ""
-for mode in iptables nft; do
+proxies
+for mode in $PROXIES; do
 	proxy $mode
 	expect "$mode, no agent: every way is open" < <(all open open)
 done
@@ -144,8 +145,11 @@ expect "service_unknown_port_and_icmp_are_judged_as_an_address" <<-EOT
 	silent web db 0 icmp
 EOT
 expect "service_port_of_another_node_is_judged_as_an_address" <<<"silent web remote 30080 tcp"
+for mode in ${PROXIES/nft/}; do
+	proxy $mode
+	judged $mode
+done
 proxy iptables
-judged iptables
 flow long4 web db 5432 tcp 4 near 8080
 flow long6 web db 5432 tcp 6 far 8080
 
