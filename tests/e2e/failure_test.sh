@@ -23,6 +23,16 @@ problem() { # WHERE TEXT: `status` has such a problem, by patterns
 }
 no_problem() { bh status -o json | jq -e ".problems | if length == 0 then true else (., false) end"; }
 unsettled() { bh status -o json | jq -e '.generation.seen != .generation.applied'; }
+# alerted READY TABLES PROBLEMS: what the alerts look at: bulkhead_ready, its condition "tables", whether there are
+# problems of the agent.
+# shellcheck disable=SC2317 # called by check and until_true
+alerted() {
+	in_ns node curl -s --max-time 10 http://127.0.0.1:9964/metrics | awk -v want="$*" '
+		$1 == "bulkhead_ready" { ready = $2 }
+		$1 == "bulkhead_ready_condition{condition=\"tables\"}" { tables = $2 }
+		$1 == "bulkhead_problems{origin=\"agent\"}" { problems = $2 > 0 }
+		END { got = ready " " tables " " problems; print got; exit got != want }'
+}
 nudge() { pod_manifest old shop "app: old, turn: n$((++turns))"; } # whatever happens ends a pause
 turns=0
 
@@ -90,9 +100,11 @@ strangers() {
 }
 link_up late
 serve late 80/tcp
+check "r34_no_alert_before" alerted 1 1 0
 strangers set
 policy block shop <<<'{podSelector: {matchLabels: {app: old}}, ingress: [{from: [{ipBlock: {cidr: 192.0.2.0/24}}], ports: [{port: 81}]}]}'
 check "r34_the_full_table_is_named" until_true 20 problem '^tables$' 'the table is full'
+check "r34_the_full_table_alerts" until_true 20 alerted 0 0 1
 pod_manifest late shop
 check "a later pod is found" until_true 20 grep -q "'shop/late' found" "$WORK/agent.log"
 check "and closed" until_true 20 eval '[ "$(probe web late 80 tcp 4)" = silent ]'
@@ -106,6 +118,7 @@ strangers del
 nudge
 sync
 expect "and open when it goes on" <<<"open web late 80 tcp"
+check "r34_no_alert_when_it_goes_on" until_true 20 alerted 1 1 0
 
 # ---- a bpffs that cannot be written ---------------------------------------------------------------------------------
 mount -o remount,ro "$WORK/bpf"
