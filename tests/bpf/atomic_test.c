@@ -252,7 +252,7 @@ static uint32_t wanted(const char *name, uint32_t fallback)
 }
 
 static void flips_under_packets(struct run *run, uint32_t flips,
-				void (*put)(uint32_t pod, uint32_t state))
+				void (*put)(uint32_t pod, uint32_t state)) // a plan each
 {
 	static const uint32_t masks[] = { 0xf, 0xf, 0x3, 0xc, 0xf, 0x5 };
 	uint32_t all = (1u << live.judge.slots) - 1, done = 0, plans = 0;
@@ -260,7 +260,7 @@ static void flips_under_packets(struct run *run, uint32_t flips,
 
 	learn(run, put);
 	assert_int_equal(pthread_create(&thread, NULL, send_all, run), 0);
-	for (; done < flips; plans++) {
+	for (; plans < flips; plans++) {
 		uint32_t mask = (masks[plans % ARRAY_SIZE(masks)] & all) ?: all;
 
 		flip(run, mask, put);
