@@ -24,7 +24,7 @@
 #include "tests/bench/rotate.skel.h"
 #include "tests/harness/net.h"
 
-#define CASES_MAX 64
+#define CASES_MAX 80
 #define REPEAT 400000
 
 static const char *const mode_names[] = { "same packet", "two CPUs", "32k flows", "new flows" };

@@ -160,6 +160,11 @@ static uint32_t compile_pods(struct scale *scale, bool whole)
 	return steps;
 }
 
+static void print_aim(const char *aim, bool met)
+{
+	printf("  %s: %s", aim, met ? "met" : "MISSED");
+}
+
 static void compile_line(const struct shape *shape, bool whole)
 {
 	double start, compile_ms, before = scale_rss_mib("VmRSS"), parsed, after;
@@ -173,11 +178,16 @@ static void compile_line(const struct shape *shape, bool whole)
 	steps = compile_pods(&scale, whole);
 	compile_ms = scale_cpu_ms() - start;
 	after = scale_rss_mib("VmRSS");
-	printf("%-7s %-5s %6u %6u %7u %7.0f %7.0f %8.0f %9.0f %9.1f %9.0f %9.0f %8u\n", shape->name,
+	printf("%-7s %-5s %6u %6u %7u %7.0f %7.0f %8.0f %9.0f %9.1f %9.0f %9.0f %8u", shape->name,
 	       whole ? "all" : "node", shape_namespaces(shape), shape_policies(shape), shape->pods,
 	       scale.parse_ms, scale.put_ms, compile_ms, scale.put_ms + compile_ms,
 	       scale_rss_mib("VmHWM"), (parsed - before) * 1048576 / scale.nobjects,
 	       (after - before) * 1048576 / scale.nobjects, steps);
+	if (!strcmp(shape->name, "antrea")) {
+		print_aim("< 1500 ms", scale.put_ms + compile_ms < 1500);
+		print_aim("< 400 MB", scale_rss_mib("VmHWM") * 1.048576 < 400);
+	}
+	putchar('\n');
 	scale_close(&scale);
 }
 
@@ -186,7 +196,7 @@ static const char head[] =
 	"all: every pod of the cluster is an endpoint once, 110 at a time in one process, those of a namespace together,\n"
 	"so that each policy is compiled. Processor time in ms: read (texts to objects), feed (objects into store and\n"
 	"compiler), compile (first plan made). Memory of the process: peak in MiB; bytes an object, as parsed and in all.\n"
-	"shape   view      ns policy    pods    read    feed  compile feed+comp  peak MiB B/object  B in all    steps\n";
+	"shape   view      ns policy    pods    read    feed  compile feed+comp  peak MiB B/object  B in all    steps  aim: feed+comp, peak\n";
 
 // ---- processes --------------------------------------------------------------------------------------------------
 
