@@ -85,5 +85,24 @@ refused "a port that is none" 2 'port|70000' explain --from shop/web --to shop/a
 refused "an end that is none" 4 'nowhere' explain --from nowhere --to shop/api --port 80
 matches "the socket says no to nonsense" "$("$TRAFFIC" ask "$SOCKET" 'nonsense')" '"ok": ?false'
 matches "the socket says no to an unknown operation" "$(ask '{"op":"reboot"}')" '"ok": ?false.*reboot'
+
+before_odd=$(bh status -o json | jq -c '[.ready, .endpoints.total, (.problems | length)]')
+# Fields of every kind but the right one; `sync` waits for what it is asked for.
+odd_fields() { # OPERATION
+	local value field request
+	for value in 7 -1 1e30 null true '[]' '[{}]' '{}' '""' '"\u0000"' '"a/b/c"' "\"$(printf '%05000d' 0)\""; do
+		request="{\"op\":\"$1\""
+		for field in namespace name from to port protocol family limit filter snapshot after max wait_ms \
+			container ifname ifindex netns uid attachments; do
+			request+=",\"$field\":$value"
+		done
+		ask "$request}" | jq -c 'has("ok")'
+	done | sort | uniq -c | xargs
+}
+for op in status version endpoint.list endpoint.get policy.list policy.show explain ct.list ct.flush flows objects \
+	cni.add cni.del cni.check cni.gc cni.status; do
+	equal "odd fields of $op are answered" "$(odd_fields $op)" "12 true"
+done
+equal "and change nothing" "$(bh status -o json | jq -c '[.ready, .endpoints.total, (.problems | length)]')" "$before_odd"
 check "and answers still" bh version
 end
