@@ -287,12 +287,15 @@ scale: $(B)/tests/bench/scale/scale ## the part of `bench` about large clusters:
 traffic: $(B)/tests/bench/traffic/traffic $(YARDSTICKS) ## the part of `bench` with real traffic, beside other engines (root; TRAFFIC_ROUNDS=n, TRAFFIC_MS=n, T=kind or engine)
 	$(Q)$< $(B)/bench $(TRAFFIC_ROUNDS) $(TRAFFIC_MS) $(if $(T),'$(T)')
 
-.PHONY: unit bpf e2e lint check
+.PHONY: unit bpf stall e2e lint check
 unit: $(UNIT_FILTER) ## unit tests (T=name for some)
 	$(Q)tests/run -l $(B)/tests/log/unit $(UNIT_FILTER)
 
 bpf: $(BPFTEST_FILTER) ## tests of the BPF programs in the kernel (root)
 	$(Q)tests/run -l $(B)/tests/log/bpf $(BPFTEST_FILTER)
+
+stall: $(B)/tests/bpf/stall_test ## the test of `bpf` that holds readers amid changes, at each place and load and not at one in eight (root; takes long)
+	$(Q)STALL_ALL=1 TEST_TIMEOUT=3600 tests/run -l $(B)/tests/log/stall $<
 
 e2e: ## end-to-end tests in network namespaces, by tcx and by clsact (root; T=name for some)
 	$(Q)$(MAKE) --no-print-directory e2e-run ATTACH=tcx

@@ -267,7 +267,7 @@ static bool run_trial(struct trial *trial)
 	return !trial->started || judge_reader(trial);
 }
 
-// Of all places and loads one in so many is tried (STALL_ALL=1: each); of wrong plans all until one shows.
+// Of all places and loads one in so many is tried (STALL_ALL=1, as in `make stall`: each); of wrong plans all until one shows.
 static uint32_t stride(const struct trial *trial)
 {
 	return trial->flaw || getenv("STALL_ALL") ? 1 : 8;
