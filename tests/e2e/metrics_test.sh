@@ -27,7 +27,7 @@ pod job shop
 default_deny shop
 policy api shop <<<'{podSelector: {matchLabels: {app: api}}, ingress: [{from: [{podSelector: {matchLabels: {app: web}}}], ports: [{port: 80}]}]}'
 policy web shop <<<'{podSelector: {matchLabels: {app: web}}, policyTypes: [Egress], egress: [{}]}'
-agent_start
+agent_start --sweep-interval 1
 sync
 
 # ---- formats ---------------------------------------------------------------------------------------------------------------
@@ -69,6 +69,29 @@ equal "one isolates it: its name" \
 check "an allowing policy is named" [ "$(number bulkhead_policy_judgements_total 'kind="NetworkPolicy",policy="shop/api"')" -gt 0 ]
 check "passes are counted" [ "$(number bulkhead_passed_packets_total 'direction="ingress"')" -gt 0 ]
 check "and their bytes" [ "$(number bulkhead_passed_bytes_total 'direction="egress"')" -gt 100 ]
+
+# ---- connections: of two streams each of both pods has its own entry -------------------------------------------------------
+equal "none is left" "$(ask '{"op":"ct.flush"}' | jq .code)" null
+stream four web api 80 tcp 4
+stream six web api 80 tcp 6
+tool_ask four "echoed 5 5000"
+tool_ask six "echoed 5 5000"
+tracked() { # what the page says of them
+	[ "$(number bulkhead_table_entries 'table="bh_ct"') $(number bulkhead_table_entries 'table="bh_ct6"')" = "2 2" ] &&
+		[ "$(number bulkhead_connections) $(number bulkhead_connections_of_pod_max)" = "4 2" ]
+}
+check "entries and connections are as many as there are" until_true 20 tracked
+equal "a pod may have an eighth of the table" "$(number bulkhead_connections_of_pod_quota)" \
+	"$(($(number bulkhead_table_max_entries 'table="bh_ct"') / 8))"
+tool_stop four
+tool_stop six
+
+# ---- the process -----------------------------------------------------------------------------------------------------------
+rss=$(number bulkhead_process_resident_memory_bytes) resident=$(status .rss_bytes)
+check "memory is what status says, give or take a quarter" [ $((rss * 4 >= resident * 3 && rss * 3 <= resident * 4)) = 1 ]
+cpu=$(page /metrics "$TEXT" | awk '$1 == "bulkhead_process_cpu_seconds_total" { print $2 }')
+check "processor time is some, and no more than the kernel counts, who cuts two numbers to ticks" \
+	awk -v page="$cpu" -v tick="$(getconf CLK_TCK)" '{ exit !(page > 0 && page <= ($14 + $15 + 2) / tick) }' "/proc/$agent/stat"
 
 # ---- latency ---------------------------------------------------------------------------------------------------------------
 before=$(number bulkhead_policy_delay_seconds_count 'kind="NetworkPolicy"')
@@ -115,4 +138,13 @@ sunk() { # all that the denied flows are told by is in the file, and counted so
 		[ "$(number bulkhead_flow_records_total 'type="deny"')" -ge 4 ]
 }
 check "records of flows, and what a sink made of them" until_true 20 sunk
-end
+# ---- on the node's own address ------------------------------------------------------------------------------------------------
+answer() { in_ns "$1" curl -s --max-time 10 "http://$2/$3" || echo "curl $?"; } # FROM ADDRESS:PORT PATH
+for address in "$NODE4" "[$NODE6]"; do
+	agent_stop
+	agent_start --http "$address:9964"
+	sync
+	matches "from elsewhere at $address" "$(answer world "$address:9964" metrics)" '^bulkhead_ready 1$'
+	matches "probes, too" "$(answer world "$address:9964" healthz)" '^ok'
+	equal "and nowhere else" "$(answer node 127.0.0.1:9964 metrics) $(answer node '[::1]:9964' metrics)" "curl 7 curl 7"
+done
