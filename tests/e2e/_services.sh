@@ -98,7 +98,7 @@ no_rules() {
 # proxy [iptables|legacy|nft|off]: makes the node's rules say what the objects say now; changing the mode removes the
 # other's. iptables: as the machine has it, mostly by nf_tables; legacy: the same rules by xtables.
 proxy() {
-	local v rules mode
+	local v rules shape
 	if [ -n "${1:-}" ] && [ "$1" != "$PROXY" ]; then
 		no_rules
 		PROXY=$1
@@ -106,9 +106,9 @@ proxy() {
 	[ "$PROXY" != off ] || return 0
 	for v in 4 6; do
 		rules=$WORK/rules-$v
-		mode=${PROXY/legacy/iptables}
+		shape=${PROXY/legacy/iptables}
 		# shellcheck disable=SC2046 # a list of files
-		jq -rs -f tests/e2e/_proxy.jq --arg mode "$mode" --arg v $v --arg node "$NODE" \
+		jq -rs -f tests/e2e/_proxy.jq --arg mode "$shape" --arg v $v --arg node "$NODE" \
 			--arg pods "$([ $v = 4 ] && echo "$SUBNET4" || echo "$SUBNET6")" \
 			<(cat $(find "$MANIFESTS" -name 'svc-*.yaml' -o -name 'slice-*.yaml') "${HOST_PORTS[@]}" /dev/null |
 				jq -c 'if .kind == "List" then .items[] else . end') >"$rules" || die "the proxy's rules"

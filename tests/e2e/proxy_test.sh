@@ -32,7 +32,7 @@ host_port near shop 31000 8080
 
 proxies
 for mode in $PROXIES; do
-	proxy $mode
+	proxy "$mode"
 	expect "$mode: every way to a backend" <<-EOT
 		open web db 5432@near tcp
 		open web db 5432@far tcp

@@ -110,7 +110,7 @@ to() { # FAMILY PORT [OPTIONS]: what becomes of a datagram to the Service from t
 egress ""
 proxies
 for mode in $PROXIES; do
-	proxy $mode
+	proxy "$mode"
 	expect "$mode, no agent: every way is open" < <(all open open)
 done
 agent_start --hook-grace 0 --watch-interval 1
@@ -146,8 +146,8 @@ expect "service_unknown_port_and_icmp_are_judged_as_an_address" <<-EOT
 EOT
 expect "service_port_of_another_node_is_judged_as_an_address" <<<"silent web remote 30080 tcp"
 for mode in ${PROXIES/nft/}; do
-	proxy $mode
-	judged $mode
+	proxy "$mode"
+	judged "$mode"
 done
 proxy iptables
 flow long4 web db 5432 tcp 4 near 8080
