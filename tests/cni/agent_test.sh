@@ -80,9 +80,9 @@ ns_new aside
 ns_new inside
 ip -n "$P-aside" link add name double index "$(ip -n "$NODE_NS" -j link show "v${NUMBER[client]}" | jq '.[0].ifindex')" \
 	type veth peer name eth0 netns "$P-inside"
-# look [FILTER]: CHECK of the one in place of the other.
+# look: CHECK of the one in place of the other.
 look() {
-	with_prev client "${1:-.}"
+	with_prev client
 	FROM=aside pod_plugin CHECK client CNI_NETNS="/run/netns/$P-inside"
 }
 look
