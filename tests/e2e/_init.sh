@@ -91,6 +91,12 @@ matches() {
 	if grep -qE -- "$3" <<<"$2"; then pass "$1"; else fail "$1" "got '$2', want /$3/"; fi
 }
 
+# all_valid FILE...: each line of them is a record as docs/flow.schema.json has it, and there are some.
+all_valid() {
+	matches "all records are as the schema says, in$(printf ' %s' "${@##*/}")" \
+		"$(cat "$@" | python3 tests/harness/validate.py docs/flow.schema.json 2>&1)" '^[1-9][0-9]*$'
+}
+
 die() { # the test cannot go on
 	fail "$TITLE: $1"
 	exit 1

@@ -62,6 +62,7 @@ equal "with what was counted since, and no more than there was" \
 equal "what was denied before is told" "$(says '.type == "deny"' | sort -u)" "default-deny shop/api - - -"
 
 # ---- rules that are others when the flow is read ----------------------------------------------------------------
+cp "$RECORDS" "$WORK/before.json"
 : >"$RECORDS"
 cnp first 8100
 sync
@@ -107,3 +108,8 @@ check "it is told as over" until_true 20 said '.type == "end" and .destination.p
 equal "as cut" "$(jq -r 'select(.type == "end" and .destination.port == 7777) | "\(.over) \(.verdict) \(.reason)"' "$RECORDS")" "cut denied cut"
 equal "what was dropped of it is told with the policy that denies" \
 	"$(jq -r 'select(.type == "deny" and .reason == "cut") | "\(.policy.kind) \(.policy.policies[0])"' "$RECORDS" | sort -u)" "default-deny shop/web"
+agent_stop # it hands on what waits
+equal "the files have records of each kind" \
+	"$(jq -cs '[any(.policy.tier == "Admin"), any(.reason == "cut"), any(.over == "cut"), any(.policy.kind == "default-deny")]' "$RECORDS")" \
+	'[true,true,true,true]'
+all_valid "$WORK/before.json" "$RECORDS"

@@ -185,5 +185,6 @@ equal "over a unix socket" "$(of_json "$COLLECT/unix" deny | by_port)" "$denies"
 equal "at nfcapd" "$(of_nfdump 'dst port > 8999' | by_port)" "$denies"
 equal "at rsyslog" "$(of_syslog deny | by_port)" "$denies"
 equal "in Hubble's shape" "$(of_hubble deny DROPPED | by_port)" "$denies"
+all_valid "$COLLECT/file" "$COLLECT/unix"
 equal "nothing is lost" "$(ask '{"op":"status"}' | jq -c '[.flows.lost, (.flows.sinks[] | .lost_full + .lost_error)]')" \
 	'[{"ends":0,"denies":0,"names":0,"backends":0,"memory":0},0,0,0,0,0]'

@@ -110,7 +110,7 @@ tool_ask talk "echoed 5 5000"
 check "they begin" seen_until '[.[] | select(.type == "start" and .destination.port == 80)] | length >= 4'
 ids=$(seen '[.[] | select(.type == "start" and .destination.port == 80) | .id] | unique')
 agent_stop
-agent_start --sweep-interval 1
+agent_start --sweep-interval 1 --flow-sinks "json+file://$WORK/sink.json"
 sync
 forget
 echo 0 >"$NEXT"
@@ -135,7 +135,11 @@ equal "with the names of then" \
 	"$(seen "[.[] | select(.type == \"end\" and .destination.port == 80) | \"\(.direction) \(.destination.pod) \(.policy.policies[0])\"] | unique")" \
 	'["egress api shop/out","ingress api shop/api"]'
 equal "nothing is lost" "$(ask '{"op":"status"}' | jq -c .flows.lost)" '{"ends":0,"denies":0,"names":0,"backends":0,"memory":0}'
-agent_stop
+agent_stop # it hands on what waits
+equal "the file has records of each kind" \
+	"$(jq -cs '[any(.verdict == "audit"), any(.over == "pod-gone"), any(.type == "deny"), any(.over == "closed")]' "$WORK/sink.json")" \
+	'[true,true,true,true]'
+all_valid "$WORK/sink.json"
 agent_start --flows off
 matches "a sink that is none is refused in one sentence" \
 	"$("$BULKHEADD" --source "dir:$MANIFESTS" --node "$NODE" --flow-sinks "json+nowhere:" 2>&1)" '^bulkheadd: --flow-sinks'
