@@ -13,12 +13,12 @@ counted() {
 	local pod
 	for pod in web api; do
 		ask "{\"op\":\"endpoint.get\",\"namespace\":\"shop\",\"name\":\"$pod\"}" |
-			jq -r --arg pod "$pod" '.totals[] | select(.reason == "policy-denied" or .reason == "cut") |
-				"\($pod) \(.direction) \(.reason) \(.rule.kind) \(.rule.index // "-") \(.packets) \(.bytes)"'
+			jq -r --arg pod "$pod" '.totals[] | select(.reason == ("policy-denied", "cut", "not-syn", "quarantine")) |
+				"\($pod) \(.direction) \(.reason) \(.rule.kind | if . == "none" then "-" else . end) \(.rule.index // "-") \(.packets) \(.bytes)"'
 	done | sort
 }
 told() { # the same of all records
-	jq -rs 'map({ key: "\(if .direction == "egress" then .source.pod else .destination.pod end) \(.direction) \(.reason) \(.policy.kind | ascii_downcase) \(.policy.rule // "-")",
+	jq -rs 'map({ key: "\(if .direction == "egress" then .source.pod else .destination.pod end) \(.direction) \(.reason) \(.policy.kind // "-" | ascii_downcase) \(.policy.rule // "-")",
 			packets: .packets.forward, bytes: .bytes.forward })
 		| group_by(.key)[] | "\(.[0].key) \(map(.packets) | add) \(map(.bytes) | add)"' "$RECORDS" | sort
 }
@@ -31,6 +31,7 @@ knock() { # denied, by several rules and on both families
 		in_ns web "$TRAFFIC" flood -n "$1" "$(address api $family)" 8100 8101
 		in_ns api "$TRAFFIC" flood -n "$1" "$(address web $family)" 9000 9001
 	done >/dev/null
+	tool_ask wire-web "send $1 eth $(mac web) $gw 0x0800 ip ${POD4[web]} ${POD4[api]} 6 tcp 80 7002 0x12 1 1" # an answer to nothing
 }
 
 node_up
@@ -50,11 +51,14 @@ manifest cnp <<-EOT
 	  - {action: Deny, from: [{namespaces: {}}], protocols: [{udp: {destinationPort: {number: 8100}}}]}
 	  - {name: second, action: Deny, from: [{namespaces: {}}], protocols: [{udp: {destinationPort: {number: 8101}}}]}
 EOT
+wire web
+gw=$(ip -n "$NODE_NS" -j link show "v${NUMBER[web]}" | jq -r '.[0].address')
 begin
 knock 3
 check "what was denied is told, by reason and rule" until_true 12 agrees
 equal "of each kind" "$(told | cut -d' ' -f1-5)" "$(cat <<-EOT
 	api egress policy-denied default-deny -
+	api ingress not-syn - -
 	api ingress policy-denied clusternetworkpolicy 0
 	api ingress policy-denied clusternetworkpolicy 1
 	api ingress policy-denied default-deny -
@@ -82,10 +86,19 @@ for way in kill stop kill; do
 	check "so it is beside an agent that ends by $way" until_true 12 agrees
 done
 
+manifest_rm pod-web
+sync
+knock 4
+check "so it is with a pod that runs on without its object" until_true 12 agrees
+equal "which is shut" "$(told | grep -c 'web egress quarantine - - ')" 1
+pod_manifest web shop
+sync
+
 # A pod that leaves while no agent is there takes nothing with it but what its default deny was called: nobody is isolated so
 # any more. Datagrams of one byte, 29 and 49 bytes long.
 sums() { told | awk '{ n[$1 " " $2 " " $3] += $6; b[$1 " " $2 " " $3] += $7 } END { for (k in n) print k, n[k], b[k] }' | sort; }
-want=$(sums | awk '{ m = $2 == "egress" ? 4 : 12; print $1, $2, $3, $4 + m, $5 + m * 39 }')
+want=$(sums | awk '{ m = $1 == "web" ? 0 : $3 == "not-syn" ? 1 : $2 == "egress" ? 4 : 12
+	print $1, $2, $3, $4 + m, $5 + m * ($3 == "not-syn" ? 40 : 39) }')
 agent_kill
 knock 1
 manifest_rm pod-api
