@@ -102,6 +102,17 @@ equal "with the policy that would" \
 	"$(seen '[.[] | select(.verdict == "audit") | "\(.direction) \(.source.pod) \(.audit.kind) \(.audit.policies[0])"] | unique')" \
 	'["egress job default-deny trial/default-deny"]'
 
+# ---- at a terminal ----------------------------------------------------------------------------------------------------------
+coloured() { # VERDICT [VARIABLE=VALUE]: how a terminal is told of it
+	in_ns node env TERM=xterm "${@:2}" script -qec "$B/bulkhead --socket $SOCKET flows --verdict $1 --last 1" /dev/null </dev/null |
+		grep -aoE " $E*$1$E*" | head -n 1 | sed 's/\x1b/ESC/g'
+}
+E=$'(\e\\[[0-9;]*m)'
+equal "denied is red" "$(coloured denied)" ' ESC[31mdeniedESC[0m'
+equal "allowed is green" "$(coloured allowed)" ' ESC[32mallowedESC[0m'
+equal "audit is yellow" "$(coloured audit)" ' ESC[33mauditESC[0m'
+equal "and nothing is for who wants no colour" "$(coloured denied NO_COLOR=1)" ' denied'
+
 # ---- beside a restart of the agent -----------------------------------------------------------------------------------------------
 stream kept web api 80 tcp 4
 stream talk web api 80 udp 4
