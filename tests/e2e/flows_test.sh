@@ -133,9 +133,9 @@ equal "and not what its predecessor told" "$(seen "[.[] | select(.type == \"star
 # ---- names of what is gone -----------------------------------------------------------------------------------------------------------
 tool_stop kept
 tool_stop talk
+tool_stop serve-api # it goes on talking, and would be cut by what comes
 policy_rm api shop
 manifest_rm pod-api
-tool_stop serve-api
 link_down api
 sync
 check "they end with their pod" seen_until '[.[] | select(.over == "pod-gone") | .direction] | unique == ["ingress"]'
