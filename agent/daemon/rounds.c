@@ -110,6 +110,8 @@ static void move_done(void *arg)
 	daemon_move_later(daemon);
 	free(job);
 	daemon_kick(daemon);
+	daemon_sync_answer(daemon); // who asked meanwhile, and nothing was to be done
+	daemon_cni_answer(daemon);
 }
 
 static struct endpoint *next_to_move(const struct daemon *daemon)

@@ -5,6 +5,9 @@
 #include <string.h>
 #include <time.h>
 
+#define MOMENT_CLOSE_NS 100000 // between readings of two clocks that are taken for one moment
+#define MOMENT_TRIES 8
+
 // ---- time --------------------------------------------------------------------------------------------------------
 
 static int64_t clock_ns(clockid_t clock)
@@ -30,10 +33,17 @@ int64_t recorder_real(const struct recorder *recorder, uint32_t t)
 	return recorder_mono(recorder, t) + recorder->moment.real_ns - recorder->moment.mono_ns;
 }
 
+// Both clocks at one time, as far as nothing comes between.
 static void moment_take(struct moment *ret)
 {
-	ret->real_ns = clock_ns(CLOCK_REALTIME);
-	ret->mono_ns = clock_ns(CLOCK_MONOTONIC);
+	int tries = MOMENT_TRIES;
+	int64_t after;
+
+	do {
+		ret->mono_ns = clock_ns(CLOCK_MONOTONIC);
+		ret->real_ns = clock_ns(CLOCK_REALTIME);
+		after = clock_ns(CLOCK_MONOTONIC);
+	} while (after - ret->mono_ns > MOMENT_CLOSE_NS && --tries);
 	ret->now = ret->mono_ns >> BH_TIME_SHIFT;
 }
 

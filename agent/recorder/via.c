@@ -38,12 +38,13 @@ static int tracked(struct recorder *recorder, const struct flow_record *record, 
 	struct nfct_side reply, orig = { .src = record->src.addr, .dst = record->dst.addr,
 					 .sport = htons(record->src.port), .dport = htons(record->dst.port),
 					 .proto = record->proto };
-	int r = recorder->nl.sock ? 0 : nl_open(&recorder->nl, NETLINK_NETFILTER, 0);
+	bool has_ports = record->proto != BH_PROTO_ICMP && record->proto != BH_PROTO_ICMP6;
+	int r = !has_ports ? -ENOENT : recorder->nl.sock ? 0 : nl_open(&recorder->nl, NETLINK_NETFILTER, 0);
 
 	if (r == 0)
 		r = nfct_find(&recorder->nl, &orig, &reply);
 	if (r < 0)
-		return r == -EPROTONOSUPPORT ? -ENOENT : r; // no netfilter
+		return r == -EPROTONOSUPPORT || r == -EINVAL ? -ENOENT : r; // no netfilter, or none of its tracking
 	if (reply.sport == orig.dport && bh_addr_equal(&reply.src, &orig.dst))
 		return -ENOENT;
 	ret->addr = reply.src;

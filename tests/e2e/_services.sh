@@ -79,11 +79,14 @@ host_port() {
 }
 declare -A HOST_PORTS=()
 
+# xtables has one lock on a machine, whatever the namespace.
+XTABLES_SEC=60
+
 # ---- the proxy ------------------------------------------------------------------------------------------------
 # proxies: the modes that this kernel can, once there is a node. What xtables was before nf_tables, some kernels lack.
 proxies() {
 	PROXIES="iptables nft"
-	{ in_ns node iptables-legacy -t nat -L && in_ns node ip6tables-legacy -t nat -L; } >/dev/null 2>&1 &&
+	{ in_ns node iptables-legacy -w $XTABLES_SEC -t nat -L && in_ns node ip6tables-legacy -w $XTABLES_SEC -t nat -L; } >/dev/null 2>&1 &&
 		PROXIES="iptables legacy nft"
 	echo "      proxies: $PROXIES"
 }
@@ -92,7 +95,7 @@ no_rules() {
 	local tool
 	in_ns node nft flush ruleset
 	[ "$PROXY" != legacy ] || for tool in iptables ip6tables; do
-		printf '%s\n' '*nat' COMMIT '*filter' COMMIT | in_ns node $tool-legacy-restore || die "the proxy's rules stay"
+		printf '%s\n' '*nat' COMMIT '*filter' COMMIT | in_ns node $tool-legacy-restore -w $XTABLES_SEC || die "the proxy's rules stay"
 	done
 }
 # proxy [iptables|legacy|nft|off]: makes the node's rules say what the objects say now; changing the mode removes the
@@ -114,8 +117,8 @@ proxy() {
 				jq -c 'if .kind == "List" then .items[] else . end') >"$rules" || die "the proxy's rules"
 		case $PROXY-$v in
 		nft-*) in_ns node nft -f "$rules" ;;
-		legacy-4) in_ns node iptables-legacy-restore "$rules" ;;
-		legacy-6) in_ns node ip6tables-legacy-restore "$rules" ;;
+		legacy-4) in_ns node iptables-legacy-restore -w $XTABLES_SEC "$rules" ;;
+		legacy-6) in_ns node ip6tables-legacy-restore -w $XTABLES_SEC "$rules" ;;
 		*-4) in_ns node iptables-restore "$rules" ;;
 		*-6) in_ns node ip6tables-restore "$rules" ;;
 		esac || die "the proxy's rules do not load: $(cat "$rules")"

@@ -100,7 +100,7 @@ strangers() {
 }
 link_up late
 serve late 80/tcp
-check "r34_no_alert_before" alerted 1 1 0
+check "r34_no_alert_before" until_true 20 alerted 1 1 0
 strangers set
 policy block shop <<<'{podSelector: {matchLabels: {app: old}}, ingress: [{from: [{ipBlock: {cidr: 192.0.2.0/24}}], ports: [{port: 81}]}]}'
 check "r34_the_full_table_is_named" until_true 20 problem '^tables$' 'the table is full'

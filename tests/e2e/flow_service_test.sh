@@ -112,7 +112,8 @@ for mode in iptables nft; do
 	as_wanted "so has an end" end
 	if [ $mode = iptables ]; then
 		port=$(awk '$2 == "TCP" && $3 ~ /\./ { print $1 }' "$WANT") # of the one over IPv4
-		check "sinks have it" until_true 20 grep -q " src-port=\"$port\"" "$WORK/syslog"
+		check "a collector has it" until_true 20 grep -qE " src-port=\"$port\".*direction=\"egress\"|direction=\"egress\".* src-port=\"$port\"" "$WORK/syslog"
+		check "a file has it" until_true 20 grep -qE "\"source_port\":$port\b.*EGRESS" "$WORK/hubble"
 		equal "in Hubble's shape the destination is the backend, and the Service beside it" \
 			"$(jq -c --argjson port "$port" '.flow | select(.l4.TCP.source_port == $port and .traffic_direction == "EGRESS")
 				| [.IP.destination, .l4.TCP.destination_port, .destination.namespace, .destination.pod_name, .destination_service]' "$WORK/hubble" | head -n 1)" \

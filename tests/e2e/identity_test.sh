@@ -82,7 +82,7 @@ done
 matches "on its slot" "$(get api)" "${before#* }"
 
 # ---- further addresses that the namespace allows -----------------------------------------------------------------------
-POD4[vip]=10.98.$NET_B.5 POD6[vip]=fd01:98::5
+POD4[vip]=10.200.$NET_B.5 POD6[vip]=fd01:98::5
 policy vip shop <<<'{podSelector: {matchLabels: {app: web}}, policyTypes: [Ingress, Egress], ingress: [{ports: [{port: 80}]}], egress: [{ports: [{port: 80}]}]}'
 for f in 4 6; do
 	ip -n "$P-web" addr add "$(address vip $f)" dev eth0
@@ -107,10 +107,10 @@ allow() { # PREFIXES
 	manifest ns-shop <<<"{apiVersion: v1, kind: Namespace, metadata: {name: shop, annotations: {bulkhead.io/allowed-addresses: '$1'}}}"
 	sync
 }
-allow "10.98.$NET_B.0/28, fd01:98::/64"
+allow "10.200.$NET_B.0/28, fd01:98::/64"
 check "allowed_addresses: a list beyond the limit is named" problem 'Namespace shop' 'beyond 64 prefixes or 65535 addresses'
 expect "allowed_addresses: and allows nothing" <<<'silent world vip 80 tcp'
-allow "10.98.$NET_B.0/28, fd01:98::/120"
+allow "10.200.$NET_B.0/28, fd01:98::/120"
 foreign=$(total web egress spoofed-address)
 vip "listed" open
 equal "allowed_addresses: listed: nothing of it is foreign" "$(total web egress spoofed-address)" "$foreign"

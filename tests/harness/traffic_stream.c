@@ -25,6 +25,7 @@
 #include "tests/harness/traffic.h"
 
 #define CONNECT_MS 5000
+#define LEAVE_MS 1000 // of silence
 
 enum wait { WAIT_NONE, WAIT_SENT, WAIT_ECHOED, WAIT_DRAIN };
 
@@ -117,6 +118,17 @@ static void report(void)
 	       (unsigned long long)s.echoed.gaps, (unsigned long long)s.echoed.disorder,
 	       (unsigned long long)s.heard.count, (unsigned long long)s.heard.gaps, retransmits(),
 	       !s.error ? "open" : s.error < 0 ? "closed" : strerrorname_np(s.error));
+}
+
+// All that was sent came back: the connection ends by FIN both ways, whatever the server still says.
+static void leave(void)
+{
+	struct pollfd fd = { s.fd, POLLIN, 0 };
+
+	if (s.end.proto == IPPROTO_UDP || s.error || s.echoed.count < s.sent || shutdown(s.fd, SHUT_WR))
+		return;
+	while (!s.error && poll(&fd, 1, LEAVE_MS) == 1)
+		receive();
 }
 
 static void wait_for(enum wait wait, uint64_t count, uint64_t ms)
@@ -214,8 +226,10 @@ static int loop(void)
 		if (s.wait && wait_over()) {
 			s.wait = WAIT_NONE;
 			report();
-			if (s.ending)
+			if (s.ending) {
+				leave();
 				return 0;
+			}
 		}
 		if (!s.wait && !eof && command_read(line, sizeof(line), &eof))
 			on_command(line);

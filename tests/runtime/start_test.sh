@@ -161,7 +161,7 @@ phase() {
 	for i in "${!is[@]}"; do is[i]=$((is[i] - was[i])); done
 	equal "$with: r1_no_leaked_packet_and_none_lost" "${is[*]:0:4} at the server ${is[*]:4:4}" "$(expected "$first" "$last")"
 
-	until_true 20 as_before
+	until_true 60 as_before
 	equal "$with: r33_maps_programs_links_and_descriptors_are_back" "$(cat "$WORK/difference")" ""
 	rss=$(($(census | tail -n 1) - $(tail -n 1 "$WORK/census")))
 	check "$with: r33_memory_is_back (it grew by $rss KiB)" [ $rss -le $RSS_GROWTH_KIB ]
