@@ -88,6 +88,7 @@ look() {
 look
 refused "CHECK of a device without programs" 104 "the agent's programs are not on both sides of 'double'"
 if [ "$(printf '%s\n' 6.6 "$(uname -r)" | sort -V | head -n 1)" = 6.6 ]; then
+	# shellcheck disable=SC2317 # called by until_true
 	by_tcx() { [ "$(bh endpoint get shop/client -o json | jq -r .attach)" = tcx ]; }
 	until_true 30 by_tcx || die "its programs are still filters"
 	bpftool prog pin id "$(in_ns node "$TRAFFIC" tcx "v${NUMBER[client]}" ingress list)" "$WORK/bpf/gate" || die "no program of the agent's"
